@@ -1,0 +1,561 @@
+//! What happened, and what is: plain values that rooms hand to one another.
+//!
+//! Events ([`SessionRecord`], [`Verdict`], [`ServerChange`]) say what happened and carry their evidence. A [`Snapshot`]
+//! says what is at one moment; pages, JSON, metrics and CSV are made from it and from nothing else.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use crate::model::{
+    BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
+};
+
+// ---- one session ----
+
+/// One session from accept to last byte, as its log line tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionRecord {
+    pub id: SessionId,
+    pub frontend: FrontendName,
+    pub backend: BackendName,
+    /// The server that carried the session, or the last one tried; `None` if none was chosen.
+    pub server: Option<ServerName>,
+    /// The client, an IPv4 address as IPv4 also on a dual-stack listener.
+    pub client: SocketAddr,
+    /// The address that the client connected to.
+    pub listener: SocketAddr,
+    /// Our own address towards the server, which its audit log shows; `None` if no dial succeeded.
+    pub source: Option<SocketAddr>,
+    pub accepted: SystemTime,
+    /// Waited for a server's slot; `None` if the session ended before.
+    pub waited: Option<Duration>,
+    /// From the first dial to the connection, over all tries; `None` without a connection.
+    pub dialled: Option<Duration>,
+    pub total: Duration,
+    /// Bytes of the client to the server.
+    pub bytes_in: u64,
+    /// Bytes of the server to the client.
+    pub bytes_out: u64,
+    /// Dials after the first.
+    pub retries: u32,
+    /// Dials that went to another server than the one before.
+    pub moves: u32,
+    pub ending: Ending,
+    pub concurrent: Concurrent,
+}
+
+/// Sessions that were open when one ended, itself included, as HAProxy's tcplog prints them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Concurrent {
+    pub process: u32,
+    pub frontend: u32,
+    pub backend: u32,
+    pub server: u32,
+    /// Sessions ahead in the server's queue and in the backend's when this one began to wait.
+    pub server_queue: u32,
+    pub backend_queue: u32,
+}
+
+/// Identifies a session while the process runs: worker, place in its registry, generation of the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId {
+    pub worker: u16,
+    pub slot: u32,
+    pub generation: u32,
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.worker, self.slot, self.generation)
+    }
+}
+
+/// Why a session ended: who ended it, in which phase, and the cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ending {
+    pub who: Who,
+    pub phase: Phase,
+    pub cause: Cause,
+}
+
+impl Ending {
+    /// Both sides sent FIN after their last byte.
+    pub const NORMAL: Self = Self { who: Who::Nobody, phase: Phase::Data, cause: Cause::Finished };
+
+    pub const fn new(who: Who, phase: Phase, cause: Cause) -> Self {
+        Self { who, phase, cause }
+    }
+
+    /// HAProxy's two letters (configuration manual, section 8.5); `--` for a normal end.
+    pub fn letters(self) -> [char; 2] {
+        let who = match self.who {
+            Who::Nobody => return ['-', '-'],
+            Who::Client => 'C',
+            Who::Server => 'S',
+            Who::Limit => 'P',
+            Who::Resource => 'R',
+            Who::Internal => 'I',
+            Who::Down => 'D',
+            Who::Up => 'U',
+            Who::Killed => 'K',
+            Who::ClientTimeout => 'c',
+            Who::ServerTimeout => 's',
+        };
+        let phase = match self.phase {
+            Phase::Request => 'R',
+            Phase::Queue => 'Q',
+            Phase::Connect => 'C',
+            Phase::Data => 'D',
+        };
+        [who, phase]
+    }
+}
+
+/// Who ended a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// Both sides finished.
+    Nobody,
+    Client,
+    Server,
+    /// A limit of ours.
+    Limit,
+    /// We ran out of something: descriptors, ports, memory.
+    Resource,
+    /// An error of our own.
+    Internal,
+    /// Its server went down.
+    Down,
+    /// It was on a backup server, and a primary came back.
+    Up,
+    /// The operator: a kill, a drain, a stop of the process.
+    Killed,
+    ClientTimeout,
+    ServerTimeout,
+}
+
+/// How far a session had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Before its backend was known.
+    Request,
+    /// Waiting for a server's slot.
+    Queue,
+    Connect,
+    Data,
+}
+
+/// What ended a session, in words that logs and metrics may use as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    Finished,
+    Reset,
+    Refused,
+    Unreachable,
+    TimedOut,
+    Idle,
+    HalfClosed,
+    NoServer,
+    LimitReached,
+    OutOfDescriptors,
+    OutOfPorts,
+    Shutdown,
+    Operator,
+    Panic,
+    Io,
+}
+
+impl Cause {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Reset => "reset",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed out",
+            Self::Idle => "idle",
+            Self::HalfClosed => "half-closed for too long",
+            Self::NoServer => "no usable server",
+            Self::LimitReached => "limit reached",
+            Self::OutOfDescriptors => "out of file descriptors",
+            Self::OutOfPorts => "out of local ports",
+            Self::Shutdown => "process stopping",
+            Self::Operator => "closed by the operator",
+            Self::Panic => "internal error",
+            Self::Io => "i/o error",
+        }
+    }
+}
+
+// ---- what a probe, or real traffic, says of a server ----
+
+/// What is known of a server from one look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub state: Readiness,
+    pub evidence: Evidence,
+    pub source: VerdictSource,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Readiness {
+    Ready,
+    /// It answers, and says that it takes no new work.
+    Draining,
+    Down(DownCause),
+}
+
+/// Why a server counts as down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DownCause {
+    /// The port answered with a reset.
+    Refused,
+    /// Nobody answered the SYN, or the network said so.
+    Unreachable,
+    /// The connection stood, the answer did not come in time.
+    TimedOut,
+    /// TLS failed.
+    Tls,
+    /// It answered something that the check does not accept.
+    Unexpected,
+    /// Its name has no address.
+    Unresolved,
+    /// The probe failed on our side: no descriptor, no port. It says nothing of the server.
+    Local,
+}
+
+impl DownCause {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed out",
+            Self::Tls => "TLS failed",
+            Self::Unexpected => "unexpected answer",
+            Self::Unresolved => "name not resolved",
+            Self::Local => "local error",
+        }
+    }
+}
+
+/// Who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VerdictSource {
+    Probe,
+    /// Real traffic: a dial.
+    Passive,
+    /// The operator, over a socket.
+    Operator,
+}
+
+/// What was seen, in the form that HAProxy's columns and our pages share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    pub status: CheckStatus,
+    /// In words, lower case, without the server's name: "connection refused", "handshake timed out after 1.5s".
+    pub detail: String,
+    /// From the start of the probe to the verdict.
+    pub duration: Duration,
+    /// HTTP status, if one came.
+    pub code: Option<u16>,
+    pub certificate: Option<Certificate>,
+    pub at: SystemTime,
+}
+
+/// HAProxy's result codes of checks (management guide, section 9.1, `check_status`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CheckStatus {
+    /// Not checked yet.
+    Ini,
+    SockErr,
+    L4Ok,
+    L4Tout,
+    L4Con,
+    L6Ok,
+    L6Tout,
+    L6Rsp,
+    L7Ok,
+    /// Accepted, though not a plain success.
+    L7Okc,
+    L7Tout,
+    L7Rsp,
+    L7Sts,
+}
+
+impl CheckStatus {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ini => "INI",
+            Self::SockErr => "SOCKERR",
+            Self::L4Ok => "L4OK",
+            Self::L4Tout => "L4TOUT",
+            Self::L4Con => "L4CON",
+            Self::L6Ok => "L6OK",
+            Self::L6Tout => "L6TOUT",
+            Self::L6Rsp => "L6RSP",
+            Self::L7Ok => "L7OK",
+            Self::L7Okc => "L7OKC",
+            Self::L7Tout => "L7TOUT",
+            Self::L7Rsp => "L7RSP",
+            Self::L7Sts => "L7STS",
+        }
+    }
+}
+
+/// A server's certificate as a probe saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Distinguished names as text (RFC 4514 style).
+    pub subject: String,
+    pub issuer: String,
+    pub not_after: SystemTime,
+}
+
+/// A server's effective state changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerChange {
+    pub backend: BackendName,
+    pub server: ServerName,
+    pub from: ServerState,
+    pub to: ServerState,
+    /// What decided it; `None` when an operator did.
+    pub evidence: Option<Evidence>,
+    /// Open sessions of the server.
+    pub sessions: u32,
+    /// Usable primaries and backups that the backend is left with.
+    pub active_left: u32,
+    pub backup_left: u32,
+    pub at: SystemTime,
+}
+
+/// What becomes of new sessions at a server: the outcome of health, admin state and all else that bears on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServerState {
+    Ready,
+    /// It asked for no new sessions; it gets them only if no ready one is left. HAProxy's NOLB.
+    Draining,
+    Down(DownCause),
+    /// The operator: no new sessions.
+    Drain,
+    /// The operator: no new sessions, no probes.
+    Maint,
+}
+
+impl ServerState {
+    /// The word for it on pages and in logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Down(_) => "down",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        }
+    }
+
+    /// Whether sessions are given to it in the ordinary way.
+    pub fn is_usable(self) -> bool {
+        matches!(self, Self::Ready | Self::Draining)
+    }
+}
+
+/// What an operator set for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AdminState {
+    Ready,
+    Drain,
+    Maint,
+}
+
+// ---- what is ----
+
+/// The whole process at one moment. Figures were read within the same instant, not under one lock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    pub at: SystemTime,
+    pub process: ProcessSnapshot,
+    /// In file order.
+    pub frontends: Vec<FrontendSnapshot>,
+    /// In file order.
+    pub backends: Vec<BackendSnapshot>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessSnapshot {
+    pub pid: u32,
+    pub version: &'static str,
+    /// The host's name.
+    pub node: String,
+    pub started: SystemTime,
+    pub uptime: Duration,
+    pub workers: u32,
+    pub sessions: u32,
+    pub max_sessions: u32,
+    /// Soft limit of open files.
+    pub max_descriptors: u64,
+    pub open_descriptors: u64,
+    /// Bytes of memory in use.
+    pub resident_memory: u64,
+    /// Processor time used, user and kernel, in all threads.
+    pub cpu: Duration,
+    pub phase: ProcessPhase,
+    /// Log lines that were dropped because their target was too slow.
+    pub dropped_logs: u64,
+    /// Times that the process-wide limit was reached.
+    pub limit_reached: u64,
+    /// Times that accepting paused for want of descriptors or memory.
+    pub accept_pauses: u64,
+    pub counts: Counts,
+}
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProcessPhase {
+    Serving,
+    /// Told to stop, still accepting.
+    Preempt,
+    /// No longer accepting, sessions are closed.
+    Stopping,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrontendSnapshot {
+    pub id: ProxyId,
+    pub name: FrontendName,
+    pub listen: Vec<ListenAddress>,
+    pub backend: BackendName,
+    pub max_sessions: Option<u32>,
+    /// At its limit right now: clients wait.
+    pub full: bool,
+    /// Times that its own limit was reached.
+    pub limit_reached: u64,
+    pub counts: Counts,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackendSnapshot {
+    pub id: ProxyId,
+    pub name: BackendName,
+    pub balance: Balance,
+    pub required: bool,
+    /// Whether any server is usable.
+    pub up: bool,
+    /// When `up` last changed.
+    pub since: SystemTime,
+    /// Whether a server has ever been seen ready.
+    pub ever_up: bool,
+    /// Usable primaries and backups.
+    pub active: u32,
+    pub backup: u32,
+    /// Sum of the weights of the usable servers that are in use.
+    pub weight: u32,
+    /// Time without a usable server, the present one included.
+    pub downtime: Duration,
+    pub queued: u32,
+    pub counts: Counts,
+    /// In file order.
+    pub servers: Vec<ServerSnapshot>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerSnapshot {
+    pub id: ServerId,
+    pub name: ServerName,
+    pub address: Endpoint,
+    pub host: HostAddress,
+    pub weight: Weight,
+    pub backup: bool,
+    pub max_sessions: Option<u32>,
+    pub state: ServerState,
+    pub admin: AdminState,
+    pub since: SystemTime,
+    /// `None` if it is not checked.
+    pub check: Option<CheckSnapshot>,
+    /// Time spent down, the present one included.
+    pub downtime: Duration,
+    pub counts: Counts,
+}
+
+/// A server's check and its last result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckSnapshot {
+    /// `tcp`, `tls`, `https`.
+    pub kind: &'static str,
+    pub rise: u16,
+    pub fall: u16,
+    /// The health counter, 0 to `rise + fall - 1`; up from `rise` on.
+    pub health: u16,
+    /// A probe is under way.
+    pub running: bool,
+    /// `None` before the first one has ended.
+    pub last: Option<Evidence>,
+    /// The last certificate seen, also when the last probe did not come so far.
+    pub certificate: Option<Certificate>,
+}
+
+/// What is counted of a frontend, a server, a backend or the whole process: every column of HAProxy's CSV that means
+/// something in TCP. Totals never go backwards. A field that does not apply is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Counts {
+    /// Sessions open now, and the most at a time.
+    pub sessions: u32,
+    pub sessions_max: u32,
+    pub sessions_total: u64,
+    /// Client to server, in every row.
+    pub bytes_in: u64,
+    /// Server to client, in every row.
+    pub bytes_out: u64,
+    /// New sessions in the last second, and the most in one second.
+    pub rate: u32,
+    pub rate_max: u32,
+    /// Sessions that wait for a slot, and the most at a time.
+    pub queued: u32,
+    pub queued_max: u32,
+    /// Clients refused by a rule.
+    pub denied: u64,
+    /// Clients that left, or sent something unreadable, before a backend was known.
+    pub request_errors: u64,
+    /// Dials that failed (server), sessions that found no server (backend).
+    pub connect_errors: u64,
+    /// Sessions that a server ended by an error before its first byte.
+    pub response_errors: u64,
+    /// Dials after the first.
+    pub retries: u64,
+    /// Sessions that moved to another server.
+    pub moves: u64,
+    /// Dials begun.
+    pub connects: u64,
+    /// Times chosen.
+    pub chosen: u64,
+    /// Sessions that a client or a server ended by an error.
+    pub client_aborts: u64,
+    pub server_aborts: u64,
+    /// Probes that failed while the server was up.
+    pub check_failures: u64,
+    /// Changes from up to down.
+    pub downs: u64,
+    /// Since the last session was given to it; `None` if there was none.
+    pub last_session: Option<Duration>,
+    /// Of the last 1,024 sessions: average, and the longest ever.
+    pub queue_time: Duration,
+    pub queue_time_max: Duration,
+    pub connect_time: Duration,
+    pub connect_time_max: Duration,
+    pub total_time: Duration,
+    pub total_time_max: Duration,
+}
+
+/// The answer to `/livez`, `/readyz`: empty reasons are a yes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fitness {
+    /// Why not, each a short sentence.
+    pub reasons: Vec<String>,
+}
+
+impl Fitness {
+    pub fn is_ok(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}

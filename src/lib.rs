@@ -1,0 +1,10 @@
+//! evenkeel: a TCP load balancer for highly available Kubernetes control planes.
+//!
+//! The modules, in the order in which a reader meets what they do. Imports go upwards in this list only.
+//!
+//! - [`model`], [`event`]: what is configured, what happens and what is, as plain values.
+
+#![deny(unsafe_code)]
+
+pub mod event;
+pub mod model;

@@ -1,0 +1,645 @@
+//! The validated configuration as plain values.
+//!
+//! Whatever reads a configuration (TOML, a preset, a haproxy.cfg) ends in a [`Config`]; whatever runs starts from one.
+//! Values here cannot be wrong by themselves: a [`Weight`] is within its range, a [`FrontendName`] has only letters that
+//! may stand in a name. Lists are in file order, because ids, outputs and the choice of the first server depend on it.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub policy: Policy,
+    pub limits: Limits,
+    pub frontends: Vec<Frontend>,
+    pub backends: Vec<Backend>,
+    /// The machines behind the servers of all backends, in order of first appearance.
+    pub hosts: Vec<Host>,
+    pub stats: Option<Stats>,
+    pub admin: Option<Admin>,
+    pub log: Log,
+    pub process: Process,
+}
+
+impl Config {
+    /// The backend of this name.
+    pub fn backend(&self, name: &BackendName) -> Option<&Backend> {
+        self.backends.iter().find(|backend| backend.name == *name)
+    }
+}
+
+/// What to do in the situations that HAProxy and evenkeel answer differently.
+///
+/// A configuration starts from one of the two and sets the fields that it states.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    pub dial_refused: DialRefused,
+    pub dial_silent: DialSilent,
+    /// Whether a server whose last probe failed, without being down yet, is chosen only when no other is usable.
+    pub suspicion: bool,
+    pub on_down: OnDown,
+    /// Keepalive towards clients; `None` leaves it off.
+    pub client_keepalive: Option<Keepalive>,
+    /// Keepalive towards servers; `None` leaves it off.
+    pub server_keepalive: Option<Keepalive>,
+    /// How long a half-closed session may go without a byte; `None` leaves it to the other timeouts.
+    pub half_close: Option<Duration>,
+    pub on_no_server: OnNoServer,
+    /// Whether a reload happens inside this process, with counters and health kept.
+    pub reload_in_process: bool,
+    /// Whether a listen address without a host (`:6443`) accepts IPv6 as well as IPv4.
+    pub dual_stack: bool,
+    /// Whether the stats page takes actions without a credential.
+    pub open_stats: bool,
+}
+
+impl Policy {
+    /// evenkeel's own behaviour: TOML files and presets start from it.
+    pub fn evenkeel() -> Self {
+        Self {
+            dial_refused: DialRefused::NextServer,
+            dial_silent: DialSilent::Hedge { after: Duration::from_millis(250) },
+            suspicion: true,
+            on_down: OnDown::Ask,
+            client_keepalive: Some(Keepalive::new(30, 10, 3)),
+            server_keepalive: Some(Keepalive::new(15, 5, 3)),
+            half_close: Some(Duration::from_secs(30)),
+            on_no_server: OnNoServer::TryAll,
+            reload_in_process: true,
+            dual_stack: true,
+            open_stats: false,
+        }
+    }
+
+    /// HAProxy's behaviour where its file says nothing: a haproxy.cfg starts from it.
+    pub fn haproxy() -> Self {
+        Self {
+            dial_refused: DialRefused::SameServer { retries: 3, pause: Duration::from_secs(1) },
+            dial_silent: DialSilent::Wait,
+            suspicion: false,
+            on_down: OnDown::Keep,
+            client_keepalive: None,
+            server_keepalive: None,
+            half_close: None,
+            on_no_server: OnNoServer::Close,
+            reload_in_process: false,
+            dual_stack: false,
+            open_stats: true,
+        }
+    }
+}
+
+/// What follows a dial that was refused or failed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialRefused {
+    /// The next server in the balance method's order, at once.
+    NextServer,
+    /// The same server again, so many times, after a pause; then the client is dropped (HAProxy's `retries`).
+    SameServer { retries: u32, pause: Duration },
+}
+
+/// What follows a dial that is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialSilent {
+    /// Nothing until the dial's own timeout.
+    Wait,
+    /// A second dial to another server, not before this time; the first to connect wins.
+    Hedge { after: Duration },
+}
+
+/// What becomes of the sessions of a server that goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDown {
+    /// Each session's peer is asked; those whose peer is silent are closed.
+    Ask,
+    /// All are closed (HAProxy's `on-marked-down shutdown-sessions`).
+    Close,
+    /// They live on until a peer or a timeout ends them.
+    Keep,
+}
+
+/// What a new session meets when no server is usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNoServer {
+    /// All servers that the operator has not taken out are dialled, for at most two seconds; then as `Reset`.
+    TryAll,
+    /// The client is reset.
+    Reset,
+    /// The client is closed in the ordinary way, as HAProxy does.
+    Close,
+}
+
+/// When the kernel asks a quiet peer whether it lives: after `idle`, then every `interval`, `count` times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    pub idle: Duration,
+    pub interval: Duration,
+    pub count: u32,
+}
+
+impl Keepalive {
+    const fn new(idle: u64, interval: u64, count: u32) -> Self {
+        Self { idle: Duration::from_secs(idle), interval: Duration::from_secs(interval), count }
+    }
+}
+
+/// Limits of the whole process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions of all frontends together.
+    pub max_sessions: u32,
+    pub on_limit: OnLimit,
+}
+
+impl Limits {
+    /// Sessions that a process takes unless told otherwise.
+    pub const MAX_SESSIONS: u32 = 16_384;
+}
+
+/// What a client meets at a session limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLimit {
+    /// It waits in the kernel's accept queue until a session ends, as with HAProxy.
+    Queue,
+    /// It is accepted and reset at once.
+    Reset,
+}
+
+/// An entry point: where clients connect, and which backend they get.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frontend {
+    pub id: ProxyId,
+    pub name: FrontendName,
+    pub listen: Vec<ListenAddress>,
+    pub backend: BackendName,
+    /// Sessions of this frontend; `None` leaves the process's limit alone in force.
+    pub max_sessions: Option<u32>,
+    pub keepalive: Option<Keepalive>,
+    /// Binds an address that the host does not hold (IP_FREEBIND), for the backup of a VIP pair.
+    pub freebind: bool,
+    /// Length of the kernel's accept queue, which `net.core.somaxconn` caps.
+    pub backlog: u32,
+    /// Longest time without a byte from or to the client.
+    pub client_timeout: Option<Duration>,
+}
+
+/// A group of servers with one balance method.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backend {
+    pub id: ProxyId,
+    pub name: BackendName,
+    pub balance: Balance,
+    pub servers: Vec<Server>,
+    pub timeouts: BackendTimeouts,
+    pub on_no_server: OnNoServer,
+    /// Whether `/readyz` asks for a usable server here.
+    pub required: bool,
+    pub keepalive: Option<Keepalive>,
+}
+
+/// Waits on behalf of one session of a backend; `None` is no limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendTimeouts {
+    /// From the first dial to a connection, over all tries.
+    pub connect: Duration,
+    /// One dial.
+    pub dial: Duration,
+    /// Waiting for a slot of a server that is full.
+    pub queue: Duration,
+    /// Longest time without a byte from or to the server.
+    pub server: Option<Duration>,
+    /// Replaces the client's and the server's once both are connected.
+    pub tunnel: Option<Duration>,
+    /// Without a byte, after one side has sent FIN.
+    pub half_close: Option<Duration>,
+}
+
+/// How the server of a new session is chosen among those that are usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Balance {
+    LeastConn,
+    RoundRobin,
+    First,
+    Source,
+}
+
+impl Balance {
+    pub const ALL: [Self; 4] = [Self::LeastConn, Self::RoundRobin, Self::First, Self::Source];
+
+    /// HAProxy's word for it, as in configurations and outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeastConn => "leastconn",
+            Self::RoundRobin => "roundrobin",
+            Self::First => "first",
+            Self::Source => "source",
+        }
+    }
+}
+
+/// One member of a backend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Its number in its backend, from 1, as HAProxy's `sid`.
+    pub id: ServerId,
+    pub name: ServerName,
+    pub address: Endpoint,
+    pub weight: Weight,
+    pub backup: bool,
+    /// Sessions that it is given at a time; more wait for a slot.
+    pub max_sessions: Option<u32>,
+    /// Starts in maintenance, as HAProxy's `disabled`.
+    pub disabled: bool,
+    pub check: Option<Check>,
+}
+
+/// How a server is probed, and what a series of results means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    pub probe: Probe,
+    /// Port to probe instead of the server's own.
+    pub port: Option<u16>,
+    /// From the start of one probe to the start of the next, in a steady state.
+    pub interval: Duration,
+    /// The same between up and down.
+    pub fast_interval: Duration,
+    /// The same while down.
+    pub down_interval: Duration,
+    /// For the whole probe, from dial to verdict.
+    pub timeout: Duration,
+    /// Failures in a row that take a server down, at least 1.
+    pub fall: u16,
+    /// Successes in a row that bring it up, at least 1.
+    pub rise: u16,
+}
+
+/// What one probe does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probe {
+    /// Connects.
+    Tcp,
+    /// Connects and completes a TLS handshake.
+    Tls(TlsProbe),
+    /// Sends `GET path` over TLS and reads the status.
+    Https(HttpsProbe),
+}
+
+impl Probe {
+    /// The check's type as the configuration says it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls(_) => "tls",
+            Self::Https(_) => "https",
+        }
+    }
+}
+
+/// The TLS part of a probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TlsProbe {
+    pub verify: Verify,
+    /// Server name sent (SNI), and verified unless [`Verify::None`]; without one, the server's address stands for it
+    /// in verification and no SNI is sent.
+    pub server_name: Option<String>,
+    /// Protocols offered, most wanted first; empty sends no ALPN.
+    pub alpn: Vec<String>,
+}
+
+/// Whom a TLS probe believes.
+#[derive(Clone, PartialEq)]
+pub enum Verify {
+    /// Anyone: the check proves that the server speaks, not who it is.
+    None,
+    /// A server whose certificate one of these authorities has signed.
+    Ca {
+        file: PathBuf,
+        /// The file's certificates, DER, at least one.
+        roots: Arc<[Vec<u8>]>,
+    },
+}
+
+impl fmt::Debug for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Ca { file, roots } => write!(f, "Ca({}, {} certificates)", file.display(), roots.len()),
+        }
+    }
+}
+
+/// The HTTP part of an `https` probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpsProbe {
+    pub tls: TlsProbe,
+    /// Begins with a slash.
+    pub path: String,
+    /// Statuses that count as alive.
+    pub accept: Vec<u16>,
+}
+
+/// A machine, whatever number of servers run on it: one monitor watches all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    pub address: HostAddress,
+    /// Its servers in file order.
+    pub servers: Vec<(BackendName, ServerName)>,
+}
+
+/// Where people and programs watch the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// Named `stats` in HAProxy's outputs, which list it among the proxies.
+    pub id: ProxyId,
+    pub listen: Vec<ListenAddress>,
+    pub freebind: bool,
+}
+
+/// The unix socket on which the operator's commands come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    pub socket: PathBuf,
+    /// Permission bits of the socket.
+    pub mode: u32,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: LogLevel,
+    /// Whether a session that moved no byte gets a line. It is counted in any case.
+    pub null_sessions: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The process as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Threads that carry sessions; `None` is one for each core.
+    pub workers: Option<u32>,
+    /// How long a stop goes on accepting after `/livez` has turned red, so that a VIP moves first.
+    pub preempt: Duration,
+    /// Over how long a stop closes the sessions that are left.
+    pub shutdown_grace: Duration,
+}
+
+/// Where a listener is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ListenAddress {
+    /// All addresses of both families on one socket (`:6443`).
+    DualStack { port: u16 },
+    /// One address; an IPv6 one accepts IPv6 only.
+    Tcp(SocketAddr),
+}
+
+impl ListenAddress {
+    pub fn port(self) -> u16 {
+        match self {
+            Self::DualStack { port } => port,
+            Self::Tcp(address) => address.port(),
+        }
+    }
+
+    /// Whether a socket on `self` and one on `other` would collide.
+    pub fn overlaps(self, other: Self) -> bool {
+        let port = self.port();
+        if port != other.port() || port == 0 {
+            return false;
+        }
+        match (self, other) {
+            (Self::DualStack { .. }, _) | (_, Self::DualStack { .. }) => true,
+            (Self::Tcp(a), Self::Tcp(b)) => {
+                a.is_ipv4() == b.is_ipv4() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+            }
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DualStack { port } => write!(f, ":{port}"),
+            Self::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// A host and a port to connect to; the port is never 0.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    pub host: HostAddress,
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            HostAddress::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]:{}", self.port),
+            host => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+/// A machine's address, or a name that is looked up while running.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostAddress {
+    Ip(IpAddr),
+    Name(String),
+}
+
+impl fmt::Display for HostAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A frontend's or backend's number, as HAProxy counts them: in file order, the first is 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProxyId(pub u32);
+
+impl ProxyId {
+    /// The id of the first proxy of a file (HAProxy never gives out 1).
+    pub const FIRST: Self = Self(2);
+}
+
+impl fmt::Display for ProxyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A server's number in its backend, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerId(pub u32);
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A server's share of new sessions: 0 to 256, and 0 takes none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Weight(u16);
+
+impl Weight {
+    pub const ZERO: Self = Self(0);
+    pub const ONE: Self = Self(1);
+    pub const MAX: u16 = 256;
+
+    /// `None` above [`Weight::MAX`].
+    pub const fn new(value: u16) -> Option<Self> {
+        if value <= Self::MAX { Some(Self(value)) } else { None }
+    }
+
+    pub const fn value(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameError {
+    Empty,
+    /// Longer than [`NAME_MAX`].
+    TooLong,
+    /// A character other than letters, digits and `-_.:`.
+    Character(char),
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a name must not be empty"),
+            Self::TooLong => write!(f, "a name has at most {NAME_MAX} characters"),
+            Self::Character(c) => write!(f, "{c:?} can't stand in a name; letters, digits and `-_.:` can"),
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+/// Longest name in bytes.
+pub const NAME_MAX: usize = 128;
+
+/// HAProxy's rule for the names of proxies and servers (configuration manual, section 4.1).
+fn check_name(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > NAME_MAX {
+        return Err(NameError::TooLong);
+    }
+    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.:".contains(*c))) {
+        Some(c) => Err(NameError::Character(c)),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Accepts 1 to [`NAME_MAX`] letters, digits and `-_.:`.
+            pub fn new(text: &str) -> Result<Self, NameError> {
+                check_name(text)?;
+                Ok(Self(text.into()))
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name!(
+    /// A frontend's name.
+    FrontendName
+);
+name!(
+    /// A backend's name.
+    BackendName
+);
+name!(
+    /// A server's name, unique in its backend.
+    ServerName
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_haproxys_rule() {
+        assert!(BackendName::new("kubeAPI_backend-1.a:b").is_ok());
+        assert_eq!(ServerName::new(""), Err(NameError::Empty));
+        assert_eq!(ServerName::new("a b"), Err(NameError::Character(' ')));
+        assert_eq!(ServerName::new("<script>"), Err(NameError::Character('<')));
+        assert_eq!(FrontendName::new(&"x".repeat(NAME_MAX + 1)), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn weights_end_at_256() {
+        assert_eq!(Weight::new(256).map(Weight::value), Some(256));
+        assert_eq!(Weight::new(257), None);
+    }
+
+    #[test]
+    fn listen_addresses_collide_as_sockets_do() {
+        let dual = ListenAddress::DualStack { port: 6443 };
+        let v4 = ListenAddress::Tcp("127.0.0.1:6443".parse().unwrap());
+        let other_v4 = ListenAddress::Tcp("127.0.0.2:6443".parse().unwrap());
+        let any_v4 = ListenAddress::Tcp("0.0.0.0:6443".parse().unwrap());
+        let v6 = ListenAddress::Tcp("[::1]:6443".parse().unwrap());
+        let other_port = ListenAddress::Tcp("127.0.0.1:6444".parse().unwrap());
+        assert!(dual.overlaps(v4) && v6.overlaps(dual) && any_v4.overlaps(v4) && v4.overlaps(v4));
+        assert!(!v4.overlaps(other_v4) && !v4.overlaps(v6) && !any_v4.overlaps(v6) && !dual.overlaps(other_port));
+    }
+}
