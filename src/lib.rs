@@ -6,5 +6,6 @@
 
 #![deny(unsafe_code)]
 
+pub mod clock;
 pub mod event;
 pub mod model;
