@@ -3,9 +3,11 @@
 //! The modules, in the order in which a reader meets what they do. Imports go upwards in this list only.
 //!
 //! - [`model`], [`event`]: what is configured, what happens and what is, as plain values.
+//! - [`balance`]: which server gets the next session.
 
 #![deny(unsafe_code)]
 
+pub mod balance;
 pub mod clock;
 pub mod event;
 pub mod model;
