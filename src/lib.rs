@@ -4,6 +4,7 @@
 //!
 //! - [`model`], [`event`]: what is configured, what happens and what is, as plain values.
 //! - [`balance`]: which server gets the next session.
+//! - [`pool`]: the live state of one backend.
 
 #![deny(unsafe_code)]
 
@@ -11,3 +12,4 @@ pub mod balance;
 pub mod clock;
 pub mod event;
 pub mod model;
+pub mod pool;
