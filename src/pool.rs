@@ -1,0 +1,3 @@
+//! The live state of one backend.
+
+pub mod health;
