@@ -4,8 +4,9 @@
 //! predecessors only, never from a later line or a neighbour on the same line.
 //!
 //! - [`model`], [`event`], [`clock`]: what is configured, what happens and what is, as plain values.
-//! - [`balance`], [`net`]: whom to choose, and sockets; neither knows the other.
+//! - [`balance`], [`net`], [`observe`]: whom to choose; sockets; logs and metrics. None knows another.
 //! - [`pool`]: the live state of one backend, the only place where it is written.
+//! - [`proxy`]: the life of a session.
 
 #![deny(unsafe_code)]
 
@@ -14,4 +15,6 @@ pub mod clock;
 pub mod event;
 pub mod model;
 pub mod net;
+pub mod observe;
 pub mod pool;
+pub mod proxy;

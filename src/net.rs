@@ -136,7 +136,10 @@ impl BindError {
         let Self { address, source } = self;
         match source.kind() {
             io::ErrorKind::AddrInUse => {
-                format!("can't listen on {address}: the port is taken (`ss -ltnp 'sport = :{}'` tells by whom)", address.port())
+                format!(
+                    "can't listen on {address}: the port is taken (`ss -ltnp 'sport = :{}'` tells by whom)",
+                    address.port()
+                )
             }
             io::ErrorKind::AddrNotAvailable => format!(
                 "can't listen on {address}: this host does not hold the address (`freebind = true` binds it all the same)"
@@ -268,8 +271,5 @@ impl fmt::Display for DialError {
 
 /// Whether a failed read or write means that the peer, or the way to it, is silent rather than closed.
 pub fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
-    )
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable)
 }
