@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn weight_zero_and_an_empty_list_are_never_chosen() {
         for method in Balance::ALL {
-            assert_eq!(spread(method, &mut idle(&[]), 1), [], "{method:?}");
+            assert!(spread(method, &mut idle(&[]), 1).is_empty(), "{method:?}");
             assert_eq!(spread(method, &mut idle(&[0, 0]), 1), [0, 0], "{method:?}");
             assert_eq!(spread(method, &mut idle(&[0, 3, 0]), 10), [0, 10, 0], "{method:?}");
         }

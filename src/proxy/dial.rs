@@ -20,7 +20,7 @@ use crate::pool::{Leased, Pool, Tried};
 pub struct Connected {
     pub client: TcpStream,
     pub server: TcpStream,
-    pub record: Record,
+    pub record: Box<Record>,
     pub leased: Leased,
 }
 

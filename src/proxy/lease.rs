@@ -17,7 +17,7 @@ use crate::pool::{Lease, Leased, Pool, Tried};
 #[derive(Debug)]
 pub struct Assigned {
     pub client: TcpStream,
-    pub record: Record,
+    pub record: Box<Record>,
     pub pool: Arc<Pool>,
     pub leased: Leased,
 }

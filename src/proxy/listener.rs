@@ -20,7 +20,7 @@ use crate::net::{self, AcceptError, Listener};
 #[derive(Debug)]
 pub struct Accepted {
     pub client: TcpStream,
-    pub record: Record,
+    pub record: Box<Record>,
 }
 
 /// Connections taken in a row before the worker's sessions have their turn again.

@@ -14,7 +14,7 @@ use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, Who};
 use crate::pool::Pool;
 use crate::pool::counters::{self, Open};
 use crate::pool::server::Server;
-use crate::pool::sessions::{Cell, Entered};
+use crate::pool::sessions::{Cell, Command, Entered};
 
 /// What is known of a session so far, and all that its end must undo.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct Record {
 #[derive(Debug)]
 #[must_use]
 pub struct Ended {
-    _record: Record,
+    _record: Box<Record>,
 }
 
 impl Record {
@@ -57,8 +57,9 @@ impl Record {
         permits: Permits,
         client: SocketAddr,
         listener: SocketAddr,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        // Boxed, because it is handed from arrow to arrow.
+        Box::new(Self {
             worker: Rc::clone(worker),
             frontend: Arc::clone(frontend),
             listener,
@@ -78,7 +79,7 @@ impl Record {
             _frontend: frontend.counters.begin(),
             backend: None,
             _permits: permits,
-        }
+        })
     }
 
     pub fn entered(&self) -> &Entered {
@@ -107,7 +108,7 @@ impl Record {
     }
 
     /// Gives the session its ending.
-    pub fn end(mut self, ending: Ending) -> Ended {
+    pub fn end(mut self: Box<Self>, ending: Ending) -> Ended {
         self.ending = Some((ending, self.concurrent()));
         Ended { _record: self }
     }
@@ -117,7 +118,7 @@ impl Record {
         if std::thread::panicking() {
             return Ending::new(Who::Internal, self.phase, Cause::Panic);
         }
-        let (who, cause) = self.cell().command().map_or((Who::Killed, Cause::Shutdown), |command| command.ending());
+        let (who, cause) = self.cell().command().map_or((Who::Killed, Cause::Shutdown), Command::ending);
         Ending::new(who, self.phase, cause)
     }
 

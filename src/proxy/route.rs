@@ -13,7 +13,7 @@ use crate::pool::Pool;
 #[derive(Debug)]
 pub struct Routed {
     pub client: TcpStream,
-    pub record: Record,
+    pub record: Box<Record>,
     pub pool: Arc<Pool>,
 }
 
