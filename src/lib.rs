@@ -3,9 +3,11 @@
 //! The modules, in the order in which a reader meets what they do. Imports go upwards in this list only.
 //!
 //! - [`model`], [`event`]: what is configured, what happens and what is, as plain values.
+//! - [`observe`]: what is becomes metrics.
 
 #![deny(unsafe_code)]
 
 pub mod clock;
 pub mod event;
 pub mod model;
+pub mod observe;
