@@ -4,9 +4,11 @@
 //!
 //! - [`model`], [`event`]: what is configured, what happens and what is, as plain values.
 //! - [`observe`]: what is becomes metrics.
+//! - [`admin`]: the stats page, JSON, metrics and health answers, over TCP and the admin socket.
 
 #![deny(unsafe_code)]
 
+pub mod admin;
 pub mod clock;
 pub mod event;
 pub mod model;
