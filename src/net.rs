@@ -5,6 +5,7 @@
 
 pub mod options;
 pub mod sys;
+pub mod tls;
 
 use std::fmt;
 use std::io;
