@@ -4,13 +4,15 @@
 //! predecessors only, never from a later line or a neighbour on the same line.
 //!
 //! - [`model`], [`event`], [`clock`]: what is configured, what happens and what is, as plain values.
-//! - [`balance`], [`net`], [`observe`]: whom to choose; sockets; logs and metrics. None knows another.
+//! - [`balance`], [`net`], [`observe`]: whom to choose; sockets, names, and TLS for probes; logs and metrics. None knows another.
 //! - [`pool`]: the live state of one backend, the only place where it is written.
 //! - [`proxy`]: the life of a session.
+//! - [`check`]: who is probed when, and what a probe sees.
 
 #![deny(unsafe_code)]
 
 pub mod balance;
+pub mod check;
 pub mod clock;
 pub mod event;
 pub mod model;

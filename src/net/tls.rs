@@ -52,15 +52,15 @@ pub struct Established {
     pub certificate: Option<Certificate>,
 }
 
-/// Why a handshake failed.
+/// Why speaking TLS failed, in the handshake or later.
 #[derive(Debug, thiserror::Error)]
-pub enum HandshakeError {
-    /// The peer speaks no TLS, not ours, or isn't believed; in words, lower case.
+pub enum Failure {
+    /// The peer speaks no TLS, not ours, refused us or isn't believed; in words, lower case.
     #[error("{0}")]
     Tls(String),
-    #[error("connection reset during the handshake")]
+    #[error("connection reset")]
     Reset,
-    #[error("connection closed during the handshake")]
+    #[error("connection closed")]
     Closed,
     #[error("{0}")]
     Io(io::Error),
@@ -91,9 +91,9 @@ impl Client {
     }
 
     /// A full handshake on a connection to `address`.
-    pub async fn handshake(&self, tcp: TcpStream, address: IpAddr) -> Result<Established, HandshakeError> {
+    pub async fn handshake(&self, tcp: TcpStream, address: IpAddr) -> Result<Established, Failure> {
         let name = self.name.clone().unwrap_or_else(|| ServerName::IpAddress(address.to_canonical().into()));
-        let stream = TlsConnector::from(self.config.clone()).connect(name, tcp).await.map_err(HandshakeError::from)?;
+        let stream = TlsConnector::from(self.config.clone()).connect(name, tcp).await.map_err(Failure::from)?;
         let (_, connection) = stream.get_ref();
         let version = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
@@ -139,7 +139,7 @@ fn server_name(name: &str) -> Result<ServerName<'static>, ClientError> {
     ServerName::try_from(name.to_owned()).map_err(|source| ClientError::ServerName { name: name.to_owned(), source })
 }
 
-impl From<io::Error> for HandshakeError {
+impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return Self::Tls(words::of_error(tls));

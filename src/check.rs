@@ -1,0 +1,7 @@
+//! Health checks: who is probed when, and what a probe sees.
+
+pub mod probe;
+
+mod once;
+
+pub use once::{Report, TargetError, probe_once};
