@@ -4,7 +4,9 @@
 //! [`Listener`] accepts on it within a runtime; [`dial`] makes the connection to a server.
 
 pub mod options;
+pub mod resolve;
 pub mod sys;
+pub mod tls;
 
 use std::fmt;
 use std::io;
