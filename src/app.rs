@@ -91,8 +91,7 @@ impl Bound {
     /// Serves until a signal ends it.
     pub fn run(self) -> Result<(), RunError> {
         let logging = Logging::start(&self.config.log).map_err(RunError::Thread)?;
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
         LocalSet::new().block_on(&runtime, self.control(&logging))
     }
 

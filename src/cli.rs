@@ -49,9 +49,7 @@ enum Command {
     /// Probe one server, and print what was seen
     Probe(probe::Options),
     /// Print a completion script for a shell
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
     /// Print the manual page
     Man,
 }

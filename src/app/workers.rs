@@ -104,9 +104,10 @@ fn cores() -> usize {
 }
 
 fn share(frontends: &[Arc<Frontend>], bound: &[Vec<net::Bound>]) -> io::Result<Vec<(net::Bound, Arc<Frontend>)>> {
-    let shared = frontends.iter().zip(bound).flat_map(|(frontend, sockets)| {
-        sockets.iter().map(|socket| Ok((socket.share()?, Arc::clone(frontend))))
-    });
+    let shared = frontends
+        .iter()
+        .zip(bound)
+        .flat_map(|(frontend, sockets)| sockets.iter().map(|socket| Ok((socket.share()?, Arc::clone(frontend)))));
     shared.collect()
 }
 

@@ -85,7 +85,7 @@ const REFUSED: Readiness = Readiness::Down(DownCause::Refused);
 /// Takes a server down, or up, as its probes would.
 fn probe(pool: &Arc<Pool>, number: usize, state: Readiness) -> Option<ServerChange> {
     let server = &pool.servers()[number - 1];
-    (0..3).filter_map(|_| pool.apply(server, verdict(state))).last()
+    (0..3).filter_map(|_| pool.apply(server, verdict(state))).collect::<Vec<_>>().pop()
 }
 
 /// The name of the server that the next session gets, kept busy by the lease.
