@@ -21,12 +21,12 @@ use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::process::Facts;
 use self::workers::Workers;
 use crate::admin::{self, Views};
-use crate::check;
+use crate::check::{self, CheckError};
 use crate::clock;
 use crate::event::ProcessPhase;
 use crate::model::{Config, OnLimit};
 use crate::net::{self, BindError, BindOptions};
-use crate::observe::logging::Logging;
+use crate::observe::logging::{self, Logging};
 use crate::pool::Pool;
 use crate::proxy::frontend::{Frontend, Process};
 
@@ -57,6 +57,8 @@ pub enum RunError {
     Thread(io::Error),
     #[error("can't start the event loop: {0}")]
     Runtime(io::Error),
+    #[error(transparent)]
+    Check(#[from] CheckError),
 }
 
 /// Accept queue of the stats listener: those who watch are few.
@@ -104,6 +106,7 @@ impl Bound {
         let descriptors = process::raise_descriptor_limit();
         let process = Process::new(&config, process::affordable_sessions(config.limits.max_sessions, descriptors));
         let pools: Vec<_> = config.backends.iter().cloned().map(Pool::new).collect();
+        let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new(), logging::server_change)?;
         let frontends = frontends(&config, &pools, &process);
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
         let workers = Workers::start(&config.process, &frontends, &self.frontends, logging, &phases)?;
@@ -111,14 +114,16 @@ impl Bound {
             descriptors,
             process,
             frontends,
-            pools: pools.clone(),
+            pools,
             workers: workers.watch(),
             dropped_logs: logging.dropped(),
             phase: phases.clone(),
             started: (clock::wall(), Instant::now()),
         });
 
-        tokio::task::spawn_local(check::watch(pools));
+        for monitor in monitors {
+            tokio::task::spawn_local(monitor.run());
+        }
         serve_pages(self.stats, self.admin.as_ref(), views(&facts)).map_err(RunError::Runtime)?;
         systemd::keep_alive(&facts);
         tell_serving(&config, &facts);

@@ -32,7 +32,6 @@ const LAST_WORDS: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Prober {
     kind: Kind,
-    port: Option<u16>,
     timeout: Duration,
 }
 
@@ -77,12 +76,11 @@ impl Prober {
             Probe::Tls(tls) => Kind::Tls(Client::new(tls)?),
             Probe::Https(https) => Kind::Https(Client::new(&https.tls)?, https.clone()),
         };
-        Ok(Self { kind, port: check.port, timeout: check.timeout })
+        Ok(Self { kind, timeout: check.timeout })
     }
 
-    /// Probes the server at this address, or at the check's own port of it.
+    /// Probes whoever listens at this address.
     pub async fn probe(&self, address: SocketAddr) -> Outcome {
-        let address = SocketAddr::new(address.ip(), self.port.unwrap_or(address.port()));
         let started = Instant::now();
         let seen = Attempt { prober: self, address, deadline: started + self.timeout }.run().await;
         let evidence = Evidence {

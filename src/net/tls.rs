@@ -69,7 +69,7 @@ pub enum Failure {
 impl Client {
     /// Builds the client's side from a check's settings.
     ///
-    /// SNI is sent only if the settings have a name. With [`Verify::Ca`] that name, or else the server's address, must
+    /// SNI is sent only if the settings have a name: addresses never are (RFC 6066, section 3). With [`Verify::Ca`] that name, or else the server's address, must
     /// stand in a certificate which one of the authorities has signed.
     pub fn new(probe: &TlsProbe) -> Result<Self, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -84,7 +84,6 @@ impl Client {
             Verify::Ca { roots, .. } => builder.with_root_certificates(root_store(roots)?).with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
-        config.enable_sni = probe.server_name.is_some();
         config.alpn_protocols = probe.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let name = probe.server_name.as_deref().map(server_name).transpose()?;
         Ok(Self { config: Arc::new(config), name })

@@ -214,14 +214,6 @@ async fn a_listening_port_is_enough_for_tcp() {
 }
 
 #[tokio::test]
-async fn the_checks_own_port_is_probed_instead_of_the_servers() {
-    let peer = peer(async |tcp| drop(tcp)).await;
-    let check = Check { port: Some(peer.address.port()), ..check(Probe::Tcp) };
-    let outcome = Prober::new(&check).unwrap().probe("127.0.0.1:1".parse().unwrap()).await;
-    assert_eq!(outcome.verdict.state, Readiness::Ready);
-}
-
-#[tokio::test]
 async fn a_closed_port_refuses() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for kind in [Probe::Tcp, Probe::Tls(tls()), https()] {
@@ -472,13 +464,16 @@ async fn an_answer_is_heard_to_its_end_before_the_goodbye() {
     let peer = tls_peer(config(&BOTH, &identity()), async |mut stream| {
         read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n").await.unwrap();
+        stream.flush().await.unwrap();
+        let left_early = timeout(FAREWELL / 4, stream.read(&mut [0; 1])).await.is_ok();
         stream.write_all(&[b'x'; 20_000]).await.unwrap();
-        end_as_seen_by_server(stream).await
+        (left_early, end_as_seen_by_server(stream).await)
     })
     .await;
     let (status, ..) = probe(https(), peer.address).await;
     assert_eq!(status, CheckStatus::L7Ok);
-    let (read, reset) = peer.script.await.unwrap();
+    let (left_early, (read, reset)) = peer.script.await.unwrap();
+    assert!(!left_early);
     assert_eq!(read.unwrap(), 0);
     assert!(reset.is_none(), "{reset:?}");
 }
