@@ -254,6 +254,10 @@ impl Text for Mode {
     fn text(&self) -> String {
         format!("{:04o}", self.0)
     }
+
+    fn instead_of(number: &str) -> String {
+        format!("write \"{:0>4}\"", number.trim_start_matches("0o"))
+    }
 }
 
 fn bad_text(key: &str, text: &str, reason: &'static str) -> Mistake {
