@@ -26,7 +26,7 @@ pub fn roots(file: &Path) -> Result<Roots, String> {
     let mut roots = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let der = certificate.map_err(|error| format!("it is not PEM: {error}"))?.to_vec();
-        X509Certificate::from_der(&der).map_err(|error| format!("certificate {}: {error}", roots.len() + 1))?;
+        X509Certificate::from_der(&der).map_err(|_| format!("its certificate {} can't be read", roots.len() + 1))?;
         roots.push(der);
     }
     if roots.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(roots.into()) }

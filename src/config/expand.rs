@@ -23,6 +23,7 @@ pub struct Expanded {
     pub preset_at: Option<Span>,
     pub controllers_at: Option<Span>,
     pub frontend_at: Option<Span>,
+    pub backend_at: Option<Span>,
     pub timeouts: Timeouts,
     /// Those keys of `[defaults]` that a policy has, too; the others have gone where they apply.
     pub defaults: Defaults,
@@ -33,6 +34,22 @@ pub struct Expanded {
     pub admin: Admin,
     pub log: Log,
     pub process: Process,
+}
+
+impl Expanded {
+    pub fn frontends(&self) -> impl Iterator<Item = &Frontend> {
+        self.proxies.iter().filter_map(|proxy| match proxy {
+            Proxy::Frontend(frontend) => Some(frontend),
+            Proxy::Backend(_) => None,
+        })
+    }
+
+    pub fn backends(&self) -> impl Iterator<Item = &Backend> {
+        self.proxies.iter().filter_map(|proxy| match proxy {
+            Proxy::Backend(backend) => Some(backend),
+            Proxy::Frontend(_) => None,
+        })
+    }
 }
 
 /// What has a place in the order of ids.
@@ -49,6 +66,7 @@ pub fn expand(file: File) -> Expanded {
     let timeouts = filled(file.timeouts, &builtin::timeouts());
     let controllers = file.controllers.as_ref().map(|stated| &stated.value);
     let frontend_at = file.frontend.as_ref().and_then(Stated::span);
+    let backend_at = file.backend.as_ref().and_then(Stated::span);
     let parts = file.preset.as_ref().map(|preset| preset.value.parts(preset.span().unwrap_or_default(), controllers));
     let preset_stats = parts.as_ref().map(|parts| parts.stats.clone()).unwrap_or_default();
     let mut stats = filled(file.stats, &preset_stats);
@@ -67,6 +85,7 @@ pub fn expand(file: File) -> Expanded {
         preset_at: file.preset.as_ref().and_then(Stated::span),
         controllers_at: file.controllers.as_ref().and_then(Stated::span),
         frontend_at,
+        backend_at,
         timeouts,
         defaults: policy_keys(&defaults),
         limits: filled(file.limits, &builtin::limits()),

@@ -1,6 +1,7 @@
 //! Everything that can be wrong with a configuration, in the operator's words.
 
 use std::io;
+use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
@@ -162,7 +163,7 @@ impl Mistake {
             Self::UnknownWord { word, known, .. } => Some(did_you_mean(word, known.iter().copied(), "it can be")),
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
-            Self::BadAddress { text, error } => address_hint(text, error),
+            Self::BadAddress { text, error } => Some(address_hint(text, error)),
             Self::BadDuration { text, error, .. } => Some(duration_hint(text, error)),
             Self::EmptyList { key } => Some(format!("name at least one, or leave `{key}` out where it has a default")),
             Self::DuplicateName { things, .. } => Some(format!("give each of the {things} a name of its own")),
@@ -178,7 +179,7 @@ impl Mistake {
             Self::VerifyWithoutAuthority => Some(r#"add `ca_file = "ca.crt"`, the cluster's CA"#.into()),
             Self::AuthorityWithoutVerify => Some("leave one of the two out".into()),
             Self::TimeoutOverInterval { .. } => Some("probes never overlap: it would stretch the interval".into()),
-            Self::OutOfRange { or_off, .. } => or_off.then(|| "write \"off\" for none".into()),
+            Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
             Self::BadName { .. } | Self::BadText { .. } | Self::NotWholeSeconds { .. } | Self::CaFile { .. } => None,
         }
     }
@@ -212,19 +213,23 @@ fn duration_hint(text: &str, error: &DurationError) -> String {
     }
 }
 
-fn address_hint(text: &str, error: &AddressError) -> Option<String> {
+fn address_hint(text: &str, error: &AddressError) -> String {
+    let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
     match error {
-        AddressError::NoPort if text.parse::<u16>().is_ok() => Some(format!("write \":{text}\"")),
-        AddressError::NoPort => Some(format!("add a port, as in \"{}:6443\"", text.trim_end_matches(':'))),
+        AddressError::NoPort if text.parse::<u16>().is_ok() => format!("write \":{text}\""),
+        AddressError::NoPort => format!("add a port, as in \"{}:6443\"", text.trim_end_matches(':')),
+        AddressError::PortZero | AddressError::Port(_) => "a port is a number from 1 to 65535".to_owned(),
         AddressError::Unbracketed => match text.rsplit_once(':') {
-            Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
-                Some(format!("write \"[{host}]:{port}\""))
-            }
-            _ => Some("write \"[fd00::1]:6443\"".to_owned()),
+            Some((host, port)) if is_ipv6(host) => format!("write \"[{host}]:{port}\""),
+            _ if is_ipv6(text) => format!("write \"[{text}]:6443\""),
+            _ => "write \"[fd00::2]:6443\"".to_owned(),
         },
-        AddressError::ListenHost => Some(r#"write ":6443" for all addresses, or "10.0.0.1:6443" for one"#.to_owned()),
-        AddressError::WithPort => Some("leave the port off".to_owned()),
-        _ => None,
+        AddressError::Url => "leave the scheme and the path off".to_owned(),
+        AddressError::ListenHost => r#"write ":6443" for all addresses, or "10.0.0.1:6443" for one"#.to_owned(),
+        AddressError::WithPort => "leave the port off".to_owned(),
+        AddressError::Bracketed | AddressError::NoHost | AddressError::Host(_) | AddressError::Unspecified => {
+            "an address is an IPv4 address, an IPv6 one, or a host name".to_owned()
+        }
     }
 }
 

@@ -35,13 +35,17 @@ fn note_syntax(errors: &[toml::de::Error], source: &Source, mistakes: &mut Mista
     places.sort();
     places.dedup_by_key(|(span, _)| source.line(span.start));
     for (span, message) in places {
-        let unquoted = message.contains("must be quoted").then(|| &source.text[span.start..span.end]);
-        let hint = match unquoted.filter(|text| !text.is_empty()) {
-            Some(text) => Some(format!("write \"{text}\"")),
-            None => looks_like(&source.text).map(str::to_owned),
-        };
+        let hint = unquoted(source, span).or_else(|| looks_like(&source.text).map(str::to_owned));
         mistakes.push(Some(span), Mistake::Syntax { message: message.to_owned(), hint });
     }
+}
+
+/// For a value that is a text without quotation marks.
+fn unquoted(source: &Source, span: Span) -> Option<String> {
+    let value = source.text.get(span.start..span.end).filter(|value| !value.is_empty())?;
+    let is_value = source.text.get(..span.start)?.trim_end_matches(' ').ends_with('=');
+    let is_word = value.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c));
+    (is_value && is_word).then(|| format!("if it is a text, write \"{value}\""))
 }
 
 /// What else the text may be.

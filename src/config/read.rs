@@ -246,7 +246,7 @@ macro_rules! section {
 
         impl $crate::config::read::Value for $name {
             fn wanted() -> std::borrow::Cow<'static, str> {
-                "a table".into()
+                format!("a table such as {{ {} = … }}", Self::KEYS[0]).into()
             }
 
             fn read(

@@ -1,5 +1,6 @@
 //! What is wrong with a file, all of it, as the operator reads it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -105,7 +106,7 @@ impl Report {
             }
         }
         let counted = if parts.is_empty() { "nothing wrong".to_owned() } else { parts.join(", ") };
-        let name = normalize_untrusted_str(&self.source.name);
+        let name = printable(&self.source.name);
         match self.entries.len().checked_sub(SHOWN) {
             Some(hidden @ 1..) => format!("{name}: {counted}, {hidden} of them not shown"),
             _ => format!("{name}: {counted}"),
@@ -117,9 +118,9 @@ impl Report {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let group = level.primary_title(normalize_untrusted_str(&entry.message)).elements(self.excerpts(entry));
+        let group = level.primary_title(printable(&entry.message)).elements(self.excerpts(entry));
         match &entry.hint {
-            Some(hint) => group.element(Level::HELP.message(normalize_untrusted_str(hint))),
+            Some(hint) => group.element(Level::HELP.message(printable(hint))),
             None => group,
         }
     }
@@ -127,7 +128,7 @@ impl Report {
     /// The lines to show: one excerpt with both places if they are near one another, else one of each.
     fn excerpts(&self, entry: &Entry) -> Vec<Element<'_>> {
         let Some(place) = &entry.place else {
-            return vec![Origin::path(normalize_untrusted_str(&self.source.name)).into()];
+            return vec![Origin::path(printable(&self.source.name)).into()];
         };
         let main = (AnnotationKind::Primary, place, "");
         match &entry.also {
@@ -144,7 +145,7 @@ impl Report {
 
     /// The lines of these places with a mark below each; the place alone where the lines are too long to help.
     fn excerpt(&self, marks: &[(AnnotationKind, &Place, &'static str)]) -> Element<'_> {
-        let name = normalize_untrusted_str(&self.source.name);
+        let name = printable(&self.source.name);
         let first = marks.iter().map(|(_, place, _)| place.line).min().unwrap_or(1);
         let last = marks.iter().map(|(_, place, _)| place.line).max().unwrap_or(1);
         let lines = self.source.lines(first, last);
@@ -159,7 +160,21 @@ impl Report {
             let mark = kind.span(place.span.start - lines.start..end - lines.start);
             if label.is_empty() { mark } else { mark.label(*label) }
         });
-        Snippet::source(text).path(name).line_start(first).annotations(annotations).into()
+        Snippet::source(harmless(text)).path(name).line_start(first).annotations(annotations).into()
+    }
+}
+
+/// A terminal must not obey what a file says: control characters are shown, not sent.
+fn printable(text: &str) -> String {
+    normalize_untrusted_str(&harmless(text))
+}
+
+/// The same for those control characters that the renderer lets through (C1, U+0080 to U+009F), at equal length.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let c1 = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    match text.contains(c1) {
+        true => text.replace(c1, "\u{b7}").into(),
+        false => text.into(),
     }
 }
 
@@ -182,12 +197,12 @@ impl fmt::Display for Report {
                 Severity::Warning => "warning",
             };
             let separator = if index == 0 { "" } else { "\n" };
-            let name = normalize_untrusted_str(&self.source.name);
+            let name = printable(&self.source.name);
             write!(f, "{separator}{name}:")?;
             if let Some(place) = &entry.place {
                 write!(f, "{}:{}:", place.line, place.column)?;
             }
-            write!(f, " {severity}: {}", normalize_untrusted_str(&entry.message))?;
+            write!(f, " {severity}: {}", printable(&entry.message))?;
         }
         match self.entries.len().checked_sub(SHOWN) {
             Some(hidden @ 1..) => write!(f, "\n{hidden} more"),

@@ -1,8 +1,7 @@
 //! From the expanded form to a [`model::Config`], or to what is wrong between its parts.
 
-use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
-use std::hash::Hash;
+use std::fmt;
 
 use super::expand::{Expanded, Proxy};
 use super::leaf::Switch;
@@ -10,6 +9,7 @@ use super::mistake::{Mistake, Mistakes};
 use super::raw;
 use super::read::{Span, Stated};
 use super::source::Source;
+use super::spelling;
 use crate::model::{
     Backend, BackendName, BackendTimeouts, Check, Config, Frontend, Host, HostAddress, Keepalive, ProxyId, Server,
     ServerId, ServerName, Weight,
@@ -17,16 +17,18 @@ use crate::model::{
 
 mod checks;
 mod listeners;
+mod names;
 mod process;
 
 use checks::Checks;
+use names::Known;
 
 /// Resolves everything. `None` if that can't be done; what is in `mistakes` may speak against it all the same.
 pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) -> Option<Config> {
-    note_preset(expanded, mistakes);
+    names::note_preset(expanded, mistakes);
     listeners::note_collisions(expanded, mistakes);
-    note_duplicate_names(expanded, mistakes);
-    let known = backend_names(expanded);
+    names::note_duplicate_names(expanded, mistakes);
+    let known = Known::of(expanded);
     let mut checks = Checks::new(&source.directory);
     let (mut frontends, mut backends) = (Vec::new(), Vec::new());
     let mut whole = true;
@@ -39,14 +41,14 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
                 frontends.extend(frontend);
             }
             Proxy::Backend(raw) => {
-                let backend = backend(raw, id, &mut checks, mistakes);
+                let backend = backend(raw, id, &known, &mut checks, mistakes);
                 whole &= backend.is_some();
                 backends.extend(backend);
             }
         }
         id = ProxyId(id.0 + 1);
     }
-    note_unused_backends(expanded, &known, mistakes);
+    names::note_unused_backends(expanded, &known, mistakes);
     whole.then(|| Config {
         policy: process::policy(expanded),
         limits: process::limits(&expanded.limits),
@@ -74,53 +76,67 @@ fn needed<T: Clone>(
     section: &Section<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<T> {
-    if field.is_none() && !section.stated.contains(&key) {
-        let mistake = Mistake::MissingKey { key, place: section.words.clone(), hint: Some(example(key)) };
-        mistakes.push(Some(section.at), mistake);
+    if field.is_none() && !section.stated.contains(&key) && !section.known.incomplete {
+        let place = section.words();
+        let hint = Some(section.meant().unwrap_or_else(|| format!("add `{key} = {}`", section.example(key))));
+        mistakes.push(Some(section.at), Mistake::MissingKey { key, place, hint });
     }
     field.as_ref().map(|stated| stated.value.clone())
 }
 
 /// A part of the file that needs keys.
 struct Section<'a> {
-    /// To begin "… has no `name`".
-    words: String,
+    thing: &'static str,
+    name: Option<String>,
     at: Span,
     stated: &'a [&'static str],
+    known: &'a Known<'a>,
 }
 
-fn example(key: &str) -> String {
-    match key {
-        "listen" => r#"add `listen = ":6443"`"#,
-        "backend" => r#"add `backend = "kubeAPI_backend"`, the name of a `[[backend]]`"#,
-        "servers" => r#"add `servers = ["10.10.0.2:6443", "10.10.1.2:6443"]`"#,
-        "address" => r#"add `address = "10.10.0.2:6443"`"#,
-        _ => r#"add `name = "kubeAPI"`"#,
+impl Section<'_> {
+    /// To begin "… has no `name`".
+    fn words(&self) -> String {
+        named(self.thing, &self.name)
     }
-    .to_owned()
+
+    /// For one that was to be laid over a part of the preset.
+    fn meant(&self) -> Option<String> {
+        let near = spelling::meant(self.name.as_ref()?, self.known.preset_parts.iter().map(String::as_str))?;
+        Some(format!("did you mean the preset's `{near}`?"))
+    }
+
+    fn example(&self, key: &str) -> &'static str {
+        match (key, self.thing) {
+            ("listen", _) => r#"":6443""#,
+            ("backend", _) | ("name", "backend") => r#""kubeAPI_backend""#,
+            ("servers", _) => r#"["10.10.0.2:6443", "10.10.1.2:6443"]"#,
+            ("address", _) => r#""10.10.0.2:6443""#,
+            ("name", "server") => r#""controller-1""#,
+            _ => r#""kubeAPI""#,
+        }
+    }
 }
 
-fn named<T: std::fmt::Display>(things: &str, name: &Option<Stated<T>>) -> String {
+fn named(thing: &str, name: &Option<String>) -> String {
     match name {
-        Some(name) => format!("{things} `{}`", name.value),
-        None => format!("this {things}"),
+        Some(name) => format!("{thing} `{name}`"),
+        None => format!("this {thing}"),
     }
+}
+
+fn text<T: fmt::Display>(name: &Option<Stated<T>>) -> Option<String> {
+    name.as_ref().map(|name| name.value.to_string())
 }
 
 // ---- frontends ----
 
-fn frontend(
-    raw: &raw::Frontend,
-    id: ProxyId,
-    known: &HashSet<&BackendName>,
-    mistakes: &mut Mistakes,
-) -> Option<Frontend> {
-    let section = Section { words: named("frontend", &raw.name), at: raw.at, stated: &raw.stated };
+fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<Frontend> {
+    let section = Section { thing: "frontend", name: text(&raw.name), at: raw.at, stated: &raw.stated, known };
     let name = needed(&raw.name, "name", &section, mistakes);
     let listen = needed(&raw.listen, "listen", &section, mistakes);
     let backend = needed(&raw.backend, "backend", &section, mistakes);
-    if let Some(unknown) = raw.backend.as_ref().filter(|backend| !known.contains(&backend.value)) {
-        let mut known: Vec<String> = known.iter().map(ToString::to_string).collect();
+    if let Some(unknown) = raw.backend.as_ref().filter(|backend| known.lacks(&backend.value)) {
+        let mut known: Vec<String> = known.backends.iter().map(ToString::to_string).collect();
         known.sort();
         mistakes.push(unknown.span(), Mistake::UnknownBackend { name: unknown.value.to_string(), known });
     }
@@ -145,16 +161,22 @@ fn keepalive(raw: &Option<Stated<Switch<raw::Keepalive>>>) -> Option<Keepalive> 
 
 // ---- backends and servers ----
 
-fn backend(raw: &raw::Backend, id: ProxyId, checks: &mut Checks<'_>, mistakes: &mut Mistakes) -> Option<Backend> {
-    let section = Section { words: named("backend", &raw.name), at: raw.at, stated: &raw.stated };
+fn backend(
+    raw: &raw::Backend,
+    id: ProxyId,
+    known: &Known<'_>,
+    checks: &mut Checks<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Backend> {
+    let section = Section { thing: "backend", name: text(&raw.name), at: raw.at, stated: &raw.stated, known };
     let name = needed(&raw.name, "name", &section, mistakes);
     let members = needed(&raw.servers, "servers", &section, mistakes);
     let check = checks.resolve(&filled(&raw.check), mistakes);
-    note_duplicate_servers(raw, mistakes);
+    names::note_duplicate_servers(raw, mistakes);
     let mut servers = Vec::new();
     let mut whole = true;
     for (index, member) in members.iter().flat_map(|members| &members.0).enumerate() {
-        let server = server(&member.value.0, ServerId(index as u32 + 1), &check, checks, mistakes);
+        let server = server(&member.value.0, ServerId(index as u32 + 1), &check, known, checks, mistakes);
         whole &= server.is_some();
         servers.extend(server);
     }
@@ -186,10 +208,11 @@ fn server(
     raw: &raw::Server,
     id: ServerId,
     backends_check: &Option<Check>,
+    known: &Known<'_>,
     checks: &mut Checks<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Server> {
-    let section = Section { words: named("server", &raw.name), at: raw.at, stated: &raw.stated };
+    let section = Section { thing: "server", name: text(&raw.name), at: raw.at, stated: &raw.stated, known };
     let address = needed(&raw.address, "address", &section, mistakes);
     // Without an address there is no name to fall back on, and one complaint is enough.
     let name = address.as_ref().and_then(|_| needed(&raw.name, "name", &section, mistakes));
@@ -226,106 +249,4 @@ fn hosts(backends: &[Backend]) -> Vec<Host> {
         }
     }
     hosts
-}
-
-// ---- what only shows between parts ----
-
-fn frontends(expanded: &Expanded) -> impl Iterator<Item = &raw::Frontend> {
-    expanded.proxies.iter().filter_map(|proxy| match proxy {
-        Proxy::Frontend(frontend) => Some(frontend),
-        Proxy::Backend(_) => None,
-    })
-}
-
-fn backends(expanded: &Expanded) -> impl Iterator<Item = &raw::Backend> {
-    expanded.proxies.iter().filter_map(|proxy| match proxy {
-        Proxy::Backend(backend) => Some(backend),
-        Proxy::Frontend(_) => None,
-    })
-}
-
-fn backend_names(expanded: &Expanded) -> HashSet<&BackendName> {
-    backends(expanded).filter_map(|backend| Some(&backend.name.as_ref()?.value)).collect()
-}
-
-fn note_preset(expanded: &Expanded, mistakes: &mut Mistakes) {
-    let states = |key| expanded.stated.contains(&key);
-    if let (Some(at), false) = (expanded.preset_at, states("controllers")) {
-        mistakes.push(Some(at), Mistake::PresetWithoutControllers);
-    }
-    if let (Some(at), false) = (expanded.controllers_at, states("preset")) {
-        mistakes.push(Some(at), Mistake::ControllersWithoutPreset);
-    }
-    let meant_some = states("preset") || states("controllers");
-    let broken_list = states("frontend") && expanded.frontend_at.is_none();
-    if frontends(expanded).next().is_none() && !meant_some && !broken_list {
-        mistakes.push(expanded.frontend_at, Mistake::NothingToServe);
-    }
-}
-
-fn note_duplicate_names(expanded: &Expanded, mistakes: &mut Mistakes) {
-    note_twice(frontends(expanded).map(|frontend| &frontend.name), "frontends", mistakes);
-    note_twice(backends(expanded).map(|backend| &backend.name), "backends", mistakes);
-}
-
-fn note_duplicate_servers(backend: &raw::Backend, mistakes: &mut Mistakes) {
-    let members = || backend.servers.iter().flat_map(|servers| &servers.value.0).map(|member| &member.value.0);
-    let mut seen = HashMap::new();
-    let mut twice = HashSet::new();
-    for address in members().filter_map(|server| server.address.as_ref()) {
-        if let Some(first) = first_seen(&mut seen, &address.value.endpoint, address.span()) {
-            twice.insert(address.span());
-            let backend = backend.name.as_ref().map(|name| name.value.to_string()).unwrap_or_default();
-            let mistake = Mistake::DuplicateAddress { backend, address: address.value.written.clone() };
-            mistakes.push_pair(address.span(), first, "first here", mistake);
-        }
-    }
-    // A server without a name has its address's: that both are there twice is one mistake.
-    let names = members().map(|server| &server.name);
-    note_twice(
-        names.filter(|name| name.as_ref().is_some_and(|name| !twice.contains(&name.span()))),
-        "servers",
-        mistakes,
-    );
-}
-
-/// Notes each name that another of the same kind already has.
-fn note_twice<'a, T: std::fmt::Display + Hash + Eq + 'a>(
-    names: impl Iterator<Item = &'a Option<Stated<T>>>,
-    things: &'static str,
-    mistakes: &mut Mistakes,
-) {
-    let mut seen = HashMap::new();
-    for name in names.flatten() {
-        if let Some(first) = first_seen(&mut seen, &name.value, name.span()) {
-            let mistake = Mistake::DuplicateName { things, name: name.value.to_string() };
-            mistakes.push_pair(name.span(), first, "first here", mistake);
-        }
-    }
-}
-
-/// Where this was seen before, if it was.
-fn first_seen<T: Hash + Eq>(seen: &mut HashMap<T, Option<Span>>, what: T, at: Option<Span>) -> Option<Option<Span>> {
-    match seen.entry(what) {
-        Entry::Occupied(first) => Some(*first.get()),
-        Entry::Vacant(place) => {
-            place.insert(at);
-            None
-        }
-    }
-}
-
-/// Only if every frontend leads somewhere: a misspelt reference isn't a second mistake.
-fn note_unused_backends(expanded: &Expanded, known: &HashSet<&BackendName>, mistakes: &mut Mistakes) {
-    let leads = |frontend: &raw::Frontend| frontend.backend.as_ref().is_some_and(|name| known.contains(&name.value));
-    if !frontends(expanded).all(leads) {
-        return;
-    }
-    let used: HashSet<&BackendName> =
-        frontends(expanded).filter_map(|frontend| Some(&frontend.backend.as_ref()?.value)).collect();
-    for name in backends(expanded).filter_map(|backend| backend.name.as_ref()) {
-        if !used.contains(&name.value) {
-            mistakes.push(name.span(), Mistake::UnusedBackend { name: name.value.to_string() });
-        }
-    }
 }

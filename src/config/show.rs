@@ -1,5 +1,7 @@
 //! Prints the expanded form as TOML that loads again, each value with where it is from.
 
+use std::path::Path;
+
 use super::expand::{Expanded, Proxy};
 use super::read::{Origin, Value};
 use super::source::Source;
@@ -61,6 +63,11 @@ impl Writer<'_> {
         self.flush();
         self.text.push_str(&format!("\n{header}\n"));
         self.path = path.to_owned();
+    }
+
+    /// What relative paths in the file start from.
+    pub fn directory(&self) -> &Path {
+        &self.source.directory
     }
 
     /// Writes `key = literal` and where it is from.

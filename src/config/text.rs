@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::leaf::number_text;
 use super::mistake::Mistake;
-use super::read::{Found, Reader, Value};
-use super::show::quoted;
+use super::read::{Found, Origin, Reader, Value};
+use super::show::{Writer, quoted};
 use super::value::{self, AddressError};
 use crate::model::{BackendName, Endpoint, FrontendName, HostAddress, ListenAddress, NameError, ServerName};
 
@@ -199,22 +199,31 @@ impl Text for RequestPath {
 
 // ---- files ----
 
-/// A file to read.
+/// A file to read; a relative path starts from the configuration's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePath(pub PathBuf);
 
-impl Text for FilePath {
-    const WANTED: &'static str = "a file's path";
-
-    fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
-        if text.is_empty() || text.contains('\0') {
-            return Err(bad_text(key, text, "it is not a path"));
-        }
-        Ok(Self(PathBuf::from(text)))
+impl Value for FilePath {
+    fn wanted() -> Cow<'static, str> {
+        "a file's path".into()
     }
 
-    fn text(&self) -> String {
-        self.0.display().to_string()
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let DeValue::String(text) = found.value else { return reader.wrong_type::<Self>(found, None) };
+        if text.is_empty() || text.contains('\0') {
+            return reader.refuse(found, bad_text(found.key, text, "it is not a path"));
+        }
+        Some(Self(PathBuf::from(text.as_ref())))
+    }
+
+    fn literal(&self) -> Option<String> {
+        Some(quoted(&self.0.display().to_string()))
+    }
+
+    /// With its directory, so that it is the same file wherever the shown text is put.
+    fn write(&self, key: &str, origin: Origin, out: &mut Writer<'_>) {
+        let path = out.directory().join(&self.0).display().to_string();
+        out.value(key, &quoted(&path), origin);
     }
 }
 
@@ -253,6 +262,10 @@ impl Text for Mode {
 
     fn text(&self) -> String {
         format!("{:04o}", self.0)
+    }
+
+    fn instead_of(number: &str) -> String {
+        format!("write \"{:0>4}\"", number.trim_start_matches("0o"))
     }
 }
 

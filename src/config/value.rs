@@ -115,6 +115,8 @@ pub enum AddressError {
     Unbracketed,
     #[error("what is in brackets is not an IPv6 address")]
     Bracketed,
+    #[error("it is a URL")]
+    Url,
     #[error("there is no host")]
     NoHost,
     #[error("`{0}` is neither an IP address nor a host name")]
@@ -163,6 +165,9 @@ pub fn machine(text: &str) -> Result<HostAddress, AddressError> {
 
 /// Splits at the colon before the port; brackets are taken off an IPv6 address.
 fn split(text: &str) -> Result<(&str, &str), AddressError> {
+    if text.contains("://") {
+        return Err(AddressError::Url);
+    }
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or(AddressError::Bracketed)?;
         if host.parse::<Ipv6Addr>().is_err() {
@@ -241,3 +246,6 @@ pub fn status(text: &str) -> Option<u16> {
     let three_digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|status| three_digits && (100..=599).contains(status))
 }
+
+#[cfg(test)]
+mod tests;
