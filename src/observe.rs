@@ -1,5 +1,6 @@
-//! What the process tells the world about itself: metrics now, logs beside them.
-//!
-//! It reads events and snapshots and knows nothing of where they come from.
+//! What the process says of itself: log lines and metrics. It reads events and snapshots, and knows nothing of where
+//! they come from.
 
+pub mod access_log;
+pub mod logging;
 pub mod metrics;
