@@ -48,9 +48,10 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     let controllers = controllers(snapshot);
     let mut findings = Vec::new();
     findings.extend(phase(snapshot));
-    findings.extend(snapshot.backends.iter().filter_map(|backend| without_server(backend, snapshot.at)));
+    findings.extend(without_server(snapshot));
+    findings.extend(snapshot.backends.iter().filter_map(on_backups));
     findings.extend(limits(snapshot));
-    findings.extend(troubles(&controllers, snapshot.at));
+    findings.extend(troubles(&controllers, snapshot));
     findings.extend(certificates(&controllers, snapshot.at));
     // Stable: of two that are equally bad, the one named first above leads.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
@@ -97,15 +98,24 @@ fn phase(snapshot: &Snapshot) -> Option<Finding> {
     .map(|text| Finding::new(Tone::Warning, text))
 }
 
-fn without_server(backend: &BackendSnapshot, now: SystemTime) -> Option<Finding> {
-    if backend.up {
-        return None;
+fn without_server(snapshot: &Snapshot) -> Vec<Finding> {
+    let (backends, now) = (&snapshot.backends, snapshot.at);
+    let latest = backends.iter().map(|backend| backend.since).max();
+    if let (Some(latest), true) = (latest, backends.iter().all(|backend| !backend.up && backend.ever_up)) {
+        return vec![Finding::new(Tone::Bad, format!("No controller serves since {}.", since(latest, now)))];
     }
-    let text = match backend.ever_up {
+    let text = |backend: &BackendSnapshot| match backend.ever_up {
         true => format!("{} has had no usable server since {}.", backend.name, since(backend.since, now)),
         false => format!("{} has not had a usable server yet.", backend.name),
     };
-    Some(Finding::new(Tone::Bad, text))
+    backends.iter().filter(|backend| !backend.up).map(|backend| Finding::new(Tone::Bad, text(backend))).collect()
+}
+
+fn on_backups(backend: &BackendSnapshot) -> Option<Finding> {
+    let has_primaries = backend.servers.iter().any(|server| !server.backup);
+    let on_backups = has_primaries && backend.active == 0 && backend.backup > 0;
+    let text = format!("{} runs on {}.", backend.name, if backend.backup == 1 { "its backup" } else { "its backups" });
+    on_backups.then_some(Finding { tone: Tone::Warning, text, aside: true })
 }
 
 fn limits(snapshot: &Snapshot) -> Vec<Finding> {
@@ -207,20 +217,23 @@ impl Trouble {
     }
 }
 
-fn troubles(controllers: &[Controller<'_>], now: SystemTime) -> Vec<Finding> {
+fn troubles(controllers: &[Controller<'_>], snapshot: &Snapshot) -> Vec<Finding> {
     let troubled: Vec<_> = controllers.iter().filter_map(|c| Some((c, c.trouble()?))).collect();
-    let rest = controllers.len() - troubled.len();
     let mut findings: Vec<_> = (troubled.iter())
-        .map(|(controller, trouble)| Finding::new(trouble.tone(), trouble_text(controller, *trouble, now)))
+        .map(|(controller, trouble)| Finding::new(trouble.tone(), trouble_text(controller, *trouble, snapshot.at)))
         .collect();
+    let rest = controllers.len() - troubled.len();
     if let ([finding], Some(rest)) = (&mut findings[..], the_others_serve(rest)) {
         finding.text.push_str(rest);
     }
-    if troubled.len() > 1 {
-        let worst = troubled.iter().map(|(_, trouble)| *trouble).max().unwrap_or(Trouble::Down);
+    let worst = troubled.iter().map(|(_, trouble)| *trouble).max();
+    if let (Some(worst), 2..) = (worst, troubled.len()) {
+        let all = words(controllers.len());
         let text = match rest {
-            0 => "No controller serves.".to_owned(),
-            _ => format!("{} of {} controllers {}.", capital(&words(rest)), words(controllers.len()), verb(rest)),
+            0 if snapshot.backends.iter().any(|backend| backend.up) => "No controller serves every backend.".to_owned(),
+            // The backends without a server have said it.
+            0 => return findings,
+            _ => format!("{} of {all} controllers {}.", capital(&words(rest)), verb(rest)),
         };
         findings.insert(0, Finding::new(worst.tone(), text));
     }

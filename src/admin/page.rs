@@ -1,14 +1,15 @@
-//! The stats page: one table for each backend, as people know it from HAProxy, beneath one sentence that says how
-//! things are. No script, no request to another host.
+//! The stats page: the table that people know from HAProxy, beneath one sentence that says how things are. No script, no request to another host.
 
 mod assets;
 mod row;
+
+use std::time::SystemTime;
 
 use askama::Template;
 
 pub(super) use self::assets::{Asset, asset};
 use self::row::{COLUMNS, Column, Row};
-use super::figures::{bytes, count, date_time, span};
+use super::figures::{bytes, count, date_time, moment, span};
 use super::headline::{Headline, Tone, headline};
 use crate::event::{BackendSnapshot, ProcessSnapshot, Snapshot};
 
@@ -41,7 +42,7 @@ impl<'a> Page<'a> {
             stylesheet: assets::stylesheet(),
             icon: assets::icon(headline.tone),
             headline,
-            facts: facts(&snapshot.process),
+            facts: facts(&snapshot.process, snapshot.at),
             columns: &COLUMNS,
             groups: snapshot.backends.iter().map(|backend| Group::of(backend, snapshot)).collect(),
         }
@@ -81,7 +82,7 @@ impl Fact {
     }
 }
 
-fn facts(process: &ProcessSnapshot) -> Vec<Fact> {
+fn facts(process: &ProcessSnapshot, now: SystemTime) -> Vec<Fact> {
     let counts = &process.counts;
     let mut facts = vec![
         Fact::of_limit("Sessions", process.sessions.into(), process.max_sessions.into()),
@@ -95,20 +96,20 @@ fn facts(process: &ProcessSnapshot) -> Vec<Fact> {
             format!("{}/s", count(counts.rate.into())),
             format!("most {}/s", count(counts.rate_max.into())),
         ),
-        Fact::new("Clients to servers", bytes(counts.bytes_in), String::new()),
-        Fact::new("Servers to clients", bytes(counts.bytes_out), String::new()),
+        Fact::new("Bytes in", bytes(counts.bytes_in), "clients to servers".into()),
+        Fact::new("Bytes out", bytes(counts.bytes_out), "servers to clients".into()),
         Fact::of_limit("Descriptors", process.open_descriptors, process.max_descriptors),
-        Fact::new("Memory", bytes(process.resident_memory), format!("{} of processor", span(process.cpu))),
-        Fact::new("Uptime", span(process.uptime), format!("since {}", date_time(process.started))),
+        Fact::new("Memory", bytes(process.resident_memory), format!("processor {}", span(process.cpu))),
+        Fact::new("Uptime", span(process.uptime), format!("since {}", moment(process.started, now))),
         Fact::new(
             "Process",
             process.phase.word().to_owned(),
             format!("pid {}, {}", process.pid, workers(process.workers)),
         ),
     ];
-    facts.extend(Fact::alarm("Limit reached", process.limit_reached, "times, by all sessions"));
+    facts.extend(Fact::alarm("Limit reached", process.limit_reached, "times, process-wide"));
     facts.extend(Fact::alarm("Accepting paused", process.accept_pauses, "times, for want of descriptors or memory"));
-    facts.extend(Fact::alarm("Log lines lost", process.dropped_logs, "their target was too slow"));
+    facts.extend(Fact::alarm("Log lines lost", process.dropped_logs, "too slow a target"));
     facts
 }
 

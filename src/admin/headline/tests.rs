@@ -32,6 +32,8 @@ fn one_and_two_controllers_are_spoken_of_as_people_do() {
 fn a_controller_that_is_down_is_named_with_time_and_cause() {
     let mut snapshot = fixture::cluster();
     snapshot.take_down(VIENNA);
+    // What was down first counts.
+    snapshot.servers_named(VIENNA)[0].since = now();
     let text = "k0s-at-vie-1 is down since 03:12:07 UTC (8 min): connection refused. The other two serve.";
     says(&snapshot, Tone::Warning, text);
 }
@@ -64,12 +66,36 @@ fn several_that_are_down_are_counted_first() {
 #[test]
 fn a_backend_without_a_server_is_worst() {
     let mut snapshot = fixture::cluster();
+    for server in &mut snapshot.backends[1].servers {
+        server.go_down();
+    }
+    snapshot.count_usable();
+    let text = "konnectivity_backend has had no usable server since 03:12:07 UTC (8 min).";
+    let notes = says(&snapshot, Tone::Bad, text);
+    assert_eq!(notes[0], "No controller serves every backend.");
+    assert!(notes[1].starts_with("k0s-ch-sion-1 is down in konnectivity_backend since"), "{}", notes[1]);
+    snapshot.backends[1].ever_up = false;
+    says(&snapshot, Tone::Bad, "konnectivity_backend has not had a usable server yet.");
+}
+
+#[test]
+fn when_nothing_serves_it_is_said_once() {
+    let mut snapshot = fixture::cluster();
     CONTROLLERS.iter().for_each(|name| snapshot.take_down(name));
-    let notes = says(&snapshot, Tone::Bad, "kubeAPI_backend has had no usable server since 03:12:07 UTC (8 min).");
-    assert_eq!(notes[1], "controllerJoinAPI_backend has had no usable server since 03:12:07 UTC (8 min).");
-    assert!(notes.contains(&"No controller serves.".to_owned()), "{notes:?}");
-    snapshot.backends[0].ever_up = false;
-    says(&snapshot, Tone::Bad, "kubeAPI_backend has not had a usable server yet.");
+    let notes = says(&snapshot, Tone::Bad, "No controller serves since 03:12:07 UTC (8 min).");
+    assert_eq!(notes.len(), 3, "one for each controller: {notes:?}");
+}
+
+#[test]
+fn running_on_a_backup_is_said() {
+    let mut snapshot = fixture::cluster();
+    snapshot.backends[0].servers[2].backup = true;
+    snapshot.take_down("k0s-ch-sion-1");
+    snapshot.take_down(VIENNA);
+    assert_eq!(headline(&snapshot).text, "kubeAPI_backend runs on its backup.");
+    snapshot.backends[0].servers[1].state = ServerState::Ready;
+    snapshot.count_usable();
+    assert!(headline(&snapshot).notes.iter().all(|note| !note.contains("backup")));
 }
 
 #[test]

@@ -158,7 +158,7 @@ pub(super) fn frontend(frontend: &FrontendSnapshot, snapshot: &Snapshot) -> Row 
             counts,
             Cells {
                 limit: Cell::count(frontend.max_sessions.unwrap_or(process.max_sessions)).titled(reached),
-                request_errors: Cell::fault(counts.request_errors).titled(errors),
+                request_errors: Cell::count(counts.request_errors).titled(errors),
                 ..Cells::default()
             },
         ),
@@ -216,7 +216,7 @@ fn server_state(server: &ServerSnapshot) -> State {
     match (server.state, &server.check) {
         (ServerState::Maint, _) => State::new("notice", word, String::new()),
         (ServerState::Drain, _) => State::new("notice", word, String::new()),
-        (ServerState::Draining, _) => State::new("warning", word, "takes no new work".into()),
+        (ServerState::Draining, _) => State::new("warning", word, "no new work".into()),
         (ServerState::Down(cause), check) => {
             let passed = check.as_ref().filter(|check| check.health > 0);
             let note = passed.map(|check| format!("{} of {} checks passed", check.health, check.rise));

@@ -51,7 +51,7 @@ fn nothing_is_fetched_from_elsewhere_and_nothing_is_inline() {
 #[test]
 fn each_row_has_a_cell_for_each_column() {
     let html = render(&fixture::cluster());
-    let rows: Vec<_> = html.split("<tr class=").skip(1).collect();
+    let rows: Vec<_> = html.split("<tr class=").skip(1).filter(|row| !row.starts_with("\"group")).collect();
     assert_eq!(rows.len(), 3 * 5, "a frontend, three servers and their sum, three times");
     for row in rows {
         let row = row.split("</tr>").next().unwrap();
