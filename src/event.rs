@@ -23,7 +23,7 @@ pub struct SessionRecord {
     pub server: Option<ServerName>,
     /// The client, an IPv4 address as IPv4 also on a dual-stack listener.
     pub client: SocketAddr,
-    /// The address that the client connected to.
+    /// The listener's address.
     pub listener: SocketAddr,
     /// Our own address towards the server, which its audit log shows; `None` if no dial succeeded.
     pub source: Option<SocketAddr>,
@@ -135,6 +135,25 @@ pub enum Who {
     ServerTimeout,
 }
 
+impl Who {
+    /// The word for it in logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Limit => "limit",
+            Self::Resource => "resource",
+            Self::Internal => "internal",
+            Self::Down => "down",
+            Self::Up => "up",
+            Self::Killed => "killed",
+            Self::ClientTimeout => "client_timeout",
+            Self::ServerTimeout => "server_timeout",
+        }
+    }
+}
+
 /// How far a session had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -144,6 +163,18 @@ pub enum Phase {
     Queue,
     Connect,
     Data,
+}
+
+impl Phase {
+    /// The word for it in logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Queue => "queue",
+            Self::Connect => "connect",
+            Self::Data => "data",
+        }
+    }
 }
 
 /// What ended a session, in words that logs and metrics may use as a label.

@@ -1,0 +1,275 @@
+//! Sockets: the only place that names them.
+//!
+//! [`bind`] makes a listening socket without a runtime, so that everything can be bound before a thread starts.
+//! [`Listener`] accepts on it within a runtime; [`dial`] makes the connection to a server.
+
+pub mod options;
+pub mod sys;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::model::{Keepalive, ListenAddress};
+
+/// What a listening socket is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct BindOptions {
+    /// Bind an address that the host does not hold (IP_FREEBIND).
+    pub freebind: bool,
+    /// Length of the accept queue; `net.core.somaxconn` caps it.
+    pub backlog: u32,
+    /// Inherited by every accepted connection, which therefore costs no call of its own.
+    pub keepalive: Option<Keepalive>,
+}
+
+/// A listening socket, not yet in any runtime.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Socket,
+    address: ListenAddress,
+    /// The host has no IPv6: a dual-stack address became an IPv4 one.
+    pub ipv4_only: bool,
+}
+
+/// Binds and listens. The socket is not shared (no SO_REUSEPORT): an address that is taken is an error.
+pub fn bind(address: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+    let failed = |source| BindError { address, source };
+    let (socket, at, ipv4_only) = match address {
+        ListenAddress::DualStack { port } => match stream_socket(Domain::IPV6) {
+            Ok(socket) => {
+                socket.set_only_v6(false).map_err(failed)?;
+                (socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), false)
+            }
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {
+                (stream_socket(Domain::IPV4).map_err(failed)?, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), true)
+            }
+            Err(error) => return Err(failed(error)),
+        },
+        ListenAddress::Tcp(at) => {
+            let socket = stream_socket(Domain::for_address(at)).map_err(failed)?;
+            if at.is_ipv6() {
+                socket.set_only_v6(true).map_err(failed)?;
+            }
+            (socket, at, false)
+        }
+    };
+    prepare(&socket, at, options).map_err(failed)?;
+    Ok(Bound { socket, address, ipv4_only })
+}
+
+fn stream_socket(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    // Sessions in TIME_WAIT of a process that has just ended must not keep the next one from binding. A listener of
+    // another process still does.
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+fn prepare(socket: &Socket, at: SocketAddr, options: BindOptions) -> io::Result<()> {
+    if options.freebind {
+        if at.is_ipv6() {
+            socket.set_freebind_v6(true)?;
+        } else {
+            socket.set_freebind_v4(true)?;
+        }
+    }
+    options::inherit_on_accept(socket, options.keepalive)?;
+    socket.bind(&at.into())?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
+}
+
+impl Bound {
+    /// Takes over a socket that already listens.
+    pub fn adopted(socket: Socket, address: ListenAddress) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, address, ipv4_only: false })
+    }
+
+    /// The address it was configured with.
+    pub fn address(&self) -> ListenAddress {
+        self.address
+    }
+
+    /// The address that the kernel says, with the port that it gave for port 0.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket
+            .local_addr()?
+            .as_socket()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an internet address"))
+    }
+
+    /// Another descriptor of the same socket, for one more runtime to accept on: all share one accept queue.
+    pub fn share(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, address: self.address, ipv4_only: self.ipv4_only })
+    }
+
+    /// For a runtime's own accept loop, such as the stats page's.
+    pub fn into_std(self) -> std::net::TcpListener {
+        self.socket.into()
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// An address that could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.sentence())]
+pub struct BindError {
+    pub address: ListenAddress,
+    source: io::Error,
+}
+
+impl BindError {
+    fn sentence(&self) -> String {
+        let Self { address, source } = self;
+        match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!(
+                    "can't listen on {address}: the port is taken (`ss -ltnp 'sport = :{}'` tells by whom)",
+                    address.port()
+                )
+            }
+            io::ErrorKind::AddrNotAvailable => format!(
+                "can't listen on {address}: this host does not hold the address (`freebind = true` binds it all the same)"
+            ),
+            io::ErrorKind::PermissionDenied => {
+                format!("can't listen on {address}: no permission (ports below 1024 need CAP_NET_BIND_SERVICE)")
+            }
+            _ => format!("can't listen on {address}: {source}"),
+        }
+    }
+}
+
+/// Accepts on a [`Bound`] socket in the runtime that it was made in.
+#[derive(Debug)]
+pub struct Listener {
+    socket: AsyncFd<Socket>,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Registers the socket with the current runtime.
+    pub fn new(bound: Bound) -> io::Result<Self> {
+        let address = bound.local_address()?;
+        Ok(Self { socket: sys::watch_readable(bound.socket)?, address })
+    }
+
+    /// The address it listens on, as the kernel says.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns when a connection may be waiting. Nothing is taken from the queue.
+    pub async fn ready(&self) -> io::Result<()> {
+        self.socket.readable().await.map(drop)
+    }
+
+    /// Takes one connection from the queue; `None` if there is none after all, and then [`Listener::ready`] waits again.
+    pub fn accept(&self) -> Result<Option<(TcpStream, SocketAddr)>, AcceptError> {
+        // One accept4 is all that a connection costs here: the flags spare a fcntl, the listener's options are
+        // inherited, and the peer's address comes with it.
+        let accepted = self.socket.try_io(Interest::READABLE, |socket| {
+            rustix::net::acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).map_err(io::Error::from)
+        });
+        let (descriptor, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(AcceptError::from(error)),
+        };
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        let stream = TcpStream::from_std(std::net::TcpStream::from(descriptor)).map_err(AcceptError::from)?;
+        // A peer that reset before we asked has no address left; it is gone, and the next one may be there.
+        let peer = peer.ok_or(AcceptError::Connection)?;
+        Ok(Some((stream, canonical(peer))))
+    }
+}
+
+/// Why a connection was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// That one connection failed; the next may be fine.
+    #[error("the connection ended before it was accepted")]
+    Connection,
+    /// This process or host has run out of something; trying again at once would spin.
+    #[error("{0}")]
+    Resource(io::Error),
+}
+
+impl From<io::Error> for AcceptError {
+    fn from(error: io::Error) -> Self {
+        use rustix::io::Errno;
+        let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        match error.raw_os_error() {
+            Some(code) if scarce.iter().any(|errno| errno.raw_os_error() == code) => Self::Resource(error),
+            _ => Self::Connection,
+        }
+    }
+}
+
+/// The address as people write it: an IPv4 client of a dual-stack listener has an IPv4 address.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Connects to a server, with its options set. The caller bounds the time.
+pub async fn dial(address: SocketAddr, keepalive: Option<Keepalive>) -> Result<TcpStream, DialError> {
+    let socket = match address.ip() {
+        IpAddr::V4(_) => TcpSocket::new_v4(),
+        IpAddr::V6(_) => TcpSocket::new_v6(),
+    }
+    .map_err(DialError::Local)?;
+    options::before_dial(&socket, keepalive).map_err(DialError::Local)?;
+    socket.connect(address).await.map_err(DialError::from)
+}
+
+/// Why a server could not be reached.
+#[derive(Debug)]
+pub enum DialError {
+    /// It answered with a reset.
+    Refused,
+    /// The network says that there is no way to it.
+    Unreachable,
+    /// Nobody answered in time.
+    TimedOut,
+    /// Something of our own was missing: a descriptor, a local port, a network. It says nothing of the server.
+    Local(io::Error),
+}
+
+impl From<io::Error> for DialError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Self::Refused,
+            io::ErrorKind::HostUnreachable => Self::Unreachable,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            _ => Self::Local(error),
+        }
+    }
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("connection refused"),
+            Self::Unreachable => f.write_str("no route to host"),
+            Self::TimedOut => f.write_str("no answer"),
+            Self::Local(error) => write!(f, "local error: {error}"),
+        }
+    }
+}
+
+/// Whether a failed read or write means that the peer, or the way to it, is silent rather than closed.
+pub fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable)
+}

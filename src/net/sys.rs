@@ -1,0 +1,61 @@
+//! What has no safe form anywhere else. The only `unsafe` of the crate.
+
+#![expect(unsafe_code, reason = "inherited descriptors, and tokio's registration of a listener, have no safe form")]
+
+use std::env;
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use socket2::Socket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A descriptor that the service manager opened for us, with the name that it has there (empty without one).
+#[derive(Debug)]
+pub struct Inherited {
+    pub name: String,
+    pub descriptor: OwnedFd,
+}
+
+/// The first number that `sd_listen_fds(3)` hands over.
+const FIRST: RawFd = 3;
+
+/// The descriptors handed over by the service manager (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`).
+///
+/// They are given out once: later calls have none.
+pub fn inherited_descriptors() -> Vec<Inherited> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::SeqCst) || number("LISTEN_PID") != Some(std::process::id()) {
+        return Vec::new();
+    }
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
+    let count = RawFd::try_from(number("LISTEN_FDS").unwrap_or(0)).unwrap_or(0);
+    (FIRST..FIRST.saturating_add(count))
+        .map_while(|descriptor| {
+            // SAFETY: the service manager opened these numbers for this process (LISTEN_PID names it), nothing in the
+            // process has touched them, and TAKEN makes this the only place that ever owns them.
+            let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+            // A manager that announces more than it opened ends the list here; the number is given up unclosed.
+            let Ok(flags) = fcntl_getfd(&descriptor) else {
+                std::mem::forget(descriptor);
+                return None;
+            };
+            let _ = fcntl_setfd(descriptor.as_fd(), flags | FdFlags::CLOEXEC);
+            Some(Inherited { name: names.next().unwrap_or_default().to_owned(), descriptor })
+        })
+        .collect()
+}
+
+fn number(variable: &str) -> Option<u32> {
+    env::var(variable).ok()?.parse().ok()
+}
+
+/// Registers a listening socket with the current runtime, for reading only.
+pub fn watch_readable(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+    // SAFETY: `Socket` owns its descriptor and always returns that one; it stays open until it is dropped, and the
+    // `AsyncFd` that holds it drops its registration first.
+    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(|error| error.into_parts().1)
+}

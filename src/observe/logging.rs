@@ -1,0 +1,252 @@
+//! The log: one thread writes all lines, in order, to stdout.
+//!
+//! Whoever has something to say puts it into a bounded queue and goes on; what the queue can't take is counted and
+//! told of later. The thread outlives the workers, so that a session that ends last has its line too.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::access_log::{self, Records};
+use crate::clock;
+use crate::event::{ServerChange, ServerState, SessionRecord};
+use crate::model::{Log, LogFormat, LogLevel};
+
+/// Lines that wait for the writer at most.
+const QUEUE: usize = 4096;
+
+/// How long the end of the process waits for a log target that does not read.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// One line on its way.
+#[derive(Debug)]
+pub(super) enum Line {
+    Text(Vec<u8>),
+    Session(Box<SessionRecord>),
+    /// The last one.
+    End(SyncSender<()>),
+}
+
+/// The way into the queue.
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    queue: SyncSender<Line>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Lines {
+    pub(super) fn send(&self, line: Line) {
+        if self.queue.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The log while the process runs; dropping it writes what is left.
+#[derive(Debug)]
+pub struct Logging {
+    lines: Lines,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Logging {
+    /// Starts the writing thread and makes it the target of `tracing`, for the life of the process.
+    ///
+    /// A second call in one process keeps the first one's target for `tracing` events.
+    pub fn start(log: &Log) -> io::Result<Self> {
+        let (queue, arriving) = sync_channel(QUEUE);
+        let lines = Lines { queue, dropped: Arc::default() };
+        let dropped = Arc::clone(&lines.dropped);
+        let format = log.format;
+        let writer = std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_all(&arriving, format, &dropped, &mut io::stdout().lock()))?;
+        subscribe(log, lines.clone());
+        Ok(Self { lines, writer: Some(writer) })
+    }
+
+    /// For the workers' sessions.
+    pub fn records(&self) -> Records {
+        Records::new(self.lines.clone())
+    }
+
+    /// Counts lines that the queue could not take.
+    pub fn dropped(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lines.dropped)
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let (written, all_written) = sync_channel(1);
+        self.lines.send(Line::End(written));
+        if all_written.recv_timeout(LAST_LINES).is_ok()
+            && let Some(writer) = self.writer.take()
+        {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn subscribe(log: &Log, lines: Lines) {
+    let level = match log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    // Libraries speak of their own inside; only what worries them is news here.
+    let filter = Targets::new().with_target("evenkeel", level).with_default(level.min(LevelFilter::WARN));
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_timer(Timer).with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    // The first log of a process stays: tests start several in one.
+    let _ = match log.format {
+        LogFormat::Text => registry.with(layer.with_ansi(io::stdout().is_terminal())).try_init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init(),
+    };
+}
+
+/// Writes until the last line.
+fn write_all(arriving: &Receiver<Line>, format: LogFormat, dropped: &AtomicU64, out: &mut impl Write) {
+    let mut told = 0;
+    let mut text = Vec::new();
+    while let Ok(first) = arriving.recv() {
+        let mut end = append(first, format, &mut text);
+        // What waits already goes in the same write.
+        while end.is_none() && text.len() < 64 * 1024 {
+            let Ok(line) = arriving.try_recv() else { break };
+            end = append(line, format, &mut text);
+        }
+        let lost = dropped.load(Relaxed);
+        if lost > told {
+            tell_dropped(lost - told, format, &mut text);
+            told = lost;
+        }
+        // A target that is gone can't be told so; the process does not depend on it.
+        let _ = out.write_all(&text).and_then(|()| out.flush());
+        text.clear();
+        if let Some(end) = end {
+            let _ = end.send(());
+            return;
+        }
+    }
+}
+
+fn append(line: Line, format: LogFormat, text: &mut Vec<u8>) -> Option<SyncSender<()>> {
+    match line {
+        Line::Text(line) => text.extend_from_slice(&line),
+        Line::Session(record) => access_log::format(&record, format, text),
+        Line::End(written) => return Some(written),
+    }
+    None
+}
+
+fn tell_dropped(lines: u64, format: LogFormat, text: &mut Vec<u8>) {
+    let now = timestamp();
+    let _ = match format {
+        LogFormat::Text => writeln!(text, "{now}  WARN the log was too slow: lines dropped lines={lines}"),
+        LogFormat::Json => writeln!(
+            text,
+            r#"{{"timestamp":"{now}","level":"WARN","message":"the log was too slow: lines dropped","lines":{lines}}}"#
+        ),
+    };
+}
+
+/// Wall time in UTC, to the millisecond.
+pub(super) fn timestamp() -> String {
+    let now = OffsetDateTime::from(clock::wall());
+    let now = now.replace_millisecond(now.millisecond()).unwrap_or(now);
+    now.format(&Rfc3339).unwrap_or_default()
+}
+
+struct Timer;
+
+impl FormatTime for Timer {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        writer.write_str(&timestamp())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Event;
+
+    fn make_writer(&'a self) -> Event {
+        Event { lines: self.clone(), text: Vec::new() }
+    }
+}
+
+/// One event on its way into the queue, which it enters whole.
+#[derive(Debug)]
+pub(super) struct Event {
+    lines: Lines,
+    text: Vec<u8>,
+}
+
+impl Write for Event {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        self.lines.send(Line::Text(std::mem::take(&mut self.text)));
+    }
+}
+
+/// A server's change of state, with its evidence, in one line.
+pub fn server_change(change: &ServerChange) {
+    let cause = match change.to {
+        ServerState::Down(cause) => cause.words(),
+        _ => "",
+    };
+    let (status, detail, check) = match &change.evidence {
+        Some(evidence) => (evidence.status.name(), evidence.detail.as_str(), evidence.duration.as_secs_f64() * 1000.0),
+        None => ("", "set by the operator", 0.0),
+    };
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                backend = %change.backend,
+                server = %change.server,
+                from = change.from.word(),
+                to = change.to.word(),
+                cause,
+                status,
+                detail,
+                check_ms = (check * 1000.0).round() / 1000.0,
+                sessions = change.sessions,
+                active_left = change.active_left,
+                backup_left = change.backup_left,
+                "server is {}",
+                change.to.word()
+            )
+        };
+    }
+    match change.to {
+        ServerState::Down(_) => line!(warn),
+        _ => line!(info),
+    }
+    if change.active_left + change.backup_left == 0 && change.from.is_usable() {
+        tracing::error!(backend = %change.backend, "backend has no usable server left");
+    }
+}

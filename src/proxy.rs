@@ -1,0 +1,71 @@
+//! The life of a session, from accept to its log line.
+//!
+//! ```text
+//! client ──accept──▶ Accepted    listener   within the session limits; the record begins
+//!        ──admit───▶ Admitted    admit      may this source come in
+//!        ──inspect─▶ Inspected   inspect    what its first bytes say
+//!        ──route───▶ Routed      route      to which backend
+//!        ──lease───▶ Assigned    lease      which server, with a slot of it
+//!        ──dial────▶ Connected   dial       the connection to it, or to the next
+//!        ──relay───▶ Ended       relay      all bytes both ways
+//! ```
+//!
+//! Each arrow is a function that consumes the value before it. A session that is dropped at any arrow is put right by
+//! the guards in its [`Record`], whose own drop writes the log line: so a session that died in dialling, was cut at the
+//! end of a stop, or panicked has its line too.
+
+pub mod admit;
+pub mod dial;
+pub mod frontend;
+pub mod inspect;
+pub mod lease;
+pub mod limit;
+pub mod listener;
+pub mod record;
+pub mod relay;
+pub mod route;
+pub mod worker;
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use self::listener::Accepted;
+use self::record::{Ended, Record};
+
+/// Carries one session to its end.
+pub async fn session(accepted: Accepted) {
+    poll_fn(|cx| {
+        accepted.record.entered().wake_with(cx.waker().clone());
+        Poll::Ready(())
+    })
+    .await;
+    // Whichever way it ended, its record says so, and is written where this value is dropped.
+    let (Ok(ended) | Err(ended)) = live(accepted).await;
+    drop(ended);
+}
+
+async fn live(accepted: Accepted) -> Result<Ended, Ended> {
+    let admitted = admit::admit(accepted)?;
+    let inspected = inspect::inspect(admitted)?;
+    let routed = route::route(inspected)?;
+    let assigned = lease::lease(routed).await?;
+    let connected = dial::dial(assigned).await?;
+    Ok(relay::relay(connected).await)
+}
+
+/// Returns when the session is told to end, or when its client resets while nobody reads from it.
+async fn interrupted(client: &tokio::net::TcpStream, record: &Record) -> crate::event::Ending {
+    use crate::event::{Cause, Ending, Who};
+    let told = poll_fn(|_| match record.cell().command() {
+        // The task is woken whenever there is a command: see `Entered::wake_with`.
+        Some(command) => Poll::Ready(command),
+        None => Poll::Pending,
+    });
+    tokio::select! {
+        command = told => {
+            let (who, cause) = command.ending();
+            Ending::new(who, record.phase(), cause)
+        }
+        _ = client.ready(tokio::io::Interest::ERROR) => Ending::new(Who::Client, record.phase(), Cause::Reset),
+    }
+}

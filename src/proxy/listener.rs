@@ -1,0 +1,133 @@
+//! Accepting: one loop for each listener and worker, which never ends by an error, never spins and never waits for a
+//! client.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+
+use super::frontend::{Frontend, Permits};
+use super::limit::Limit;
+use super::record::Record;
+use super::worker::Worker;
+use crate::model::OnLimit;
+use crate::net::{self, AcceptError, Listener};
+
+/// A client that has come in, within the session limits.
+#[derive(Debug)]
+pub struct Accepted {
+    pub client: TcpStream,
+    pub record: Box<Record>,
+}
+
+/// Connections taken in a row before the worker's sessions have their turn again.
+const BATCH: usize = 16;
+
+/// How long accepting pauses when a resource has run out.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until it is dropped.
+pub async fn serve(listener: Listener, frontend: Arc<Frontend>, worker: Rc<Worker>) {
+    let mut scarcity = Scarcity::default();
+    loop {
+        if let Err(error) = listener.ready().await {
+            // The runtime's own failure: nothing to accept with. Not seen short of shutting down.
+            scarcity.wait(&frontend, &error.to_string()).await;
+            continue;
+        }
+        if let Err(error) = accept_batch(&listener, &frontend, &worker).await {
+            scarcity.wait(&frontend, &error.to_string()).await;
+        } else {
+            scarcity = Scarcity::default();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Takes what waits in the accept queue, within the limits; an error is one of resources.
+async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc<Worker>) -> Result<(), AcceptError> {
+    for _ in 0..BATCH {
+        // The permit comes first: a connection that is accepted can be served.
+        let permits = match frontend.permits() {
+            Ok(permits) => permits,
+            Err(limit) => {
+                at_limit(limit, listener, frontend).await?;
+                continue;
+            }
+        };
+        match listener.accept() {
+            Ok(Some((client, peer))) => begin(client, peer, listener.address(), permits, frontend, worker),
+            Ok(None) => return Ok(()),
+            Err(AcceptError::Connection) => {}
+            Err(error @ AcceptError::Resource(_)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn begin(
+    client: TcpStream,
+    peer: SocketAddr,
+    listener: SocketAddr,
+    permits: Permits,
+    frontend: &Arc<Frontend>,
+    worker: &Rc<Worker>,
+) {
+    let record = Record::begin(worker, frontend, permits, peer, listener);
+    spawn_local(super::session(Accepted { client, record }));
+}
+
+/// What clients meet at a limit: the kernel's queue, or a reset.
+async fn at_limit(limit: &Arc<Limit>, listener: &Listener, frontend: &Frontend) -> Result<(), AcceptError> {
+    match frontend.process.on_limit {
+        OnLimit::Queue => {
+            note_full(limit, frontend);
+            limit.freed().await;
+        }
+        OnLimit::Reset => match listener.accept() {
+            Ok(Some((client, _))) => {
+                note_full(limit, frontend);
+                crate::pool::counters::count(&frontend.counters.denied);
+                net::options::reset_on_close(&client);
+            }
+            Ok(None) => listener.ready().await.map_err(AcceptError::Resource)?,
+            Err(AcceptError::Connection) => {}
+            Err(error @ AcceptError::Resource(_)) => return Err(error),
+        },
+    }
+    Ok(())
+}
+
+fn note_full(limit: &Limit, frontend: &Frontend) {
+    if limit.note_full() {
+        let whose = if std::ptr::eq(limit, frontend.process.limit.as_ref()) { "the process" } else { "the frontend" };
+        tracing::warn!(
+            frontend = %frontend.spec.name,
+            max_sessions = limit.max(),
+            "session limit of {whose} reached: {}",
+            match frontend.process.on_limit {
+                OnLimit::Queue => "new clients wait until a session ends",
+                OnLimit::Reset => "new clients are reset",
+            }
+        );
+    }
+}
+
+/// An episode of having run out of something: told once, and waited out without spinning.
+#[derive(Debug, Default)]
+struct Scarcity {
+    told: bool,
+}
+
+impl Scarcity {
+    async fn wait(&mut self, frontend: &Frontend, error: &str) {
+        if !std::mem::replace(&mut self.told, true) {
+            frontend.process.note_accept_pause();
+            tracing::error!(frontend = %frontend.spec.name, error, "can't accept: pausing until there is room again");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,396 @@
+//! All bytes both ways, until both sides have finished or one of them has failed.
+//!
+//! No buffer belongs to a session: bytes are read into the worker's scratch and written straight on, and only what the
+//! other side does not take is kept. Both directions run in one task and end each for itself: a FIN is passed on as a
+//! FIN after the last byte before it, and leaves the other direction alone; a reset is passed on as a reset at once.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::dial::Connected;
+use super::record::{Ended, Record};
+use crate::event::{Cause, Ending, Phase, Who};
+use crate::model::BackendTimeouts;
+use crate::net;
+use crate::pool::sessions::Command;
+
+/// Bytes that a session may move before others have their turn.
+const BUDGET: usize = 256 * 1024;
+
+/// How long a session that was told to end waits for its peers to finish.
+const LINGER: Duration = Duration::from_millis(500);
+
+pub async fn relay(Connected { client, server, mut record, leased }: Connected) -> Ended {
+    record.enter_phase(Phase::Data);
+    let port = record.source.map_or(0, |source| source.port());
+    record.cell().set_server(record.frontend.pool.spec.id, leased.server.spec.id, port);
+    record.cell().limit_idle(Limits::of(&record).open.map(|(limit, _)| limit));
+    record.entered().touch();
+    let mut relay =
+        Relay { record: &record, client, server, up: Flow::default(), down: Flow::default(), noted: Noted::default() };
+    let ending = relay.run().await;
+    // Closed before it is counted out, and counted out after its record has counted it in.
+    drop(relay);
+    let ended = record.end(ending);
+    drop(leased);
+    ended
+}
+
+/// Longest times without a byte, and whose silence it is then.
+struct Limits {
+    open: Option<(Duration, Who)>,
+    half_closed: Option<Duration>,
+}
+
+impl Limits {
+    fn of(record: &Record) -> Self {
+        let BackendTimeouts { server, tunnel, half_close, .. } = record.frontend.pool.spec.timeouts;
+        let client = record.frontend.spec.client_timeout;
+        let open = match (tunnel, client, server) {
+            (Some(tunnel), _, _) => Some((tunnel, Who::ClientTimeout)),
+            (None, Some(client), Some(server)) if server < client => Some((server, Who::ServerTimeout)),
+            (None, Some(client), _) => Some((client, Who::ClientTimeout)),
+            (None, None, server) => server.map(|server| (server, Who::ServerTimeout)),
+        };
+        Self { open, half_closed: half_close }
+    }
+}
+
+struct Relay<'a> {
+    record: &'a Record,
+    client: TcpStream,
+    server: TcpStream,
+    /// Client to server.
+    up: Flow,
+    /// Server to client.
+    down: Flow,
+    noted: Noted,
+}
+
+/// What the cell was last told.
+#[derive(Default, PartialEq, Eq, Clone, Copy)]
+struct Noted {
+    unread: bool,
+    half_closed: bool,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Flow {
+    /// Read, and not yet taken by the other side.
+    pending: Vec<u8>,
+    stage: Stage,
+}
+
+#[derive(Default, PartialEq, Eq, Clone, Copy)]
+enum Stage {
+    #[default]
+    Open,
+    /// FIN has come, and goes on when all is written.
+    Ending,
+    /// FIN has been passed on.
+    Finished,
+}
+
+/// Why a session's turn is over.
+enum Turn {
+    Finished,
+    /// There is more to do, and others are to have their turn.
+    Yield,
+    Failed(Fault),
+    Told(Command),
+}
+
+/// A side that failed, and how.
+struct Fault {
+    side: Side,
+    error: io::Error,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
+impl Relay<'_> {
+    async fn run(&mut self) -> Ending {
+        loop {
+            match poll_fn(|cx| self.turn(cx)).await {
+                Turn::Finished => return Ending::NORMAL,
+                // Past the driver's poll: sessions that became ready meanwhile come first.
+                Turn::Yield => tokio::task::yield_now().await,
+                Turn::Failed(fault) => return self.fail(fault),
+                Turn::Told(command) => {
+                    self.close().await;
+                    return self.told(command);
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let cell = self.record.cell();
+        if let Some(command) = cell.command() {
+            return Poll::Ready(Turn::Told(command));
+        }
+        if cell.is_asked_to_look() {
+            if let Some(fault) = self.unseen_fault() {
+                return Poll::Ready(Turn::Failed(fault));
+            }
+            cell.set_unread(true);
+        }
+        let mut scratch = self.record.worker.scratch.borrow_mut();
+        let (mut up_left, mut down_left) = (BUDGET, BUDGET);
+        let count_in = |bytes| count(self.record, bytes, Direction::In);
+        let count_out = |bytes| count(self.record, bytes, Direction::Out);
+        let client = Pin::new(&mut self.client);
+        let server = Pin::new(&mut self.server);
+        let up = self.up.poll(cx, client, server, &mut scratch, &mut up_left, count_in);
+        if let Poll::Ready(Err(fault)) = up {
+            return Poll::Ready(Turn::Failed(fault.of(Side::Client, Side::Server)));
+        }
+        let client = Pin::new(&mut self.client);
+        let server = Pin::new(&mut self.server);
+        let down = self.down.poll(cx, server, client, &mut scratch, &mut down_left, count_out);
+        drop(scratch);
+        if let Poll::Ready(Err(fault)) = down {
+            return Poll::Ready(Turn::Failed(fault.of(Side::Server, Side::Client)));
+        }
+        self.note_stages();
+        match (self.up.stage, self.down.stage) {
+            (Stage::Finished, Stage::Finished) => Poll::Ready(Turn::Finished),
+            _ if up_left == 0 || down_left == 0 => Poll::Ready(Turn::Yield),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Tells the sweep what to look after: the deadline of a half-closed session, a reset that no read would show.
+    fn note_stages(&mut self) {
+        let now = Noted { unread: self.up.is_unread() || self.down.is_unread(), half_closed: self.is_half_closed() };
+        let before = std::mem::replace(&mut self.noted, now);
+        let cell = self.record.cell();
+        if now.unread != before.unread {
+            cell.set_unread(now.unread);
+        }
+        if now.half_closed && !before.half_closed {
+            let Limits { open, half_closed } = Limits::of(self.record);
+            cell.limit_idle(open.map(|(limit, _)| limit).into_iter().chain(half_closed).min());
+            self.record.entered().touch();
+        }
+    }
+
+    fn is_half_closed(&self) -> bool {
+        self.up.stage != Stage::Open || self.down.stage != Stage::Open
+    }
+
+    /// The error of a side that is not read.
+    fn unseen_fault(&self) -> Option<Fault> {
+        let of = |side, stream: &TcpStream| net::options::pending_error(stream).map(|error| Fault { side, error });
+        of(Side::Client, &self.client).or_else(|| of(Side::Server, &self.server))
+    }
+
+    /// Passes a failure on to the other side as a reset; what that side has not taken is dropped.
+    fn fail(&self, Fault { side, error }: Fault) -> Ending {
+        let (who, other) = match side {
+            Side::Client => (Who::Client, &self.server),
+            Side::Server => (Who::Server, &self.client),
+        };
+        net::options::reset_on_close(other);
+        Ending::new(who, Phase::Data, if net::is_timeout(&error) { Cause::TimedOut } else { Cause::Reset })
+    }
+
+    /// What was read is flushed, both sides get a FIN, and a reset if they have not finished in time.
+    async fn close(&mut self) {
+        let finished = timeout(LINGER, poll_fn(|cx| self.poll_close(cx))).await;
+        if finished.is_err() {
+            net::options::reset_on_close(&self.client);
+            net::options::reset_on_close(&self.server);
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = self.record.worker.scratch.borrow_mut();
+        let count_in = |bytes| count(self.record, bytes, Direction::In);
+        let count_out = |bytes| count(self.record, bytes, Direction::Out);
+        let up = self.up.poll_finish(cx, Pin::new(&mut self.server), count_in);
+        let down = self.down.poll_finish(cx, Pin::new(&mut self.client), count_out);
+        let client = poll_discard(cx, Pin::new(&mut self.client), &mut scratch);
+        let server = poll_discard(cx, Pin::new(&mut self.server), &mut scratch);
+        for part in [up, down, client, server] {
+            ready!(part);
+        }
+        Poll::Ready(())
+    }
+
+    fn told(&self, command: Command) -> Ending {
+        let (who, cause) = command.ending();
+        let Limits { open, half_closed } = Limits::of(self.record);
+        let (who, cause) = match (command, open) {
+            (Command::Idle, Some((limit, who))) if !(self.is_half_closed() && half_closed < Some(limit)) => {
+                (who, cause)
+            }
+            (Command::Idle, _) if self.up.stage == Stage::Open => (Who::ClientTimeout, Cause::HalfClosed),
+            (Command::Idle, _) => (Who::ServerTimeout, Cause::HalfClosed),
+            _ => (who, cause),
+        };
+        Ending::new(who, Phase::Data, cause)
+    }
+}
+
+enum Direction {
+    In,
+    Out,
+}
+
+/// Counts bytes that have been passed on, wherever they are counted.
+fn count(record: &Record, bytes: usize, direction: Direction) {
+    let bytes = bytes as u64;
+    let worker = record.worker.sessions.worker();
+    let server = record.server.as_ref().map(|server| &server.counters);
+    let all = [&record.frontend.process.counters, &record.frontend.counters, &record.frontend.pool.counters];
+    match direction {
+        Direction::In => {
+            record.cell().add_in(bytes);
+            all.into_iter().chain(server).for_each(|counters| counters.traffic(worker).add_in(bytes));
+        }
+        Direction::Out => {
+            record.cell().add_out(bytes);
+            all.into_iter().chain(server).for_each(|counters| counters.traffic(worker).add_out(bytes));
+        }
+    }
+    record.entered().touch();
+}
+
+/// Where one direction failed.
+enum FlowFault {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+impl FlowFault {
+    fn of(self, from: Side, to: Side) -> Fault {
+        match self {
+            Self::Read(error) => Fault { side: from, error },
+            Self::Write(error) => Fault { side: to, error },
+        }
+    }
+}
+
+impl Flow {
+    /// Moves bytes until one side is not ready, the budget is spent, or the direction is finished.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut from: Pin<&mut TcpStream>,
+        mut to: Pin<&mut TcpStream>,
+        scratch: &mut [u8],
+        budget: &mut usize,
+        passed: impl Fn(usize),
+    ) -> Poll<Result<(), FlowFault>> {
+        loop {
+            ready!(self.poll_flush(cx, to.as_mut(), &passed)).map_err(FlowFault::Write)?;
+            match self.stage {
+                Stage::Finished => return Poll::Ready(Ok(())),
+                Stage::Ending => {
+                    ready!(poll_fin(cx, to.as_mut()));
+                    self.stage = Stage::Finished;
+                    return Poll::Ready(Ok(()));
+                }
+                Stage::Open if *budget == 0 => return Poll::Ready(Ok(())),
+                Stage::Open => {}
+            }
+            let mut bytes = ReadBuf::new(scratch);
+            ready!(from.as_mut().poll_read(cx, &mut bytes)).map_err(FlowFault::Read)?;
+            let bytes = bytes.filled();
+            if bytes.is_empty() {
+                self.stage = Stage::Ending;
+                continue;
+            }
+            *budget = budget.saturating_sub(bytes.len());
+            let written = write_some(cx, to.as_mut(), bytes, &passed).map_err(FlowFault::Write)?;
+            self.pending.extend_from_slice(&bytes[written..]);
+        }
+    }
+
+    /// Writes what is pending.
+    fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: Pin<&mut TcpStream>,
+        passed: &impl Fn(usize),
+    ) -> Poll<io::Result<()>> {
+        if self.pending.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let written = write_some(cx, to, &self.pending, passed)?;
+        if written < self.pending.len() {
+            self.pending.drain(..written);
+            return Poll::Pending;
+        }
+        // The memory goes back: a session that is not behind owns none.
+        self.pending = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is pending and passes a FIN on, whatever the other side still sends.
+    fn poll_finish(&mut self, cx: &mut Context<'_>, mut to: Pin<&mut TcpStream>, passed: impl Fn(usize)) -> Poll<()> {
+        if self.stage == Stage::Finished {
+            return Poll::Ready(());
+        }
+        if ready!(self.poll_flush(cx, to.as_mut(), &passed)).is_ok() {
+            ready!(poll_fin(cx, to));
+        }
+        self.stage = Stage::Finished;
+        Poll::Ready(())
+    }
+
+    /// Whether its source is not being read, because of what is pending or because it has finished.
+    fn is_unread(&self) -> bool {
+        !self.pending.is_empty() || self.stage != Stage::Open
+    }
+}
+
+/// Writes as much as the socket takes; if that is not all, the task is woken when it takes more.
+fn write_some(
+    cx: &mut Context<'_>,
+    mut to: Pin<&mut TcpStream>,
+    bytes: &[u8],
+    passed: &impl Fn(usize),
+) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match to.as_mut().poll_write(cx, &bytes[written..]) {
+            Poll::Ready(Ok(taken)) => {
+                written += taken;
+                passed(taken);
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => break,
+        }
+    }
+    Ok(written)
+}
+
+fn poll_fin(cx: &mut Context<'_>, to: Pin<&mut TcpStream>) -> Poll<()> {
+    // A side that is already gone can't be told; its own direction shows what became of it.
+    to.poll_shutdown(cx).map(drop)
+}
+
+/// Reads until the end, for nobody.
+fn poll_discard(cx: &mut Context<'_>, mut from: Pin<&mut TcpStream>, scratch: &mut [u8]) -> Poll<()> {
+    loop {
+        let mut bytes = ReadBuf::new(scratch);
+        match ready!(from.as_mut().poll_read(cx, &mut bytes)) {
+            Ok(()) if !bytes.filled().is_empty() => {}
+            _ => return Poll::Ready(()),
+        }
+    }
+}
