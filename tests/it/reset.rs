@@ -68,7 +68,9 @@ fn a_servers_reset_is_seen_while_it_reads_nothing_itself() {
 fn a_clients_reset_after_its_fin_reaches_the_server() {
     let server = Manual::listen();
     let mut app = App::start(&Config::to(&[server.address()]).timeouts("half_close = \"60s\""));
-    let (client, mut served) = app.session(&server);
+    let (mut client, mut served) = app.session(&server);
+    client.say("hello");
+    served.hears("hello");
     client.sends_fin();
     served.sees_fin();
     client.resets();
