@@ -1,0 +1,45 @@
+//! What other tools say of evenkeel: promtool of its metrics, systemd of its unit.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::harness::app::{App, BINARY, Config};
+use crate::harness::http;
+use crate::harness::peers::{Peer, Server};
+use crate::harness::program::output;
+use crate::harness::tls;
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn promtool_accepts_the_metrics() {
+    let servers = [Server::tls(&tls::server("one")), Server::tls(&tls::server("other"))];
+    let check = "check = { type = \"tls\", verify = \"none\", interval = \"200ms\" }";
+    let app = App::start(&Config::to(&servers.each_ref().map(Server::address)).backend(check));
+    ["a", "b"].iter().for_each(|name| app.server_is(name, "ready"));
+    app.connect().sends_fin();
+    let answer = http::get(app.stats(), "/metrics").expect("metrics");
+    assert!(answer.body.lines().count() > 50, "{}", answer.body);
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().unwrap();
+    promtool.stdin.take().unwrap().write_all(answer.body.as_bytes()).unwrap();
+    let verdict = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&verdict.stderr) + String::from_utf8_lossy(&verdict.stdout);
+    assert!(verdict.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn systemd_accepts_the_unit() {
+    let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/evenkeel.service")).unwrap();
+    let installed = "/usr/bin/evenkeel";
+    assert!(unit.contains(installed), "the unit starts {installed}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("evenkeel.service");
+    // systemd looks whether the program is there; here it is where cargo put it.
+    std::fs::write(&file, unit.replace(installed, BINARY)).unwrap();
+    let verdict = output(Command::new("systemd-analyze").arg("verify").arg("--man=no").arg(&file));
+    let said = String::from_utf8_lossy(&verdict.stderr);
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("evenkeel")).collect();
+    assert!(verdict.status.success() && ours.is_empty(), "{said}");
+}

@@ -1,0 +1,257 @@
+//! evenkeel itself: the real program, started with a configuration that the test states in part.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Command, ExitStatus};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::program::Program;
+use super::wait::until;
+use super::{http, peers, ports};
+
+/// The program under test, as cargo built it.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_evenkeel");
+
+/// A configuration with one frontend (`front`) and one backend (`back`, with the servers `a`, `b`, …), plus what a
+/// test adds. Parts are lines of TOML, as in a file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    front: SocketAddr,
+    stats: SocketAddr,
+    listen: String,
+    servers: Vec<(SocketAddr, String)>,
+    sections: [(&'static str, String); 6],
+    more: String,
+}
+
+impl Config {
+    /// The frontend leads to these servers. Nothing is checked unless the test says so.
+    pub fn to(servers: &[SocketAddr]) -> Self {
+        let front = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
+        let stats = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
+        let sections = ["[log]", "[process]", "[limits]", "[timeouts]", "[[frontend]]", "[[backend]]"];
+        Self {
+            front,
+            stats,
+            listen: front.to_string(),
+            servers: servers.iter().map(|address| (*address, String::new())).collect(),
+            sections: sections.map(|name| (name, String::new())),
+            more: String::new(),
+        }
+    }
+
+    pub fn log(self, line: &str) -> Self {
+        self.add(0, line)
+    }
+
+    pub fn process(self, line: &str) -> Self {
+        self.add(1, line)
+    }
+
+    pub fn limits(self, line: &str) -> Self {
+        self.add(2, line)
+    }
+
+    pub fn timeouts(self, line: &str) -> Self {
+        self.add(3, line)
+    }
+
+    pub fn frontend(self, line: &str) -> Self {
+        self.add(4, line)
+    }
+
+    pub fn backend(self, line: &str) -> Self {
+        self.add(5, line)
+    }
+
+    /// Adds keys to the server of this number, such as `weight = 2`.
+    pub fn server(mut self, number: usize, keys: &str) -> Self {
+        let _ = write!(self.servers[number].1, ", {keys}");
+        self
+    }
+
+    /// Whole sections behind all others.
+    pub fn more(mut self, text: &str) -> Self {
+        let _ = writeln!(self.more, "{text}");
+        self
+    }
+
+    /// Where the frontend listens, as the file says it, and where clients reach it then.
+    pub fn listen(mut self, listen: &str, front: SocketAddr) -> Self {
+        (self.listen, self.front) = (listen.to_owned(), front);
+        self
+    }
+
+    pub fn front(&self) -> SocketAddr {
+        self.front
+    }
+
+    pub fn stats(&self) -> SocketAddr {
+        self.stats
+    }
+
+    fn add(mut self, section: usize, line: &str) -> Self {
+        let _ = writeln!(self.sections[section].1, "{line}");
+        self
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> String {
+        let mut text = format!("[stats]\nlisten = \"{}\"\n", self.stats);
+        for (name, lines) in &self.sections {
+            let fixed = match *name {
+                "[log]" => "format = \"json\"\n".to_owned(),
+                "[[frontend]]" => format!("name = \"front\"\nlisten = \"{}\"\nbackend = \"back\"\n", self.listen),
+                "[[backend]]" => format!("name = \"back\"\nservers = [\n{}]\n", self.server_lines()),
+                _ => String::new(),
+            };
+            let _ = write!(text, "{name}\n{fixed}{lines}");
+        }
+        text + &self.more
+    }
+
+    fn server_lines(&self) -> String {
+        let mut lines = String::new();
+        for ((address, keys), name) in self.servers.iter().zip('a'..) {
+            let _ = writeln!(lines, "  {{ name = \"{name}\", address = \"{address}\"{keys} }},");
+        }
+        lines
+    }
+}
+
+/// A running evenkeel. It ends with the test.
+pub struct App {
+    program: Program,
+    front: SocketAddr,
+    stats: SocketAddr,
+    /// Lines of the log that [`App::next_line`] has passed.
+    read: usize,
+    /// Holds the configuration file.
+    directory: TempDir,
+}
+
+impl App {
+    /// Starts it and waits until it serves.
+    pub fn start(config: &Config) -> Self {
+        let app = Self::launch(config);
+        app.program.wait_for("serving");
+        app
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn launch(config: &Config) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("evenkeel.toml");
+        std::fs::write(&file, config.text()).unwrap();
+        let program = Program::start(Command::new(BINARY).arg("run").arg(&file));
+        Self { program, front: config.front, stats: config.stats, read: 0, directory }
+    }
+
+    /// A file of the configuration's directory, for what a test needs beside it.
+    pub fn directory(&self) -> &TempDir {
+        &self.directory
+    }
+
+    /// Where clients connect.
+    pub fn front(&self) -> SocketAddr {
+        self.front
+    }
+
+    pub fn stats(&self) -> SocketAddr {
+        self.stats
+    }
+
+    pub fn program(&mut self) -> &mut Program {
+        &mut self.program
+    }
+
+    /// A new client.
+    pub fn connect(&self) -> TcpStream {
+        peers::connect(self.front)
+    }
+
+    /// A session whose both ends the test plays: the client's, and the server's.
+    pub fn session(&self, server: &peers::Manual) -> (TcpStream, TcpStream) {
+        (self.connect(), server.accept())
+    }
+
+    /// The next line of the log that `wanted` agrees to; lines before it are passed over for good.
+    pub fn next_line(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let (read, line) = self.program.find(what, self.read, |line| {
+            serde_json::from_str::<Value>(line).ok().filter(|line| line.is_object() && wanted(line))
+        });
+        self.read = read;
+        line
+    }
+
+    /// The next session's line.
+    pub fn next_session(&mut self) -> Value {
+        self.next_line("a session's line", |line| line["message"] == "session")
+    }
+
+    /// The lines of all sessions that have ended so far.
+    pub fn sessions(&self) -> Vec<Value> {
+        let lines = self.program.printed();
+        let objects = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        objects.filter(|line| line["message"] == "session").collect()
+    }
+
+    /// `/api/v1/status`, now.
+    pub fn status(&self) -> Value {
+        http::get(self.stats, "/api/v1/status").expect("the stats page answers").json()
+    }
+
+    /// A server's part of the status.
+    pub fn server(&self, name: &str) -> Value {
+        let status = self.status();
+        let backends = status["backends"].as_array().expect("a list of backends");
+        let servers = backends.iter().flat_map(|backend| backend["servers"].as_array().expect("a list of servers"));
+        servers
+            .into_iter()
+            .find(|server| server["name"] == name)
+            .unwrap_or_else(|| panic!("{name} in {status}"))
+            .clone()
+    }
+
+    /// Sessions that are open at a server.
+    pub fn server_sessions(&self, name: &str) -> u64 {
+        self.server(name)["counts"]["sessions"].as_u64().expect("a count")
+    }
+
+    /// Waits until a server is in this state.
+    pub fn server_is(&self, name: &str, state: &str) {
+        until(&format!("{name} is {state}"), || (self.server(name)["state"] == state).then_some(()));
+    }
+
+    /// Waits until the process has so many sessions open.
+    pub fn has_sessions(&self, count: u64) {
+        until(&format!("{count} sessions"), || (self.status()["process"]["counts"]["sessions"] == count).then_some(()));
+    }
+
+    /// The HTTP status of a path of the stats page.
+    pub fn http_status(&self, path: &str) -> u16 {
+        http::get(self.stats, path).expect("the stats page answers").status
+    }
+
+    /// A metric's value: the first sample of this name that has all these labels, each written `name="value"`.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let page = http::get(self.stats, "/metrics").expect("the stats page answers").body;
+        let sample = page.lines().find(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' '])) && labels.iter().all(|label| line.contains(label))
+        });
+        let sample = sample.unwrap_or_else(|| panic!("{name} {labels:?} in\n{page}"));
+        sample.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.program.signal(signal);
+    }
+
+    pub fn ended(&mut self) -> ExitStatus {
+        self.program.ended()
+    }
+}

@@ -1,0 +1,97 @@
+//! A server that can't be reached costs the client nothing while another one can.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::app::{App, Config};
+use crate::harness::peers::{BlackHole, Manual, Peer, Server, refusing};
+use crate::harness::wait::until;
+
+#[test]
+fn a_refused_dial_goes_to_the_next_server() {
+    let server = Manual::listen();
+    let config = Config::to(&[refusing(), server.address()]).backend("balance = \"first\"");
+    let mut app = App::start(&config);
+    let mut client = app.connect();
+    client.say("said before anyone was there");
+    let mut served = server.accept();
+    served.hears("said before anyone was there");
+    drop((client, served));
+    let record = app.next_session();
+    assert_eq!(record["server"], "b");
+    assert_eq!((&record["retries"], &record["moves"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn a_dial_that_nobody_answers_goes_to_the_next_server() {
+    let (hole, server) = (BlackHole::dig(), Server::echo());
+    let config = Config::to(&[hole.address(), server.address()]);
+    let mut app = App::start(&config.backend("balance = \"first\"").timeouts("dial = \"400ms\"\nconnect = \"20s\""));
+    let mut client = app.connect();
+    client.say("hello");
+    client.hears("hello");
+    drop(client);
+    let record = app.next_session();
+    assert_eq!((&record["server"], &record["moves"]), (&"b".into(), &1.into()));
+}
+
+#[test]
+fn when_all_refuse_the_client_is_reset_at_once() {
+    let config = Config::to(&[refusing(), refusing(), refusing()]).backend("on_no_server = \"try_all\"");
+    let mut app = App::start(&config.log("null_sessions = true"));
+    let begin = Instant::now();
+    app.connect().sees_reset();
+    assert!(begin.elapsed() < Duration::from_secs(4), "it took {:?}", begin.elapsed());
+    let record = app.next_session();
+    assert_eq!(record["letters"], "SC");
+    assert_eq!(record["phase"], "connect");
+    assert_eq!(record["retries"], 2);
+}
+
+#[test]
+fn the_connect_timeout_bounds_all_dials_together() {
+    let (one, other) = (BlackHole::dig(), BlackHole::dig());
+    let config = Config::to(&[one.address(), other.address()]);
+    let config = config.timeouts("dial = \"10s\"\nconnect = \"500ms\"").log("null_sessions = true");
+    let mut app = App::start(&config);
+    let mut client = app.connect();
+    client.sees_reset();
+    assert_eq!(app.next_session()["letters"], "sC");
+}
+
+#[test]
+fn a_client_that_leaves_while_it_waits_is_let_go() {
+    let hole = BlackHole::dig();
+    let config = Config::to(&[hole.address()]).timeouts("dial = \"60s\"\nconnect = \"60s\"");
+    let mut app = App::start(&config.log("null_sessions = true"));
+    let client = app.connect();
+    app.has_sessions(1);
+    client.resets();
+    assert_eq!(app.next_session()["letters"], "CC");
+    app.has_sessions(0);
+}
+
+#[test]
+fn a_server_that_comes_back_is_used_again() {
+    let server = Server::echo();
+    let app = App::start(&Config::to(&[server.address()]));
+    let address = server.stop();
+    until("a refusal", || {
+        let mut client = app.connect();
+        std::io::Read::read(&mut client, &mut [0]).is_err().then_some(())
+    });
+    let _server = Server::echo_on(address);
+    let mut client = app.connect();
+    client.say("hello again");
+    client.hears("hello again");
+}
+
+#[test]
+fn a_backup_serves_when_no_other_can() {
+    let (primary, backup) = (Server::named("primary"), Server::named("backup"));
+    let app = App::start(&Config::to(&[primary.address(), backup.address()]).server(1, "backup = true"));
+    for _ in 0..5 {
+        app.connect().hears("primary");
+    }
+    primary.stop();
+    app.connect().hears("backup");
+}

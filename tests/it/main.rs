@@ -1,0 +1,19 @@
+//! evenkeel as its users meet it, over loopback and without any other program.
+
+#![expect(clippy::unwrap_used, reason = "where a test can't go on, the line says why")]
+
+#[path = "../harness/harness.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part of it")]
+mod harness;
+
+mod balance;
+mod failover;
+mod families;
+mod half_close;
+mod health;
+mod limits;
+mod records;
+mod reset;
+mod start;
+mod stop;
+mod timeouts;

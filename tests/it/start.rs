@@ -1,0 +1,66 @@
+//! All is bound before anything is served, or nothing is.
+
+use std::net::TcpListener;
+
+use crate::harness::app::{App, Config};
+use crate::harness::peers::{Peer, Server};
+use crate::harness::sockets;
+
+/// Starts, expects a refusal with exit code 1, and gives what was printed.
+fn refused(config: &Config) -> Vec<String> {
+    let mut app = App::launch(config);
+    assert_eq!(app.ended().code(), Some(1));
+    app.program().printed()
+}
+
+fn one_line_names(printed: &[String], port: u16) {
+    let naming = printed.iter().filter(|line| line.contains(&port.to_string())).count();
+    assert_eq!(naming, 1, "one line is to name port {port}: {printed:#?}");
+    assert!(!printed.iter().any(|line| line.contains("panicked")), "{printed:#?}");
+}
+
+#[test]
+fn a_second_instance_on_the_same_port_is_refused_and_the_first_unharmed() {
+    let server = Server::echo();
+    let config = Config::to(&[server.address()]);
+    let app = App::start(&config);
+    let second = Config::to(&[server.address()]).listen(&config.front().to_string(), config.front());
+    one_line_names(&refused(&second), config.front().port());
+    let stats = second.stats();
+    assert!(!sockets::tcp(None).iter().any(|socket| socket.state == "LISTEN" && socket.local == stats));
+    for _ in 0..20 {
+        let mut client = app.connect();
+        client.say("all of them mine");
+        client.hears("all of them mine");
+    }
+}
+
+#[test]
+fn a_taken_stats_port_is_refused() {
+    let server = Server::echo();
+    let config = Config::to(&[server.address()]);
+    let _holder = TcpListener::bind(config.stats()).unwrap();
+    one_line_names(&refused(&config), config.stats().port());
+}
+
+#[test]
+fn one_taken_port_of_several_leaves_nothing_served() {
+    let server = Server::echo();
+    let free = Config::to(&[server.address()]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let more = format!("[[frontend]]\nname = \"last\"\nlisten = \"127.0.0.1:{port}\"\nbackend = \"back\"\n");
+    one_line_names(&refused(&free.clone().more(&more)), port);
+    assert!(std::net::TcpStream::connect(free.front()).is_err(), "nothing is left running");
+}
+
+#[test]
+fn an_address_that_the_host_lacks_is_bound_on_request() {
+    let server = Server::echo();
+    let config = Config::to(&[server.address()]);
+    let listen = format!("192.0.2.1:{}", config.front().port());
+    let elsewhere = config.clone().listen(&listen, config.front());
+    let mut app = App::launch(&elsewhere);
+    assert_eq!(app.ended().code(), Some(1));
+    App::start(&elsewhere.frontend("freebind = true"));
+}
