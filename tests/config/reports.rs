@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evenkeel::config::{self, KINDS, Report, Severity};
+use proptest::prelude::*;
 
 const CASES: &str = "tests/config/cases";
 
@@ -129,6 +130,47 @@ fn a_line_is_said_for_each_mistake_and_the_hundred_and_first_is_counted() {
     assert_eq!(rendered.matches("unknown key").count(), 99);
     assert!(rendered.ends_with("many.toml: 251 errors, 151 of them not shown\n"), "{rendered}");
     assert_eq!(report.to_string().lines().count(), 101);
+}
+
+/// A shipped or wrong file with a piece cut out and a piece put in, anywhere.
+fn mutilated() -> impl Strategy<Value = String> {
+    let cases = fs::read_dir(CASES).unwrap().map(|entry| entry.unwrap().path());
+    let shipped = fs::read_dir("config").unwrap().map(|entry| entry.unwrap().path());
+    let texts: Vec<String> = cases.chain(shipped).filter_map(|path| fs::read_to_string(path).ok()).collect();
+    let pieces = [
+        "\"", "'", "[", "]]", "{", "}", "\n", "=", "#", ",", "ä", "\u{1b}", "\r\n", "\u{202e}", "10s", "0x", "\"\"\"",
+        "\\u00",
+    ];
+    (
+        proptest::sample::select(texts),
+        any::<prop::sample::Index>(),
+        0..80_usize,
+        proptest::sample::select(pieces.to_vec()),
+    )
+        .prop_map(|(text, at, cut, piece)| {
+            let chars: Vec<char> = text.chars().collect();
+            let at = at.index(chars.len() + 1);
+            let rest = chars.iter().skip(at + cut);
+            chars[..at].iter().copied().chain(piece.chars()).chain(rest.copied()).collect()
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+    #[test]
+    fn no_file_is_so_wrong_that_it_cannot_be_told(text in mutilated()) {
+        match config::parse(&text, "evenkeel.toml") {
+            Ok(_) => prop_assert!(config::show_text(&text, "evenkeel.toml").is_ok()),
+            Err(report) => {
+                prop_assert!(report.has_errors());
+                prop_assert!(report.render(false).lines().next().unwrap().contains(": "));
+                prop_assert_eq!(report.to_string().lines().count(), report.entries().len().min(100));
+                for place in report.entries().iter().filter_map(|entry| entry.place.as_ref()) {
+                    prop_assert!(text.get(place.span.clone()).is_some(), "{:?}", place);
+                }
+            }
+        }
+    }
 }
 
 /// Far more than a debug build needs, far less than quadratic work would take.
