@@ -40,7 +40,7 @@ pub struct Place {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// In bytes of the file.
+    /// In bytes of the file's text, a byte order mark left out.
     pub span: Range<usize>,
 }
 

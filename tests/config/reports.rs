@@ -103,6 +103,19 @@ fn a_warning_alone_keeps_no_file_from_being_used() {
     assert!(!warnings.has_errors());
 }
 
+/// As an editor on another system saves it.
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    let text = fs::read_to_string("config/evenkeel.toml").unwrap();
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(config::parse(&windows, "it.toml").unwrap(), config::parse(&text, "it.toml").unwrap());
+    let report = config::parse("\u{feff}preset = 'k0s'\r\ncontrollers = 3\r\n", "it.toml").unwrap_err();
+    let place = report.entries()[0].place.as_ref().unwrap();
+    assert_eq!((place.line, place.column), (2, 15));
+    let first_line = config::parse("\u{feff}preset = 'k9'\r\ncontrollers = ['a']\r\n", "it.toml").unwrap_err();
+    assert_eq!(first_line.entries()[0].place.as_ref().unwrap().column, 10);
+}
+
 #[test]
 fn colours_are_there_only_when_asked_for() {
     let report = report(&Path::new(CASES).join("unknown-key.toml"));
