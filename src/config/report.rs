@@ -73,10 +73,12 @@ impl Report {
         self.entries.iter().filter(|entry| entry.severity == Severity::Error)
     }
 
+    /// Whether anything keeps the file from being used.
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()
     }
 
+    /// Whether there is nothing to say, not even a warning.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

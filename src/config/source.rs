@@ -42,6 +42,7 @@ impl Source {
         }
     }
 
+    /// A text that is in no file.
     pub fn in_memory(text: &str, name: &str) -> Self {
         Self::new(text.to_owned(), name, Path::new(name))
     }

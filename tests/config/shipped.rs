@@ -200,3 +200,38 @@ fn the_schemas_defaults_are_the_references() {
     }
     assert!(compared > 40, "only {compared} defaults compared");
 }
+
+// ---- docs/configuration.md ----
+
+/// The keys in the table below a heading.
+fn documented(section: &str) -> BTreeSet<String> {
+    let heading = match section {
+        "" => "The file".to_owned(),
+        "frontend.client_keepalive" | "backend.server_keepalive" => "Keepalives".to_owned(),
+        "frontend" | "backend" | "backend.servers" => format!("`[[{section}]]`"),
+        section => format!("`[{section}]`"),
+    };
+    let text = std::fs::read_to_string("docs/configuration.md").unwrap();
+    let mut lines = text.lines().skip_while(|line| line.trim_start_matches('#').trim() != heading);
+    assert!(lines.next().is_some(), "no heading {heading}");
+    let table = lines.take_while(|line| !line.starts_with('#'));
+    table.filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_documentation_has_every_key_that_the_code_knows_and_no_other() {
+    for (section, keys) in SECTIONS {
+        let known: BTreeSet<String> = keys.iter().map(ToString::to_string).collect();
+        assert_eq!(documented(section), known, "section [{section}]");
+    }
+}
+
+#[test]
+fn what_the_documentation_shows_loads() {
+    let text = std::fs::read_to_string("docs/configuration.md").unwrap();
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        config::parse(example, "docs/configuration.md").unwrap_or_else(|report| panic!("{report:?}"));
+    }
+}
