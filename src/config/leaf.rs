@@ -133,10 +133,12 @@ pub enum Switch<T> {
 }
 
 impl<T> Switch<T> {
+    /// `None` is off.
     pub fn from_option(value: Option<T>) -> Self {
         value.map_or(Self::Off, Self::On)
     }
 
+    /// The value, unless it is off.
     pub fn on(&self) -> Option<&T> {
         match self {
             Self::Off => None,
@@ -248,6 +250,7 @@ pub enum CheckType {
 }
 
 impl CheckType {
+    /// The word for it in a file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",

@@ -19,6 +19,7 @@ pub fn policy(expanded: &Expanded) -> Policy {
     }
 }
 
+/// The limits of the process.
 pub fn limits(raw: &raw::Limits) -> Limits {
     Limits { max_sessions: filled(&raw.max_sessions).0, on_limit: filled(&raw.on_limit) }
 }
@@ -29,6 +30,7 @@ pub fn admin(raw: &raw::Admin) -> Option<Admin> {
     Some(Admin { socket: socket.on()?.0.clone(), mode: filled(&raw.mode).0 })
 }
 
+/// What is logged; `auto` is settled by whether standard output is a terminal.
 pub fn log(raw: &raw::Log) -> Log {
     let format = match filled(&raw.format) {
         LogStyle::Text => LogFormat::Text,
@@ -39,6 +41,7 @@ pub fn log(raw: &raw::Log) -> Log {
     Log { format, level: filled(&raw.level), null_sessions: filled(&raw.null_sessions) }
 }
 
+/// The process as a whole.
 pub fn process(raw: &raw::Process) -> Process {
     let workers = match filled(&raw.workers) {
         Workers::Auto => None,
