@@ -11,6 +11,9 @@ use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
 };
 
+#[cfg(test)]
+pub mod fixture;
+
 // ---- one session ----
 
 /// One session from accept to last byte, as its log line tells it.
@@ -258,6 +261,9 @@ pub enum DownCause {
 }
 
 impl DownCause {
+    pub const ALL: [Self; 7] =
+        [Self::Refused, Self::Unreachable, Self::TimedOut, Self::Tls, Self::Unexpected, Self::Unresolved, Self::Local];
+
     pub fn words(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -316,6 +322,27 @@ pub enum CheckStatus {
 }
 
 impl CheckStatus {
+    pub const ALL: [Self; 13] = [
+        Self::Ini,
+        Self::SockErr,
+        Self::L4Ok,
+        Self::L4Tout,
+        Self::L4Con,
+        Self::L6Ok,
+        Self::L6Tout,
+        Self::L6Rsp,
+        Self::L7Ok,
+        Self::L7Okc,
+        Self::L7Tout,
+        Self::L7Rsp,
+        Self::L7Sts,
+    ];
+
+    /// Whether the check was passed.
+    pub fn is_passed(self) -> bool {
+        matches!(self, Self::L4Ok | Self::L6Ok | Self::L7Ok | Self::L7Okc)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Ini => "INI",
@@ -449,6 +476,17 @@ pub enum ProcessPhase {
     Preempt,
     /// No longer accepting, sessions are closed.
     Stopping,
+}
+
+impl ProcessPhase {
+    /// The word for it on pages and in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Preempt => "preempt",
+            Self::Stopping => "stopping",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,9 @@
 //! [`Listener`] accepts on it within a runtime; [`dial`] makes the connection to a server.
 
 pub mod options;
+pub mod resolve;
 pub mod sys;
+pub mod tls;
 
 use std::fmt;
 use std::io;
@@ -65,6 +67,16 @@ pub fn bind(address: ListenAddress, options: BindOptions) -> Result<Bound, BindE
     Ok(Bound { socket, address, ipv4_only })
 }
 
+/// Takes over a socket that listens already, with the options that it can still be given.
+pub fn adopt(socket: Socket, address: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+    let prepared = || {
+        socket.set_nonblocking(true)?;
+        options::inherit_on_accept(&socket, options.keepalive)
+    };
+    prepared().map_err(|source| BindError { address, source })?;
+    Ok(Bound { socket, address, ipv4_only: false })
+}
+
 fn stream_socket(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
     // Sessions in TIME_WAIT of a process that has just ended must not keep the next one from binding. A listener of
@@ -87,12 +99,6 @@ fn prepare(socket: &Socket, at: SocketAddr, options: BindOptions) -> io::Result<
 }
 
 impl Bound {
-    /// Takes over a socket that already listens.
-    pub fn adopted(socket: Socket, address: ListenAddress) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, address, ipv4_only: false })
-    }
-
     /// The address it was configured with.
     pub fn address(&self) -> ListenAddress {
         self.address

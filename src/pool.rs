@@ -418,3 +418,6 @@ impl State {
         self.since = (clock::wall(), Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -67,14 +68,19 @@ impl Logging {
     ///
     /// A second call in one process keeps the first one's target for `tracing` events.
     pub fn start(log: &Log) -> io::Result<Self> {
+        let logging = Self::to(io::stdout(), log.format)?;
+        subscribe(log, logging.lines.clone());
+        Ok(logging)
+    }
+
+    /// Starts the writing thread alone: session records go to `out`.
+    pub fn to(mut out: impl Write + Send + 'static, format: LogFormat) -> io::Result<Self> {
         let (queue, arriving) = sync_channel(QUEUE);
         let lines = Lines { queue, dropped: Arc::default() };
         let dropped = Arc::clone(&lines.dropped);
-        let format = log.format;
         let writer = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write_all(&arriving, format, &dropped, &mut io::stdout().lock()))?;
-        subscribe(log, lines.clone());
+            .spawn(move || write_all(&arriving, format, &dropped, &mut out))?;
         Ok(Self { lines, writer: Some(writer) })
     }
 
@@ -166,11 +172,13 @@ fn tell_dropped(lines: u64, format: LogFormat, text: &mut Vec<u8>) {
     };
 }
 
-/// Wall time in UTC, to the millisecond.
+/// RFC 3339 in UTC, always to the millisecond, so that lines sort and align.
+const TIMESTAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// Wall time as it stands at the beginning of a line.
 pub(super) fn timestamp() -> String {
-    let now = OffsetDateTime::from(clock::wall());
-    let now = now.replace_millisecond(now.millisecond()).unwrap_or(now);
-    now.format(&Rfc3339).unwrap_or_default()
+    OffsetDateTime::from(clock::wall()).format(TIMESTAMP).unwrap_or_default()
 }
 
 struct Timer;

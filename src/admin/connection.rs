@@ -1,0 +1,102 @@
+//! One connection of a stats listener or the admin socket: HTTP/1, and a bound on all that a client can make us wait for.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::{Rights, Views, router};
+
+/// Longest request head in bytes; a longer one is answered with 431.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// Most header lines of a request.
+const MAX_HEADERS: usize = 64;
+
+/// From the opening of the connection, or the end of the answer before, to the end of a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client may take to read one answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Answers requests until the client leaves, falls silent, or breaks the protocol. Nobody is told: it is the client's
+/// affair.
+pub(super) async fn serve<S>(stream: S, rights: Rights, views: Arc<Views>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| router::answer(request, rights, Arc::clone(&views)));
+    let _ended = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        // `nc -N` and the like send FIN after the request and still want the answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(Impatient { stream, overdue: None }), service)
+        .await;
+}
+
+/// A stream whose peer has [`ANSWER_TIMEOUT`] to take what is written between two flushes: hyper flushes once an
+/// answer is out.
+struct Impatient<S> {
+    stream: S,
+    /// Runs from the first write that had to wait.
+    overdue: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Impatient<S> {
+    fn bound<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_pending() {
+            let overdue = self.overdue.get_or_insert_with(|| Box::pin(tokio::time::sleep(ANSWER_TIMEOUT)));
+            ready!(overdue.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        written
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.bound(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.bound(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.bound(flushed, cx))?;
+        self.overdue = None;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.bound(shut, cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}

@@ -1,0 +1,354 @@
+//! The page's first sentence: what a person who opens it wants to know, in words.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use super::figures::{count, days_until, moment, span, words};
+use crate::event::{AdminState, BackendSnapshot, Certificate, ProcessPhase, ServerSnapshot, ServerState, Snapshot};
+use crate::model::HostAddress;
+
+/// From how many days before its end on a certificate is mentioned.
+const CERTIFICATE_DAYS: i64 = 14;
+
+/// Sentences beneath the first; what is beyond them is in the tables.
+const MOST_NOTES: usize = 6;
+
+/// The state of the whole in a sentence, and what else should be known.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Headline {
+    pub(super) tone: Tone,
+    pub(super) text: String,
+    pub(super) notes: Vec<String>,
+}
+
+/// How bad it is; each has its colour on the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tone {
+    Good,
+    /// As somebody wants it, or soon over.
+    Notice,
+    Warning,
+    Bad,
+}
+
+impl Tone {
+    /// Its class in the stylesheet and the name of its icon.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// The worst finding is the headline, the others are its notes, worst first.
+pub(super) fn headline(snapshot: &Snapshot) -> Headline {
+    let controllers = controllers(snapshot);
+    let mut findings = Vec::new();
+    findings.extend(phase(snapshot));
+    findings.extend(without_server(snapshot));
+    findings.extend(snapshot.backends.iter().filter_map(on_backups));
+    findings.extend(limits(snapshot));
+    findings.extend(troubles(&controllers, snapshot));
+    findings.extend(certificates(&controllers, snapshot.at));
+    // Stable: of two that are equally bad, the one named first above leads.
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
+    if findings.iter().all(|finding| finding.aside) {
+        findings.insert(0, serving(&controllers));
+    }
+    let worst = findings.iter().map(|finding| finding.tone).max().unwrap_or(Tone::Good);
+    let left_out = findings.len().saturating_sub(1 + MOST_NOTES);
+    let mut sentences = findings.into_iter().map(|finding| finding.text);
+    let text = sentences.next().unwrap_or_default();
+    let mut notes: Vec<_> = sentences.take(MOST_NOTES).collect();
+    if left_out > 0 {
+        notes.push(format!("And {} more.", words(left_out)));
+    }
+    Headline { tone: worst, text, notes }
+}
+
+struct Finding {
+    tone: Tone,
+    text: String,
+    /// Does not speak about who serves.
+    aside: bool,
+}
+
+impl Finding {
+    fn new(tone: Tone, text: String) -> Self {
+        Self { tone, text, aside: false }
+    }
+}
+
+fn phase(snapshot: &Snapshot) -> Option<Finding> {
+    let left = match snapshot.process.sessions {
+        0 => "no session is left".to_owned(),
+        1 => "one session is left".to_owned(),
+        n => format!("{} sessions are left", count(n.into())),
+    };
+    match snapshot.process.phase {
+        ProcessPhase::Serving => None,
+        ProcessPhase::Preempt => {
+            Some("The process was told to stop. It still accepts, so that clients move first.".into())
+        }
+        ProcessPhase::Stopping => Some(format!("The process is stopping: {left}.")),
+    }
+    .map(|text| Finding::new(Tone::Warning, text))
+}
+
+fn without_server(snapshot: &Snapshot) -> Vec<Finding> {
+    let (backends, now) = (&snapshot.backends, snapshot.at);
+    let latest = backends.iter().map(|backend| backend.since).max();
+    if let (Some(latest), true) = (latest, backends.iter().all(|backend| !backend.up && backend.ever_up)) {
+        return vec![Finding::new(Tone::Bad, format!("No controller serves since {}.", since(latest, now)))];
+    }
+    let text = |backend: &BackendSnapshot| match backend.ever_up {
+        true => format!("{} has had no usable server since {}.", backend.name, since(backend.since, now)),
+        false => format!("{} has not had a usable server yet.", backend.name),
+    };
+    backends.iter().filter(|backend| !backend.up).map(|backend| Finding::new(Tone::Bad, text(backend))).collect()
+}
+
+fn on_backups(backend: &BackendSnapshot) -> Option<Finding> {
+    let has_primaries = backend.servers.iter().any(|server| !server.backup);
+    let on_backups = has_primaries && backend.active == 0 && backend.backup > 0;
+    let text = format!("{} runs on {}.", backend.name, if backend.backup == 1 { "its backup" } else { "its backups" });
+    on_backups.then_some(Finding { tone: Tone::Warning, text, aside: true })
+}
+
+fn limits(snapshot: &Snapshot) -> Vec<Finding> {
+    let process = &snapshot.process;
+    let mut full = Vec::new();
+    if process.sessions >= process.max_sessions {
+        full.push(("The process".to_owned(), process.max_sessions));
+    }
+    for frontend in snapshot.frontends.iter().filter(|frontend| frontend.full) {
+        full.push((frontend.name.to_string(), frontend.max_sessions.unwrap_or(process.max_sessions)));
+    }
+    full.into_iter()
+        .map(|(who, limit)| {
+            let text = format!("{who} is at its limit of {} sessions: new clients wait.", count(limit.into()));
+            Finding { tone: Tone::Warning, text, aside: true }
+        })
+        .collect()
+}
+
+/// A machine and its servers in all backends.
+struct Controller<'a> {
+    name: String,
+    servers: Vec<(&'a BackendSnapshot, &'a ServerSnapshot)>,
+}
+
+/// In order of first appearance. A name is that of its servers, or the address if they differ.
+fn controllers(snapshot: &Snapshot) -> Vec<Controller<'_>> {
+    let mut places: BTreeMap<&HostAddress, usize> = BTreeMap::new();
+    let mut all: Vec<Controller<'_>> = Vec::new();
+    for backend in &snapshot.backends {
+        for server in &backend.servers {
+            let place = *places.entry(&server.host).or_insert(all.len());
+            if place == all.len() {
+                all.push(Controller { name: server.name.to_string(), servers: Vec::new() });
+            }
+            let controller = &mut all[place];
+            if controller.name != server.name.as_str() {
+                controller.name = server.host.to_string();
+            }
+            controller.servers.push((backend, server));
+        }
+    }
+    all
+}
+
+impl Controller<'_> {
+    /// The worst that holds at any of its servers.
+    fn trouble(&self) -> Option<Trouble> {
+        self.servers.iter().filter_map(|(_, server)| Trouble::of(server)).max()
+    }
+
+    fn is_checked(&self) -> bool {
+        self.servers.iter().any(|(_, server)| server.check.is_some())
+    }
+
+    /// Whether a check is configured that has no result yet.
+    fn is_awaited(&self) -> bool {
+        self.servers.iter().any(|(_, server)| server.check.as_ref().is_some_and(|check| check.last.is_none()))
+    }
+}
+
+/// Why a server does not take sessions in the ordinary way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    Maint,
+    Drain,
+    Draining,
+    Down,
+}
+
+impl Trouble {
+    fn of(server: &ServerSnapshot) -> Option<Self> {
+        match (server.state, server.admin) {
+            (ServerState::Maint, _) => Some(Self::Maint),
+            (ServerState::Drain, _) => Some(Self::Drain),
+            // An operator's word stands above what the server says of itself.
+            (_, AdminState::Maint) => Some(Self::Maint),
+            (_, AdminState::Drain) => Some(Self::Drain),
+            (ServerState::Draining, _) => Some(Self::Draining),
+            (ServerState::Down(_), _) => Some(Self::Down),
+            (ServerState::Ready, _) => None,
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Self::Maint | Self::Drain => Tone::Notice,
+            Self::Draining | Self::Down => Tone::Warning,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Maint => "in maintenance",
+            Self::Drain => "drained by the operator",
+            Self::Draining => "draining",
+            Self::Down => "down",
+        }
+    }
+}
+
+fn troubles(controllers: &[Controller<'_>], snapshot: &Snapshot) -> Vec<Finding> {
+    let troubled: Vec<_> = controllers.iter().filter_map(|c| Some((c, c.trouble()?))).collect();
+    let mut findings: Vec<_> = (troubled.iter())
+        .map(|(controller, trouble)| Finding::new(trouble.tone(), trouble_text(controller, *trouble, snapshot.at)))
+        .collect();
+    let rest = controllers.len() - troubled.len();
+    if let ([finding], Some(rest)) = (&mut findings[..], the_others_serve(rest)) {
+        finding.text.push_str(rest);
+    }
+    let worst = troubled.iter().map(|(_, trouble)| *trouble).max();
+    if let (Some(worst), 2..) = (worst, troubled.len()) {
+        let all = words(controllers.len());
+        let text = match rest {
+            0 if snapshot.backends.iter().any(|backend| backend.up) => "No controller serves every backend.".to_owned(),
+            // The backends without a server have said it.
+            0 => return findings,
+            _ => format!("{} of {all} controllers {}.", capital(&words(rest)), verb(rest)),
+        };
+        findings.insert(0, Finding::new(worst.tone(), text));
+    }
+    findings
+}
+
+/// "k0s-at-vie-1 is down in kubeAPI_backend since 03:12:07 UTC (8 min): connection refused."
+fn trouble_text(controller: &Controller<'_>, trouble: Trouble, now: SystemTime) -> String {
+    let hit: Vec<_> = controller.servers.iter().filter(|(_, server)| Trouble::of(server) == Some(trouble)).collect();
+    let place = match hit.len() == controller.servers.len() {
+        true => String::new(),
+        false => {
+            let names: Vec<_> = hit.iter().map(|(backend, _)| backend.name.as_str()).collect();
+            format!(" in {}", listed(&names))
+        }
+    };
+    let from = hit.iter().map(|(_, server)| server.since).min().unwrap_or(now);
+    let detail = match trouble {
+        Trouble::Maint | Trouble::Drain => None,
+        Trouble::Draining | Trouble::Down => hit.iter().find_map(|(_, server)| evidence(server)),
+    };
+    let why = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+    format!("{} is {}{place} since {}{why}.", controller.name, trouble.words(), since(from, now))
+}
+
+/// What the last check saw, or the cause without it.
+fn evidence(server: &ServerSnapshot) -> Option<String> {
+    let last = server.check.as_ref().and_then(|check| check.last.as_ref());
+    let seen = last.filter(|last| !last.status.is_passed() && !last.detail.is_empty());
+    match (seen, server.state) {
+        (Some(last), _) => Some(last.detail.clone()),
+        (None, ServerState::Down(cause)) => Some(cause.words().to_owned()),
+        (None, _) => None,
+    }
+}
+
+fn the_others_serve(others: usize) -> Option<&'static str> {
+    match others {
+        0 => None,
+        1 => Some(" The other one serves."),
+        2 => Some(" The other two serve."),
+        _ => Some(" All others serve."),
+    }
+}
+
+fn certificates(controllers: &[Controller<'_>], now: SystemTime) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for controller in controllers {
+        let seen = controller.servers.iter().filter_map(|(_, server)| certificate(server));
+        let Some(days) = seen.map(|certificate| days_until(certificate.not_after, now)).min() else { continue };
+        let (tone, when) = match days {
+            ..0 => (Tone::Warning, "has expired".to_owned()),
+            0 => (Tone::Warning, "expires within a day".to_owned()),
+            1 => (Tone::Notice, "expires in one day".to_owned()),
+            _ if days <= CERTIFICATE_DAYS => (Tone::Notice, format!("expires in {days} days")),
+            _ => continue,
+        };
+        findings.push(Finding { tone, text: format!("A certificate of {} {when}.", controller.name), aside: true });
+    }
+    findings
+}
+
+/// The last certificate seen.
+pub(super) fn certificate(server: &ServerSnapshot) -> Option<&Certificate> {
+    server.check.as_ref()?.certificate.as_ref()
+}
+
+/// The sentence for when nothing is wrong with a controller.
+fn serving(controllers: &[Controller<'_>]) -> Finding {
+    let all = controllers.len();
+    let awaited = controllers.iter().filter(|controller| controller.is_awaited()).count();
+    let who = match all {
+        0 => return Finding::new(Tone::Notice, "No servers are configured.".into()),
+        1 => "The controller".to_owned(),
+        2 => "Both controllers".to_owned(),
+        n => format!("All {} controllers", words(n)),
+    };
+    if awaited > 0 {
+        let not_yet = if awaited == all {
+            "no check has ended yet".to_owned()
+        } else {
+            format!("the first check of {} has not ended yet", words(awaited))
+        };
+        return Finding::new(Tone::Notice, format!("{who} {} used: {not_yet}.", if all == 1 { "is" } else { "are" }));
+    }
+    let unchecked = match controllers.iter().any(Controller::is_checked) {
+        true => "",
+        false => ", as far as is known: nothing is checked",
+    };
+    Finding::new(Tone::Good, format!("{who} {}{unchecked}.", verb(all)))
+}
+
+fn verb(n: usize) -> &'static str {
+    if n == 1 { "serves" } else { "serve" }
+}
+
+/// `03:12:07 UTC (8 min)`.
+fn since(at: SystemTime, now: SystemTime) -> String {
+    let ago = now.duration_since(at).unwrap_or(Duration::ZERO);
+    format!("{} UTC ({})", moment(at, now), span(ago))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,373 @@
+//! `/api/v1/status`: the [`Snapshot`] as JSON. docs/api.md describes it; fields are added, never renamed or removed.
+//!
+//! Durations are seconds as numbers, times RFC 3339 in UTC, states the words that the page shows.
+
+use serde::Serialize;
+
+use super::figures::rfc3339;
+use crate::event::{
+    AdminState, BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, ProcessSnapshot,
+    ServerSnapshot, ServerState, Snapshot,
+};
+
+/// The document, in one line.
+pub(super) fn render(snapshot: &Snapshot) -> String {
+    let mut text = serde_json::to_string(&Status::of(snapshot)).expect("structs of strings and numbers have a form");
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    at: String,
+    process: Process<'a>,
+    frontends: Vec<Frontend<'a>>,
+    backends: Vec<Backend<'a>>,
+}
+
+impl<'a> Status<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        Self {
+            at: rfc3339(snapshot.at),
+            process: Process::of(&snapshot.process),
+            frontends: snapshot.frontends.iter().map(Frontend::of).collect(),
+            backends: snapshot.backends.iter().map(Backend::of).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Process<'a> {
+    version: &'a str,
+    node: &'a str,
+    pid: u32,
+    started: String,
+    uptime_seconds: f64,
+    phase: &'static str,
+    workers: u32,
+    sessions_limit: u32,
+    sessions_limit_reached: u64,
+    accept_pauses: u64,
+    open_descriptors: u64,
+    max_descriptors: u64,
+    resident_memory_bytes: u64,
+    cpu_seconds: f64,
+    log_lines_dropped: u64,
+    counts: Figures,
+}
+
+impl<'a> Process<'a> {
+    fn of(process: &'a ProcessSnapshot) -> Self {
+        Self {
+            version: process.version,
+            node: &process.node,
+            pid: process.pid,
+            started: rfc3339(process.started),
+            uptime_seconds: process.uptime.as_secs_f64(),
+            phase: process.phase.word(),
+            workers: process.workers,
+            sessions_limit: process.max_sessions,
+            sessions_limit_reached: process.limit_reached,
+            accept_pauses: process.accept_pauses,
+            open_descriptors: process.open_descriptors,
+            max_descriptors: process.max_descriptors,
+            resident_memory_bytes: process.resident_memory,
+            cpu_seconds: process.cpu.as_secs_f64(),
+            log_lines_dropped: process.dropped_logs,
+            counts: Figures::of(&process.counts),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Frontend<'a> {
+    id: u32,
+    name: &'a str,
+    listen: Vec<String>,
+    backend: &'a str,
+    full: bool,
+    sessions_limit: Option<u32>,
+    sessions_limit_reached: u64,
+    counts: Figures,
+}
+
+impl<'a> Frontend<'a> {
+    fn of(frontend: &'a FrontendSnapshot) -> Self {
+        Self {
+            id: frontend.id.0,
+            name: frontend.name.as_str(),
+            listen: frontend.listen.iter().map(ToString::to_string).collect(),
+            backend: frontend.backend.as_str(),
+            full: frontend.full,
+            sessions_limit: frontend.max_sessions,
+            sessions_limit_reached: frontend.limit_reached,
+            counts: Figures::of(&frontend.counts),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Backend<'a> {
+    id: u32,
+    name: &'a str,
+    balance: &'static str,
+    required: bool,
+    up: bool,
+    ever_up: bool,
+    since: String,
+    active_servers: u32,
+    backup_servers: u32,
+    weight: u32,
+    downtime_seconds: f64,
+    counts: Figures,
+    servers: Vec<Server<'a>>,
+}
+
+impl<'a> Backend<'a> {
+    fn of(backend: &'a BackendSnapshot) -> Self {
+        Self {
+            id: backend.id.0,
+            name: backend.name.as_str(),
+            balance: backend.balance.name(),
+            required: backend.required,
+            up: backend.up,
+            ever_up: backend.ever_up,
+            since: rfc3339(backend.since),
+            active_servers: backend.active,
+            backup_servers: backend.backup,
+            weight: backend.weight,
+            downtime_seconds: backend.downtime.as_secs_f64(),
+            counts: Figures { queued: backend.queued, ..Figures::of(&backend.counts) },
+            servers: backend.servers.iter().map(Server::of).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Server<'a> {
+    id: u32,
+    name: &'a str,
+    address: String,
+    state: &'static str,
+    /// Why it is down.
+    cause: Option<&'static str>,
+    admin_state: &'static str,
+    since: String,
+    weight: u16,
+    backup: bool,
+    sessions_limit: Option<u32>,
+    downtime_seconds: f64,
+    check: Option<Check<'a>>,
+    counts: Figures,
+}
+
+impl<'a> Server<'a> {
+    fn of(server: &'a ServerSnapshot) -> Self {
+        Self {
+            id: server.id.0,
+            name: server.name.as_str(),
+            address: server.address.to_string(),
+            state: server.state.word(),
+            cause: if let ServerState::Down(cause) = server.state { Some(cause.words()) } else { None },
+            admin_state: match server.admin {
+                AdminState::Ready => "ready",
+                AdminState::Drain => "drain",
+                AdminState::Maint => "maint",
+            },
+            since: rfc3339(server.since),
+            weight: server.weight.value(),
+            backup: server.backup,
+            sessions_limit: server.max_sessions,
+            downtime_seconds: server.downtime.as_secs_f64(),
+            check: server.check.as_ref().map(Check::of),
+            counts: Figures::of(&server.counts),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Check<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    rise: u16,
+    fall: u16,
+    health: u16,
+    running: bool,
+    last: Option<LastCheck<'a>>,
+    certificate: Option<SeenCertificate<'a>>,
+}
+
+impl<'a> Check<'a> {
+    fn of(check: &'a CheckSnapshot) -> Self {
+        Self {
+            kind: check.kind,
+            rise: check.rise,
+            fall: check.fall,
+            health: check.health,
+            running: check.running,
+            last: check.last.as_ref().map(LastCheck::of),
+            certificate: check.certificate.as_ref().map(SeenCertificate::of),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LastCheck<'a> {
+    at: String,
+    status: &'static str,
+    passed: bool,
+    detail: &'a str,
+    duration_seconds: f64,
+    code: Option<u16>,
+}
+
+impl<'a> LastCheck<'a> {
+    fn of(last: &'a Evidence) -> Self {
+        Self {
+            at: rfc3339(last.at),
+            status: last.status.name(),
+            passed: last.status.is_passed(),
+            detail: &last.detail,
+            duration_seconds: last.duration.as_secs_f64(),
+            code: last.code,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SeenCertificate<'a> {
+    subject: &'a str,
+    issuer: &'a str,
+    not_after: String,
+}
+
+impl<'a> SeenCertificate<'a> {
+    fn of(certificate: &'a Certificate) -> Self {
+        Self { subject: &certificate.subject, issuer: &certificate.issuer, not_after: rfc3339(certificate.not_after) }
+    }
+}
+
+/// [`Counts`] as every level shows them.
+#[derive(Serialize)]
+struct Figures {
+    sessions: u32,
+    sessions_max: u32,
+    sessions_total: u64,
+    session_rate: u32,
+    session_rate_max: u32,
+    bytes_in: u64,
+    bytes_out: u64,
+    queued: u32,
+    queued_max: u32,
+    denied: u64,
+    request_errors: u64,
+    connect_errors: u64,
+    response_errors: u64,
+    retries: u64,
+    moves: u64,
+    connects: u64,
+    chosen: u64,
+    client_aborts: u64,
+    server_aborts: u64,
+    check_failures: u64,
+    downs: u64,
+    last_session_seconds_ago: Option<f64>,
+    queue_time_average_seconds: f64,
+    queue_time_max_seconds: f64,
+    connect_time_average_seconds: f64,
+    connect_time_max_seconds: f64,
+    total_time_average_seconds: f64,
+    total_time_max_seconds: f64,
+}
+
+impl Figures {
+    fn of(counts: &Counts) -> Self {
+        Self {
+            sessions: counts.sessions,
+            sessions_max: counts.sessions_max,
+            sessions_total: counts.sessions_total,
+            session_rate: counts.rate,
+            session_rate_max: counts.rate_max,
+            bytes_in: counts.bytes_in,
+            bytes_out: counts.bytes_out,
+            queued: counts.queued,
+            queued_max: counts.queued_max,
+            denied: counts.denied,
+            request_errors: counts.request_errors,
+            connect_errors: counts.connect_errors,
+            response_errors: counts.response_errors,
+            retries: counts.retries,
+            moves: counts.moves,
+            connects: counts.connects,
+            chosen: counts.chosen,
+            client_aborts: counts.client_aborts,
+            server_aborts: counts.server_aborts,
+            check_failures: counts.check_failures,
+            downs: counts.downs,
+            last_session_seconds_ago: counts.last_session.map(|ago| ago.as_secs_f64()),
+            queue_time_average_seconds: counts.queue_time.as_secs_f64(),
+            queue_time_max_seconds: counts.queue_time_max.as_secs_f64(),
+            connect_time_average_seconds: counts.connect_time.as_secs_f64(),
+            connect_time_max_seconds: counts.connect_time_max.as_secs_f64(),
+            total_time_average_seconds: counts.total_time.as_secs_f64(),
+            total_time_max_seconds: counts.total_time_max.as_secs_f64(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::event::fixture;
+
+    fn document() -> Value {
+        let mut snapshot = fixture::cluster();
+        snapshot.take_down("k0s-at-vie-1");
+        serde_json::from_str(&render(&snapshot)).unwrap()
+    }
+
+    #[test]
+    fn a_reader_finds_who_is_down_and_why() {
+        let document = document();
+        let server = &document["backends"][0]["servers"][1];
+        assert_eq!(document["at"], "2026-11-22T03:20:15.000Z");
+        assert_eq!(document["process"]["uptime_seconds"], 273_843.0);
+        assert_eq!(document["frontends"][0]["listen"][0], ":6443");
+        assert_eq!(document["backends"][0]["active_servers"], 2);
+        assert_eq!(server["name"], "k0s-at-vie-1");
+        assert_eq!(server["address"], "10.10.1.2:6443");
+        assert_eq!((&server["state"], &server["cause"]), (&"down".into(), &"refused".into()));
+        assert_eq!(server["since"], "2026-11-22T03:12:07.000Z");
+        assert_eq!(server["check"]["last"]["status"], "L4CON");
+        assert_eq!(server["check"]["last"]["duration_seconds"], 0.00031);
+        assert_eq!(server["check"]["certificate"]["not_after"], "2027-09-05T03:20:15.000Z");
+        assert_eq!(server["sessions_limit"], Value::Null);
+        assert_eq!(document["backends"][0]["servers"][0]["counts"]["bytes_out"], 18_253_611_008_u64);
+    }
+
+    #[test]
+    fn the_manual_names_every_field() {
+        let manual = include_str!("../../docs/api.md");
+        let mut names = Vec::new();
+        collect(&document(), &mut names);
+        assert!(names.len() > 60, "{} names", names.len());
+        for name in names {
+            assert!(manual.contains(&format!("`{name}`")), "docs/api.md doesn't name `{name}`");
+        }
+    }
+
+    fn collect(value: &Value, names: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    names.push(name.clone());
+                    collect(value, names);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, names)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Where listening sockets come from: they are bound, or were opened for us by whoever started the process.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+
+use socket2::Socket;
+
+use crate::model::{self, ListenAddress};
+use crate::net::{self, BindError, BindOptions, Bound, sys};
+
+/// Gives a listening socket for an address, a given one before a new one.
+#[derive(Debug, Default)]
+pub struct ListenerSource {
+    given: Vec<Given>,
+}
+
+/// A socket that listens already.
+#[derive(Debug)]
+struct Given {
+    name: String,
+    from: Origin,
+    address: SocketAddr,
+    socket: Socket,
+}
+
+/// Who opened a socket that we did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The service manager (socket activation).
+    Inherited,
+    /// A process of ours that this one replaces.
+    HandedOver,
+}
+
+impl ListenerSource {
+    /// Binds everything itself.
+    pub fn bind() -> Self {
+        Self::default()
+    }
+
+    /// Uses the sockets that the service manager opened (`sd_listen_fds(3)`), and binds the rest.
+    pub fn inherited() -> Self {
+        let mut source = Self::default();
+        for sys::Inherited { name, descriptor } in sys::inherited_descriptors() {
+            source.give(name, Origin::Inherited, Socket::from(descriptor));
+        }
+        source
+    }
+
+    /// Adds a socket that listens already; one that is not of TCP is left alone.
+    pub fn give(&mut self, name: String, from: Origin, socket: Socket) {
+        if let Some(address) = socket.local_addr().ok().and_then(|address| address.as_socket()) {
+            self.given.push(Given { name, from, address, socket });
+        }
+    }
+
+    /// A listening socket for this address.
+    pub fn listen(&mut self, address: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+        let fits = |given: &Given| is_at(&given.socket, given.address, address);
+        let Some(place) = self.given.iter().position(fits) else { return net::bind(address, options) };
+        let given = self.given.swap_remove(place);
+        net::adopt(given.socket, address, options)
+    }
+
+    /// The names of sockets that no listen address fitted.
+    pub fn left_over(self) -> Vec<String> {
+        let name = |Given { name, from, address, .. }: Given| match from {
+            Origin::Inherited => format!("{address} {name}").trim_end().to_owned(),
+            Origin::HandedOver => format!("{address} (handed over)"),
+        };
+        self.given.into_iter().map(name).collect()
+    }
+}
+
+fn is_at(socket: &Socket, local: SocketAddr, wanted: ListenAddress) -> bool {
+    match wanted {
+        ListenAddress::Tcp(address) => local == address,
+        ListenAddress::DualStack { port } => {
+            local == SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)) && !socket.only_v6().unwrap_or(true)
+        }
+    }
+}
+
+/// The admin socket, whose file is removed with it.
+#[derive(Debug)]
+pub struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// An admin socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminSocketError {
+    #[error("can't open the admin socket {path}: another process listens there")]
+    InUse { path: PathBuf },
+    #[error("can't open the admin socket {path}: something that is not a socket has this name")]
+    NotASocket { path: PathBuf },
+    #[error("can't open the admin socket {path}: {source}")]
+    Failed { path: PathBuf, source: io::Error },
+}
+
+impl AdminSocket {
+    /// Opens it; a file that a dead process left behind is replaced, a living one's is not.
+    pub fn bind(spec: &model::Admin) -> Result<Self, AdminSocketError> {
+        let path = spec.socket.clone();
+        let failed = |source| AdminSocketError::Failed { path: spec.socket.clone(), source };
+        match fs::symlink_metadata(&path) {
+            Ok(file) if !file.file_type().is_socket() => return Err(AdminSocketError::NotASocket { path }),
+            Ok(_) if UnixStream::connect(&path).is_ok() => return Err(AdminSocketError::InUse { path }),
+            Ok(_) => fs::remove_file(&path).map_err(failed)?,
+            Err(_) => {}
+        }
+        // Opened under another name and renamed, so that nobody ever meets it with other permissions.
+        let fresh = path.with_extension(format!("{}.new", std::process::id()));
+        let _ = fs::remove_file(&fresh);
+        let listener = UnixListener::bind(&fresh).map_err(failed)?;
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(spec.mode)).map_err(failed)?;
+        fs::rename(&fresh, &path).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Self { listener, path })
+    }
+
+    /// One more descriptor of it, for a runtime.
+    pub fn listener(&self) -> io::Result<UnixListener> {
+        self.listener.try_clone()
+    }
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: BindOptions = BindOptions { freebind: false, backlog: 16, keepalive: None };
+
+    #[test]
+    fn a_given_socket_is_used_and_another_is_told_of() {
+        let open = |address: &str| Socket::from(std::net::TcpListener::bind(address).unwrap());
+        let (wanted, other) = (open("127.0.0.1:0"), open("127.0.0.1:0"));
+        let address = wanted.local_addr().unwrap().as_socket().unwrap();
+        let mut source = ListenerSource::bind();
+        source.give("api".into(), Origin::Inherited, wanted);
+        source.give("other".into(), Origin::Inherited, other);
+        let bound = source.listen(ListenAddress::Tcp(address), OPTIONS).unwrap();
+        assert_eq!(bound.local_address().unwrap(), address);
+        let left = source.left_over();
+        assert!(left.len() == 1 && left[0].ends_with("other"), "{left:?}");
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = ListenAddress::Tcp(taken.local_addr().unwrap());
+        let error = ListenerSource::bind().listen(address, OPTIONS).unwrap_err();
+        assert!(error.to_string().contains(&format!("{address}: the port is taken")), "{error}");
+    }
+
+    #[test]
+    fn the_admin_socket_replaces_what_a_dead_process_left_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = model::Admin { socket: directory.path().join("admin.sock"), mode: 0o600 };
+        drop(UnixListener::bind(&spec.socket).unwrap());
+        let alive = AdminSocket::bind(&spec).unwrap();
+        assert_eq!(fs::metadata(&spec.socket).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(AdminSocket::bind(&spec), Err(AdminSocketError::InUse { .. })));
+        drop(alive);
+        assert!(!spec.socket.exists());
+        fs::write(&spec.socket, "precious").unwrap();
+        assert!(matches!(AdminSocket::bind(&spec), Err(AdminSocketError::NotASocket { .. })));
+        assert_eq!(fs::read_to_string(&spec.socket).unwrap(), "precious");
+    }
+}

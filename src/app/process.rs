@@ -1,0 +1,145 @@
+//! What is known of the process as a whole: its limits, its figures, and whether it is fit to serve.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::workers::Watched;
+use crate::clock;
+use crate::event::{Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
+use crate::pool::Pool;
+use crate::proxy::frontend::{Frontend, Process};
+
+/// Descriptors that are kept for listeners, probes, pages and files.
+const RESERVED: u64 = 256;
+
+/// A worker that has not turned for so long is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// How long a required backend may be without a server before `/readyz` says so.
+const RED_AFTER: Duration = Duration::from_secs(3);
+
+/// All that snapshots and health answers are made from.
+#[derive(Debug)]
+pub struct Facts {
+    pub descriptors: u64,
+    pub process: Arc<Process>,
+    pub frontends: Vec<Arc<Frontend>>,
+    pub pools: Vec<Arc<Pool>>,
+    pub workers: Vec<Watched>,
+    pub dropped_logs: Arc<AtomicU64>,
+    pub phase: watch::Receiver<ProcessPhase>,
+    pub started: (SystemTime, Instant),
+}
+
+impl Facts {
+    /// Everything as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            at: clock::wall(),
+            process: self.process_snapshot(),
+            frontends: self.frontends.iter().map(|frontend| frontend.snapshot()).collect(),
+            backends: self.pools.iter().map(|pool| pool.snapshot()).collect(),
+        }
+    }
+
+    fn process_snapshot(&self) -> ProcessSnapshot {
+        let (started, since) = self.started;
+        ProcessSnapshot {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION"),
+            node: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            started,
+            uptime: since.elapsed(),
+            workers: u32::try_from(self.workers.len()).unwrap_or(u32::MAX),
+            sessions: self.process.counters.sessions(),
+            max_sessions: self.process.limit.max(),
+            max_descriptors: self.descriptors,
+            open_descriptors: fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64),
+            resident_memory: resident_memory().unwrap_or(0),
+            cpu: processor_time(),
+            phase: *self.phase.borrow(),
+            dropped_logs: self.dropped_logs.load(Relaxed),
+            limit_reached: self.process.limit.reached(),
+            accept_pauses: self.process.accept_pauses(),
+            counts: self.process.counters.counts(),
+        }
+    }
+
+    /// Whether every worker has turned lately.
+    pub fn workers_turn(&self) -> bool {
+        self.workers.iter().all(|worker| worker.pulse.age() < STUCK)
+    }
+
+    /// Whether the process itself can serve, whatever has become of the servers behind it: a VIP must not move, nor a
+    /// container start anew, because a controller is down.
+    pub fn live(&self) -> Fitness {
+        let mut reasons = Vec::new();
+        if *self.phase.borrow() != ProcessPhase::Serving {
+            reasons.push("the process is stopping".to_owned());
+        }
+        for (index, worker) in self.workers.iter().enumerate() {
+            let age = worker.pulse.age();
+            if age >= STUCK {
+                reasons.push(format!("worker {index} has not turned for {} s", age.as_secs()));
+            }
+        }
+        Fitness { reasons }
+    }
+
+    /// As [`Facts::live`], and every required backend has a usable server or has never had one.
+    pub fn ready(&self) -> Fitness {
+        let Fitness { mut reasons } = self.live();
+        for pool in self.pools.iter().filter(|pool| pool.spec.required) {
+            let usable = pool.usable();
+            if !usable.now && usable.ever && usable.since.elapsed() >= RED_AFTER {
+                reasons.push(format!("backend {} has no usable server", pool.spec.name));
+            }
+        }
+        Fitness { reasons }
+    }
+}
+
+/// Raises the limit of open files as far as it may be raised without rights; the limit that then holds.
+pub fn raise_descriptor_limit() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok() {
+        return maximum.unwrap_or(u64::MAX);
+    }
+    current.unwrap_or(u64::MAX)
+}
+
+/// Sessions that so many descriptors can hold, at most the number that is wanted.
+pub fn affordable_sessions(wanted: u32, descriptors: u64) -> u32 {
+    let held = descriptors.saturating_sub(RESERVED) / 2;
+    wanted.min(u32::try_from(held).unwrap_or(u32::MAX)).max(1)
+}
+
+fn resident_memory() -> Option<u64> {
+    let pages: u64 = fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+fn processor_time() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), u32::try_from(used.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_fit_into_the_descriptors() {
+        assert_eq!(affordable_sessions(16_384, 20_000), 9_872);
+        assert_eq!(affordable_sessions(4_000, 20_000), 4_000);
+        assert_eq!(affordable_sessions(4_000, 100), 1);
+        assert_eq!(affordable_sessions(4_000, u64::MAX), 4_000);
+    }
+}

@@ -1,0 +1,119 @@
+//! The end of the process: first red while still accepting, then no more accepts, then the sessions closed evenly,
+//! those that have been idle for longest first; over as soon as nobody is left.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::systemd;
+use super::workers::{Watched, Workers, wait_until_empty};
+use crate::event::{ProcessPhase, SessionId};
+use crate::model;
+use crate::pool::sessions::{Command, Sessions};
+
+/// The signals that end the process.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// What a closed session takes to finish at most: the relay's own wait, and room to be scheduled in.
+const LAST_SESSION: Duration = Duration::from_secs(1);
+
+impl Signals {
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Returns when the process is to end: after an orderly stop, or at a second signal.
+pub async fn serve_until_told(
+    mut signals: Signals,
+    spec: &model::Process,
+    phase: &watch::Sender<ProcessPhase>,
+    workers: &Workers,
+) {
+    signals.next().await;
+    let workers = workers.watch();
+    let orderly = stop(spec, phase, &workers);
+    tokio::select! {
+        () = orderly => {}
+        () = signals.next() => {
+            let sessions: usize = workers.iter().map(|worker| worker.sessions.len()).sum();
+            tracing::warn!(sessions, "second signal: ending at once");
+            // Workers that are about to end stop accepting as well.
+            phase.send_replace(ProcessPhase::Stopping);
+        }
+    }
+}
+
+async fn stop(spec: &model::Process, phase: &watch::Sender<ProcessPhase>, workers: &[Watched]) {
+    systemd::stopping();
+    if !spec.preempt.is_zero() {
+        tracing::info!(preempt = ?spec.preempt, "stopping: not live any more, still accepting");
+        phase.send_replace(ProcessPhase::Preempt);
+        sleep(spec.preempt).await;
+    }
+    phase.send_replace(ProcessPhase::Stopping);
+    let left = most_idle_first(workers);
+    tracing::info!(sessions = left.len(), over = ?spec.shutdown_grace, "stopping: no longer accepting");
+    let closing = close_evenly(left, spec.shutdown_grace);
+    if finished_before(closing, wait_until_empty(workers, Duration::MAX)).await {
+        return;
+    }
+    // Those that came in while the first were closed, and those that are still finishing.
+    for (sessions, id) in most_idle_first(workers) {
+        sessions.command(id, Command::Shutdown);
+    }
+    if !wait_until_empty(workers, LAST_SESSION).await {
+        let sessions: usize = workers.iter().map(|worker| worker.sessions.len()).sum();
+        tracing::warn!(sessions, "stopping with sessions that did not end");
+    }
+}
+
+type Session = (Arc<Sessions>, SessionId);
+
+fn most_idle_first(workers: &[Watched]) -> Vec<Session> {
+    let mut sessions: Vec<_> = workers
+        .iter()
+        .flat_map(|worker| {
+            let sessions = &worker.sessions;
+            sessions.list().into_iter().map(move |cell| (sessions.idle(&cell), (Arc::clone(sessions), cell.id)))
+        })
+        .collect();
+    sessions.sort_by_key(|(idle, _)| std::cmp::Reverse(*idle));
+    sessions.into_iter().map(|(_, session)| session).collect()
+}
+
+/// Closes one after another, the last before the time is up.
+async fn close_evenly(left: Vec<Session>, over: Duration) {
+    let begun = Instant::now();
+    let step = over / u32::try_from(left.len()).unwrap_or(u32::MAX).max(1);
+    for (place, (sessions, id)) in (0..).zip(left) {
+        sleep_until(begun + step * place).await;
+        sessions.command(id, Command::Shutdown);
+    }
+    sleep_until(begun + over).await;
+}
+
+/// Runs both; `true` if the second was first to end.
+async fn finished_before(first: impl Future<Output = ()>, second: impl Future<Output = bool>) -> bool {
+    tokio::select! {
+        biased;
+        _ = second => true,
+        () = first => false,
+    }
+}

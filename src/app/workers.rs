@@ -1,0 +1,151 @@
+//! The threads that carry sessions.
+//!
+//! Each worker is a runtime of its own. All workers accept on the same listening sockets, each through a descriptor of
+//! its own, so that there is one accept queue for each address and nothing is lost when the number of workers changes.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+
+use super::RunError;
+use crate::event::ProcessPhase;
+use crate::model;
+use crate::net;
+use crate::observe::logging::Logging;
+use crate::pool::sessions::Sessions;
+use crate::proxy::frontend::Frontend;
+use crate::proxy::listener;
+use crate::proxy::worker::{Pulse, Worker};
+
+/// All workers, while they run.
+#[derive(Debug)]
+pub struct Workers {
+    threads: Vec<JoinHandle<()>>,
+    watched: Vec<Watched>,
+    end: watch::Sender<bool>,
+}
+
+/// A worker as the control thread sees it.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    pub sessions: Arc<Sessions>,
+    pub pulse: Arc<Pulse>,
+}
+
+/// What a worker's thread is started with.
+struct Part {
+    listeners: Vec<(net::Bound, Arc<Frontend>)>,
+    records: crate::observe::access_log::Records,
+    watched: Watched,
+    phases: watch::Receiver<ProcessPhase>,
+    end: watch::Receiver<bool>,
+}
+
+impl Workers {
+    /// Starts them; `bound` has the sockets of each frontend.
+    pub fn start(
+        spec: &model::Process,
+        frontends: &[Arc<Frontend>],
+        bound: &[Vec<net::Bound>],
+        logging: &Logging,
+        phases: &watch::Receiver<ProcessPhase>,
+    ) -> Result<Self, RunError> {
+        let count = spec.workers.map_or_else(cores, |workers| workers as usize);
+        let (end, ends) = watch::channel(false);
+        let mut workers = Self { threads: Vec::new(), watched: Vec::new(), end };
+        for index in 0..count {
+            let index = u16::try_from(index).expect("the configuration allows fewer");
+            let watched = Watched { sessions: Sessions::new(index), pulse: Pulse::new() };
+            let part = Part {
+                listeners: share(frontends, bound).map_err(RunError::Runtime)?,
+                records: logging.records(),
+                watched: watched.clone(),
+                phases: phases.clone(),
+                end: ends.clone(),
+            };
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
+                    let local = LocalSet::new();
+                    local.block_on(&runtime, part.work());
+                })
+                .map_err(RunError::Thread)?;
+            workers.threads.push(thread);
+            workers.watched.push(watched);
+        }
+        Ok(workers)
+    }
+
+    pub fn watch(&self) -> Vec<Watched> {
+        self.watched.clone()
+    }
+
+    /// Ends them, and whatever sessions they still have; each writes its record.
+    pub fn join(self) {
+        self.end.send_replace(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker ended by a panic");
+            }
+        }
+    }
+}
+
+/// One worker for each core that this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn share(frontends: &[Arc<Frontend>], bound: &[Vec<net::Bound>]) -> io::Result<Vec<(net::Bound, Arc<Frontend>)>> {
+    let shared = frontends
+        .iter()
+        .zip(bound)
+        .flat_map(|(frontend, sockets)| sockets.iter().map(|socket| Ok((socket.share()?, Arc::clone(frontend)))));
+    shared.collect()
+}
+
+impl Part {
+    /// Serves until it is told to end.
+    async fn work(self) {
+        let Self { listeners, records, watched, mut phases, mut end } = self;
+        let worker = Worker::new(watched.sessions, records, watched.pulse);
+        let mut accepting = JoinSet::new();
+        for (bound, frontend) in listeners {
+            match net::Listener::new(bound) {
+                Ok(listener) => {
+                    accepting.spawn_local(listener::serve(listener, frontend, worker.clone()));
+                }
+                Err(error) => tracing::error!(frontend = %frontend.spec.name, %error, "can't accept"),
+            }
+        }
+        let sweep = tokio::task::spawn_local(worker.sweep());
+        // A sender that is gone is an end as well: the control thread has left.
+        let _ = phases.wait_for(|phase| *phase == ProcessPhase::Stopping).await;
+        accepting.shutdown().await;
+        let _ = end.wait_for(|end| *end).await;
+        sweep.abort();
+    }
+}
+
+/// Waits until nobody has a session left, or until the time is up; says whether nobody is.
+pub async fn wait_until_empty(workers: &[Watched], longest: Duration) -> bool {
+    /// A stop that is this late is not noticed.
+    const LOOK: Duration = Duration::from_millis(10);
+    let empty = async {
+        while workers.iter().any(|worker| !worker.sessions.is_empty()) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    within(longest, empty).await
+}
+
+async fn within(longest: Duration, future: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(longest, future).await.is_ok()
+}

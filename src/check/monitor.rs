@@ -1,0 +1,189 @@
+//! Watches one machine: probes its servers when they are due, and tells their pools.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::OnChange;
+use super::names::Names;
+use super::probe::{Outcome, Prober};
+use super::schedule::Schedule;
+use crate::clock;
+use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
+use crate::model::HostAddress;
+use crate::net::tls::ClientError;
+use crate::pool::Pool;
+use crate::pool::server::Server;
+
+/// The watch over one host.
+pub struct Monitor {
+    watched: Vec<Arc<Watched>>,
+    /// Keeps the servers' addresses, if the host is known by a name.
+    names: Option<Names>,
+    rng: fastrand::Rng,
+    on_change: OnChange,
+}
+
+/// A server with a check.
+#[derive(Debug)]
+struct Watched {
+    pool: Arc<Pool>,
+    server: Arc<Server>,
+    prober: Prober,
+}
+
+impl Monitor {
+    pub(super) fn new(host: HostAddress, rng: fastrand::Rng, on_change: OnChange) -> Self {
+        let names = match host {
+            HostAddress::Ip(_) => None,
+            HostAddress::Name(name) => Some(Names::new(name)),
+        };
+        Self { watched: Vec::new(), names, rng, on_change }
+    }
+
+    /// Adds a server of this host.
+    pub(super) fn watch(&mut self, pool: Arc<Pool>, server: Arc<Server>) -> Result<(), ClientError> {
+        if let Some(names) = &mut self.names {
+            names.add(Arc::clone(&server));
+        }
+        if let Some(check) = server.check() {
+            let prober = Prober::new(check)?;
+            self.watched.push(Arc::new(Watched { pool, server, prober }));
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.names.is_some() || !self.watched.is_empty()
+    }
+
+    /// Watches for as long as it is polled; probes under way end with it.
+    ///
+    /// A host known by a name is first looked up, so that its servers aren't taken down for want of an address.
+    pub async fn run(self) {
+        let Self { watched, names, rng, on_change } = self;
+        let rounds = async move |rng| Rounds::new(watched, rng, on_change).run().await;
+        match names {
+            None => rounds(rng).await,
+            Some(mut names) => {
+                names.refresh().await;
+                tokio::join!(names.keep_fresh(), rounds(rng));
+            }
+        }
+    }
+}
+
+/// The probes of one host under way.
+struct Rounds {
+    watched: Vec<Arc<Watched>>,
+    schedule: Schedule,
+    running: JoinSet<()>,
+    /// Whose probe a task is.
+    tasks: Vec<(Id, usize)>,
+    on_change: OnChange,
+}
+
+impl Rounds {
+    fn new(watched: Vec<Arc<Watched>>, rng: fastrand::Rng, on_change: OnChange) -> Self {
+        let schedule = Schedule::new(watched.len(), Instant::now(), rng);
+        Self { watched, schedule, running: JoinSet::new(), tasks: Vec::new(), on_change }
+    }
+
+    async fn run(mut self) {
+        loop {
+            let next = self.schedule.next();
+            tokio::select! {
+                () = until(next) => self.begin(),
+                Some(ended) = self.running.join_next_with_id() => self.end(ended),
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let now = Instant::now();
+        for number in self.schedule.begin(now) {
+            let watched = &self.watched[number];
+            if watched.pool.admin_state(&watched.server) == Some(AdminState::Maint) {
+                self.schedule.end(number, now, watched.interval());
+                continue;
+            }
+            let task = self.running.spawn(probe(Arc::clone(watched), Arc::clone(&self.on_change)));
+            self.tasks.push((task.id(), number));
+        }
+    }
+
+    fn end(&mut self, ended: Result<(Id, ()), JoinError>) {
+        // A probe that panicked is over too: its server goes on being watched.
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        let Some(place) = self.tasks.iter().position(|(task, _)| *task == id) else { return };
+        let (_, number) = self.tasks.swap_remove(place);
+        self.schedule.end(number, Instant::now(), self.watched[number].interval());
+    }
+}
+
+impl Watched {
+    /// Until the next probe, by what the last one made of the server's health.
+    fn interval(&self) -> Duration {
+        // A server that has left its pool is asked for no more; its monitor ends soon after.
+        self.pool.probe_interval(&self.server).unwrap_or(Duration::MAX / 4)
+    }
+}
+
+async fn until(next: Option<Instant>) {
+    match next {
+        Some(next) => sleep_until(next).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One probe and what follows from it.
+async fn probe(watched: Arc<Watched>, on_change: OnChange) {
+    let Watched { pool, server, prober } = &*watched;
+    let probing = Probing::of(server);
+    let Outcome { verdict, farewell, .. } = match server.probe_address() {
+        Some(address) => prober.probe(address).await,
+        None => Outcome { verdict: unresolved(), tls: None, farewell: None },
+    };
+    drop(probing);
+    if let Some(change) = pool.apply(server, verdict) {
+        on_change(&change);
+    }
+    if let Some(farewell) = farewell {
+        // On its own, so that a server that is slow to say goodbye is not probed less often for it.
+        tokio::spawn(farewell.finish());
+    }
+}
+
+/// What is said of a server whose name has no address.
+fn unresolved() -> Verdict {
+    let evidence = Evidence {
+        status: CheckStatus::L4Con,
+        detail: "its name has no address".to_owned(),
+        duration: Duration::ZERO,
+        code: None,
+        certificate: None,
+        at: clock::wall(),
+    };
+    Verdict { state: Readiness::Down(DownCause::Unresolved), evidence, source: VerdictSource::Probe }
+}
+
+/// Shows that a probe is under way for as long as it is.
+struct Probing<'a>(&'a Server);
+
+impl<'a> Probing<'a> {
+    fn of(server: &'a Server) -> Self {
+        server.set_probing(true);
+        Self(server)
+    }
+}
+
+impl Drop for Probing<'_> {
+    fn drop(&mut self) {
+        self.0.set_probing(false);
+    }
+}
+
+#[cfg(test)]
+mod tests;

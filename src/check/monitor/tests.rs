@@ -1,0 +1,187 @@
+//! A monitor over real ports on loopback, with intervals short enough to watch.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::check::monitors;
+use crate::event::{ServerChange, ServerState};
+use crate::model::{
+    Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Probe, ProxyId, ServerId,
+    ServerName, Weight,
+};
+
+/// Nothing here takes so long unless it never comes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Watch {
+    pool: Arc<Pool>,
+    changes: mpsc::UnboundedReceiver<ServerChange>,
+    _running: Vec<Running>,
+}
+
+/// A monitor on this test's runtime, for as long as the test runs.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Watch {
+    /// Watches servers of one host at these ports.
+    fn over(host: &str, ports: &[u16]) -> Self {
+        let address = host.parse().map_or_else(|_| HostAddress::Name(host.to_owned()), HostAddress::Ip);
+        let pool = Pool::new(backend(&address, ports));
+        let servers = pool.servers().iter().map(|server| (pool.spec.name.clone(), server.spec.name.clone())).collect();
+        let (send, changes) = mpsc::unbounded_channel();
+        let on_change = move |change: &ServerChange| {
+            let _ = send.send(change.clone());
+        };
+        let hosts = [Host { address, servers }];
+        let rng = &mut fastrand::Rng::with_seed(7);
+        let monitors = monitors(&hosts, &[Arc::clone(&pool)], rng, on_change).unwrap();
+        assert_eq!(monitors.len(), 1);
+        let running = monitors.into_iter().map(|monitor| Running(tokio::spawn(monitor.run()))).collect();
+        Self { pool, changes, _running: running }
+    }
+
+    async fn change(&mut self) -> (String, ServerState) {
+        let change = timeout(PATIENCE, self.changes.recv()).await.expect("no server changed").unwrap();
+        (change.server.to_string(), change.to)
+    }
+
+    /// Waits for a probe of each server that began after this call.
+    async fn seen(&self) {
+        let before = clock::wall();
+        let probed = || {
+            let servers = self.pool.snapshot().servers;
+            servers.iter().all(|server| {
+                let last = server.check.as_ref().and_then(|check| check.last.as_ref());
+                last.is_some_and(|evidence| evidence.at > before)
+            })
+        };
+        timeout(PATIENCE, async {
+            while !probed() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("not probed");
+    }
+}
+
+fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
+    let short = Duration::from_millis(20);
+    let check = Check {
+        probe: Probe::Tcp,
+        port: None,
+        interval: short,
+        fast_interval: short,
+        down_interval: short,
+        timeout: Duration::from_millis(300),
+        fall: 2,
+        rise: 2,
+    };
+    let server = |(number, &port): (usize, &u16)| crate::model::Server {
+        id: ServerId(u32::try_from(number).unwrap() + 1),
+        name: ServerName::new(&format!("server-{number}")).unwrap(),
+        address: Endpoint { host: host.clone(), port },
+        weight: Weight::ONE,
+        backup: false,
+        max_sessions: None,
+        disabled: false,
+        check: Some(check.clone()),
+    };
+    Backend {
+        id: ProxyId(3),
+        name: BackendName::new("kubeAPI_backend").unwrap(),
+        balance: Balance::LeastConn,
+        servers: ports.iter().enumerate().map(server).collect(),
+        timeouts: BackendTimeouts {
+            connect: PATIENCE,
+            dial: PATIENCE,
+            queue: PATIENCE,
+            server: None,
+            tunnel: None,
+            half_close: None,
+        },
+        on_no_server: OnNoServer::Close,
+        required: false,
+        keepalive: None,
+    }
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Listens again on a port that was in use a moment ago.
+fn listen_again(address: SocketAddr) -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket.listen(1024).unwrap()
+}
+
+#[tokio::test]
+async fn a_server_goes_down_and_comes_back_with_its_port() {
+    let (listener, address) = listen().await;
+    let mut watch = Watch::over("127.0.0.1", &[address.port()]);
+    watch.seen().await;
+    drop(listener);
+    assert_eq!(watch.change().await, ("server-0".to_owned(), ServerState::Down(DownCause::Refused)));
+    let _listener = listen_again(address);
+    assert_eq!(watch.change().await, ("server-0".to_owned(), ServerState::Ready));
+}
+
+#[tokio::test]
+async fn a_slow_server_does_not_delay_the_verdicts_on_others() {
+    // A full accept queue: every probe of it takes the whole timeout.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let full = socket.listen(0).unwrap();
+    let _queued = tokio::net::TcpStream::connect(full.local_addr().unwrap()).await.unwrap();
+    let (listener, quick) = listen().await;
+    drop(listener);
+    let mut watch = Watch::over("127.0.0.1", &[full.local_addr().unwrap().port(), quick.port()]);
+    assert_eq!(watch.change().await, ("server-1".to_owned(), ServerState::Down(DownCause::Refused)));
+    assert_eq!(watch.change().await, ("server-0".to_owned(), ServerState::Down(DownCause::Unreachable)));
+}
+
+#[tokio::test]
+async fn a_server_in_maintenance_is_left_alone() {
+    let (listener, address) = listen().await;
+    let mut watch = Watch::over("127.0.0.1", &[address.port()]);
+    watch.seen().await;
+    let server = watch.pool.servers().remove(0);
+    watch.pool.set_admin_state(&server, AdminState::Maint);
+    // Whatever was under way has reached the port by the end of two intervals; then it is quiet.
+    let quiet = async { while timeout(Duration::from_millis(200), listener.accept()).await.is_ok() {} };
+    timeout(PATIENCE, quiet).await.expect("probes went on");
+    watch.pool.set_admin_state(&server, AdminState::Ready);
+    timeout(PATIENCE, listener.accept()).await.expect("probes did not come back").unwrap();
+    assert!(watch.changes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_host_with_a_name_is_looked_up_before_it_is_probed() {
+    let (_listener, address) = listen().await;
+    let mut watch = Watch::over("localhost", &[address.port()]);
+    watch.seen().await;
+    assert!(watch.changes.try_recv().is_err(), "it was never down");
+    assert_eq!(watch.pool.servers()[0].address(), Some(address));
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_a_server_that_is_down() {
+    let mut watch = Watch::over("no..name", &[6443]);
+    assert_eq!(watch.change().await, ("server-0".to_owned(), ServerState::Down(DownCause::Unresolved)));
+}

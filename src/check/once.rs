@@ -1,0 +1,166 @@
+//! One probe for a person at a terminal: a target as text in, everything seen out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::probe::{Prober, TlsFacts};
+use crate::event::Verdict;
+use crate::model::{Check, HttpsProbe, Probe, TlsProbe, Verify};
+use crate::net::resolve::{ResolveError, resolve};
+use crate::net::tls::ClientError;
+
+/// Statuses that show a living kube-apiserver: 401 and 403 come where anonymous access is off.
+const ALIVE: [u16; 3] = [200, 401, 403];
+
+/// What is asked for if a URL names no path.
+const PATH: &str = "/readyz";
+
+/// What a single probe found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The address that was probed, a name resolved.
+    pub address: SocketAddr,
+    /// `tcp`, `tls`, `https`.
+    pub kind: &'static str,
+    pub verdict: Verdict,
+    /// `None` if there was no handshake.
+    pub tls: Option<TlsFacts>,
+}
+
+/// Why a target was not probed.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    #[error("{0:?} is neither host:port nor https://host:port/path")]
+    Form(String),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Probes a target once, and ends the connection cleanly.
+///
+/// `host:port` (or `tls://host:port`) is probed with a TLS handshake, `https://host[:port][/path]` with a `GET` that 200,
+/// 401 and 403 satisfy, `tcp://host:port` with a connection alone. Without a path `/readyz` is asked for, without a port
+/// in a URL 443. Certificates are not verified. `limit` bounds the look-up of a name and the probe, each.
+pub async fn probe_once(target: &str, limit: Duration) -> Result<Report, TargetError> {
+    let target = Target::parse(target).ok_or_else(|| TargetError::Form(target.to_owned()))?;
+    let address = SocketAddr::new(resolve(&target.host, None, limit).await?, target.port);
+    let check = target.check(limit);
+    let outcome = Prober::new(&check)?.probe(address).await;
+    if let Some(farewell) = outcome.farewell {
+        farewell.finish().await;
+    }
+    Ok(Report { address, kind: check.probe.kind(), verdict: outcome.verdict, tls: outcome.tls })
+}
+
+#[derive(Debug, PartialEq)]
+struct Target {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Scheme {
+    Tcp,
+    Tls,
+    Https,
+}
+
+impl Target {
+    fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = match text.split_once("://") {
+            Some(("https", rest)) => (Scheme::Https, rest),
+            Some(("tls", rest)) => (Scheme::Tls, rest),
+            Some(("tcp", rest)) => (Scheme::Tcp, rest),
+            Some(_) => return None,
+            None => (Scheme::Tls, text),
+        };
+        let (authority, path) = match rest.find('/') {
+            Some(start) if scheme == Scheme::Https => (&rest[..start], &rest[start..]),
+            _ => (rest, PATH),
+        };
+        // A path goes into a request as it is.
+        if path.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return None;
+        }
+        let (host, port) = host_and_port(authority)?;
+        let port = match port {
+            Some(port) => port.parse().ok().filter(|&port| port != 0)?,
+            None if scheme == Scheme::Https => 443,
+            None => return None,
+        };
+        Some(Self { scheme, host, port, path: path.to_owned() })
+    }
+
+    fn check(&self, timeout: Duration) -> Check {
+        let server_name = self.host.parse::<IpAddr>().is_err().then(|| self.host.clone());
+        let tls = TlsProbe { verify: Verify::None, server_name, alpn: Vec::new() };
+        let probe = match self.scheme {
+            Scheme::Tcp => Probe::Tcp,
+            Scheme::Tls => Probe::Tls(tls),
+            Scheme::Https => Probe::Https(HttpsProbe { tls, path: self.path.clone(), accept: ALIVE.to_vec() }),
+        };
+        let interval = timeout;
+        Check {
+            probe,
+            port: None,
+            interval,
+            fast_interval: interval,
+            down_interval: interval,
+            timeout,
+            fall: 1,
+            rise: 1,
+        }
+    }
+}
+
+/// Splits `host`, `host:port`, `[v6]` and `[v6]:port`.
+fn host_and_port(authority: &str) -> Option<(String, Option<&str>)> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let plain = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@?#".contains(c));
+    plain.then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_people_write_them() {
+        let target = |scheme, host: &str, port, path: &str| {
+            Some(Target { scheme, host: host.to_owned(), port, path: path.to_owned() })
+        };
+        for (text, expected) in [
+            ("10.10.0.2:6443", target(Scheme::Tls, "10.10.0.2", 6443, PATH)),
+            ("[fd00::2]:6443", target(Scheme::Tls, "fd00::2", 6443, PATH)),
+            ("tcp://cp.lan:22", target(Scheme::Tcp, "cp.lan", 22, PATH)),
+            ("https://cp.lan", target(Scheme::Https, "cp.lan", 443, PATH)),
+            ("https://cp.lan:6443/livez?verbose", target(Scheme::Https, "cp.lan", 6443, "/livez?verbose")),
+            ("https://[::1]/", target(Scheme::Https, "::1", 443, "/")),
+            ("cp.lan", None),
+            ("cp.lan:0", None),
+            ("cp.lan:65536", None),
+            ("cp.lan:6443/x", None),
+            ("::1:6443", None),
+            ("http://cp.lan/", None),
+            ("https://cp.lan/a b", None),
+            ("https://user@cp.lan/", None),
+            (":6443", None),
+        ] {
+            assert_eq!(Target::parse(text), expected, "{text}");
+        }
+    }
+}

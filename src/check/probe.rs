@@ -1,0 +1,182 @@
+//! One probe: from the dial to a verdict, all under one deadline.
+//!
+//! A probe must not be noticed more than it has to be. After a complete handshake it says goodbye as a client should
+//! ([`Farewell`]), so that it leaves no line in a server's log, and the verdict doesn't wait for that.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::client::TlsStream;
+
+use self::seen::Seen;
+use crate::clock;
+use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
+use crate::model::{Check, HttpsProbe, Probe};
+use crate::net::tls::{self, Client, ClientError, Established};
+use crate::net::{self, DialError};
+
+mod http;
+mod seen;
+
+/// How long the rest of an answer, and then the end of a goodbye, are waited for. What is still open after that is left
+/// to the kernel, which sends FIN or RST.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How much of a server's last words is read, in bytes, for the sake of a clean end.
+const LAST_WORDS: usize = 64 * 1024;
+
+/// A check made ready to be run any number of times, against any of its servers.
+#[derive(Debug)]
+pub struct Prober {
+    kind: Kind,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp,
+    Tls(Client),
+    Https(Client, HttpsProbe),
+}
+
+/// What a probe brought back.
+#[derive(Debug)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    /// What the handshake agreed on, if there was one.
+    pub tls: Option<TlsFacts>,
+    /// To be finished once the verdict is told. Dropping it instead may show up in the server's log.
+    pub farewell: Option<Farewell>,
+}
+
+/// What a handshake agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// "TLS 1.2", "TLS 1.3".
+    pub version: &'static str,
+    pub alpn: Option<String>,
+}
+
+/// The end of a probe's connection, which is still open.
+#[derive(Debug)]
+pub struct Farewell {
+    stream: TlsStream<TcpStream>,
+    /// An answer is still coming, after which the server closes.
+    answer_left: bool,
+}
+
+impl Prober {
+    /// Reads the check's settings; TLS ones may turn out to be unusable.
+    pub fn new(check: &Check) -> Result<Self, ClientError> {
+        let kind = match &check.probe {
+            Probe::Tcp => Kind::Tcp,
+            Probe::Tls(tls) => Kind::Tls(Client::new(tls)?),
+            Probe::Https(https) => Kind::Https(Client::new(&https.tls)?, https.clone()),
+        };
+        Ok(Self { kind, timeout: check.timeout })
+    }
+
+    /// Probes whoever listens at this address.
+    pub async fn probe(&self, address: SocketAddr) -> Outcome {
+        let started = Instant::now();
+        let seen = Attempt { prober: self, address, deadline: started + self.timeout }.run().await;
+        let evidence = Evidence {
+            status: seen.status,
+            detail: seen.detail,
+            duration: started.elapsed(),
+            code: seen.code,
+            certificate: seen.certificate,
+            at: clock::wall(),
+        };
+        let verdict = Verdict { state: seen.state, evidence, source: VerdictSource::Probe };
+        Outcome { verdict, tls: seen.tls, farewell: seen.farewell }
+    }
+}
+
+/// One probe under way.
+struct Attempt<'a> {
+    prober: &'a Prober,
+    address: SocketAddr,
+    deadline: Instant,
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Seen {
+        let tcp = match self.connect().await {
+            Ok(tcp) => tcp,
+            Err(seen) => return seen,
+        };
+        let (client, https) = match &self.prober.kind {
+            // Nothing was said; the kernel's FIN is the whole goodbye.
+            Kind::Tcp => return Seen::new(Readiness::Ready, CheckStatus::L4Ok, "connected"),
+            Kind::Tls(client) => (client, None),
+            Kind::Https(client, https) => (client, Some(https)),
+        };
+        let begun = Instant::now();
+        let established = match self.handshake(client, tcp).await {
+            Ok(established) => established,
+            Err(seen) => return seen,
+        };
+        match https {
+            None => {
+                let detail = format!("{} handshake in {}", established.version, seen::in_words(begun.elapsed()));
+                Seen::new(Readiness::Ready, CheckStatus::L6Ok, detail).over(established, false)
+            }
+            Some(https) => self.ask(https, established).await,
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Seen> {
+        let dialled = timeout_at(self.deadline, net::dial(self.address, None)).await;
+        dialled.unwrap_or(Err(DialError::TimedOut)).map_err(|error| match error {
+            DialError::TimedOut => Seen::down(DownCause::Unreachable, CheckStatus::L4Tout, self.too_late("connecting")),
+            other => Seen::not_dialled(&other),
+        })
+    }
+
+    async fn handshake(&self, client: &Client, tcp: TcpStream) -> Result<Established, Seen> {
+        let handshake = timeout_at(self.deadline, client.handshake(tcp, self.address.ip())).await;
+        handshake
+            .map_err(|_| Seen::down(DownCause::TimedOut, CheckStatus::L6Tout, self.too_late("handshake")))?
+            .map_err(|failure| Seen::no_handshake(&failure))
+    }
+
+    async fn ask(&self, https: &HttpsProbe, mut established: Established) -> Seen {
+        if established.alpn.as_deref() == Some("h2") {
+            let detail = "the server chose HTTP/2, which this probe does not speak";
+            return Seen::down(DownCause::Unexpected, CheckStatus::L7Rsp, detail).over(established, false);
+        }
+        let begun = Instant::now();
+        let request = http::request(https, self.address);
+        match timeout_at(self.deadline, http::ask(&mut established.stream, &request, &https.accept)).await {
+            Ok(Ok(answer)) => Seen::answered(&answer, &https.accept, begun.elapsed()).over(established, true),
+            Ok(Err(error)) => Seen::no_answer(&error).over(established, false),
+            Err(_) => {
+                Seen::down(DownCause::TimedOut, CheckStatus::L7Tout, self.too_late("answer")).over(established, false)
+            }
+        }
+    }
+
+    fn too_late(&self, what: &str) -> String {
+        format!("{what} timed out after {:?}", self.prober.timeout)
+    }
+}
+
+impl Farewell {
+    /// Says goodbye and waits for the server's own, for at most a second.
+    pub async fn finish(mut self) {
+        // Whatever goes wrong from here on, the verdict stands.
+        if self.answer_left {
+            // Leaving in the middle of an answer looks to a server like a client that went away.
+            let mut rest = (&mut self.stream).take(LAST_WORDS as u64);
+            let _ = timeout(FAREWELL, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+        }
+        let _ = timeout(FAREWELL, tls::close(self.stream, LAST_WORDS)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

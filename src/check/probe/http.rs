@@ -1,0 +1,174 @@
+//! One `GET` over a connection that is closed afterwards, read with bounds: a health check needs no more of HTTP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::model::HttpsProbe;
+use crate::net::tls::Failure;
+
+/// Longest status line, in bytes.
+const STATUS_LINE: usize = 1024;
+
+/// How much of a refusal is read, head and body, in bytes.
+const REFUSAL: usize = 8 * 1024;
+
+/// How long the rest of a refusal is waited for once its status is known.
+const REFUSAL_WAIT: Duration = Duration::from_millis(250);
+
+/// How much of a body is shown, in characters.
+const SHOWN: usize = 100;
+
+/// What a server answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub code: u16,
+    /// The body's beginning in printable characters on one line; empty for an accepted status, where nobody asks.
+    pub body: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum AskError {
+    /// Something came that is not HTTP/1; its beginning.
+    NotHttp(String),
+    Failed(Failure),
+}
+
+/// The request of a check, for a server at this address (RFC 9110, section 7.2: `Host` is the authority asked for).
+pub(super) fn request(https: &HttpsProbe, address: SocketAddr) -> String {
+    let host = match &https.tls.server_name {
+        Some(name) => format!("{name}:{}", address.port()),
+        None => address.to_string(),
+    };
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: evenkeel-healthcheck/{version}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+        path = https.path,
+        version = env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// Sends the request and reads the status; the body's beginning too if the status isn't an accepted one.
+///
+/// The caller bounds the time. A body that drips or never ends neither delays the verdict nor changes it.
+pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    request: &str,
+    accept: &[u16],
+) -> Result<Answer, AskError> {
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+    let mut received = Vec::new();
+    let code = loop {
+        if let Some(code) = status_code(&received)? {
+            break code;
+        }
+        if read_more(stream, &mut received).await? == 0 {
+            return Err(AskError::Failed(Failure::Closed));
+        }
+    };
+    if accept.contains(&code) {
+        return Ok(Answer { code, body: String::new() });
+    }
+    let rest = async { while received.len() < REFUSAL && matches!(read_more(stream, &mut received).await, Ok(1..)) {} };
+    // What has come by then is shown.
+    let _ = timeout(REFUSAL_WAIT, rest).await;
+    Ok(Answer { code, body: printable(body_of(&received)) })
+}
+
+async fn read_more(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut piece = [0; 2048];
+    let count = stream.read(&mut piece).await?;
+    received.extend_from_slice(&piece[..count]);
+    Ok(count)
+}
+
+/// The code of a status line (RFC 9112, section 4); `None` as long as more bytes may complete it.
+fn status_code(received: &[u8]) -> Result<Option<u16>, AskError> {
+    let not_http = || AskError::NotHttp(format!("{:?}", printable(received)));
+    let start = received.get(..7.min(received.len())).unwrap_or_default();
+    if !b"HTTP/1.".starts_with(start) {
+        return Err(not_http());
+    }
+    let Some(end) = received.iter().position(|&byte| byte == b'\n') else {
+        return if received.len() < STATUS_LINE { Ok(None) } else { Err(not_http()) };
+    };
+    let line = std::str::from_utf8(&received[..end]).map_err(|_| not_http())?;
+    let code = line.split_ascii_whitespace().nth(1).filter(|code| code.len() == 3);
+    match code.and_then(|code| code.parse().ok()) {
+        Some(code @ 100..=599) => Ok(Some(code)),
+        _ => Err(not_http()),
+    }
+}
+
+/// What follows the head, without a first chunk's size if the body comes in chunks.
+fn body_of(received: &[u8]) -> &[u8] {
+    let after = |bytes: &[u8], mark: &[u8]| {
+        bytes.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
+    };
+    let Some(start) = after(received, b"\r\n\r\n") else { return &[] };
+    let (head, body) = received.split_at(start);
+    let chunked = head.to_ascii_lowercase().windows(26).any(|window| window == b"transfer-encoding: chunked");
+    match after(body, b"\r\n") {
+        Some(size_line) if chunked => &body[size_line..],
+        _ => body,
+    }
+}
+
+/// The beginning of some bytes on one line, with nothing in it that a terminal or a page would obey.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * SHOWN)]);
+    let clean: String = text.chars().map(|c| if c.is_control() || c == '\u{fffd}' { ' ' } else { c }).collect();
+    let words = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
+}
+
+impl From<std::io::Error> for AskError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(Failure::from(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn status_lines_are_read_as_soon_as_they_are_whole() {
+        assert!(matches!(status_code(b""), Ok(None)));
+        assert!(matches!(status_code(b"HTTP/1.1 20"), Ok(None)));
+        assert!(matches!(status_code(b"HTTP/1.1 200 OK\r\nContent-"), Ok(Some(200))));
+        assert!(matches!(status_code(b"HTTP/1.0 503\r\n"), Ok(Some(503))));
+        for garbage in
+            [&b"SSH-2.0-x\r\n"[..], b"HTTP/2 200\r\n", b"HTTP/1.1 2000 OK\r\n", b"HTTP/1.1 abc\r\n", b"\x15\x03"]
+        {
+            assert!(matches!(status_code(garbage), Err(AskError::NotHttp(_))), "{garbage:?}");
+        }
+        assert!(status_code(&[&b"HTTP/1.1 "[..], &[b' '; STATUS_LINE]].concat()).is_err());
+    }
+
+    #[test]
+    fn bodies_are_shown_on_one_harmless_line() {
+        let answer = b"HTTP/1.1 500 x\r\nA: b\r\n\r\n[+]ping ok\n[-]etcd failed\x1b[31m\n";
+        assert_eq!(printable(body_of(answer)), "[+]ping ok [-]etcd failed [31m");
+        let chunked = b"HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        assert_eq!(printable(body_of(chunked)), "hello 0");
+        assert_eq!(printable("ü".repeat(300).as_bytes()), "ü".repeat(100) + "…");
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), http in any::<bool>()) {
+            let bytes = if http { [b"HTTP/1.1 ", &bytes[..]].concat() } else { bytes };
+            let _ = status_code(&bytes);
+            prop_assert!(printable(body_of(&bytes)).chars().count() <= SHOWN + 1);
+        }
+    }
+}

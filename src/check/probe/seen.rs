@@ -1,0 +1,112 @@
+//! What a probe saw, step by step, and what that means for the server.
+
+use std::time::Duration;
+
+use super::http::{Answer, AskError};
+use super::{Farewell, TlsFacts};
+use crate::event::{Certificate, CheckStatus, DownCause, Readiness};
+use crate::net::DialError;
+use crate::net::tls::{Established, Failure};
+
+/// A verdict in the making.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub state: Readiness,
+    pub status: CheckStatus,
+    pub detail: String,
+    pub code: Option<u16>,
+    pub certificate: Option<Certificate>,
+    pub tls: Option<TlsFacts>,
+    pub farewell: Option<Farewell>,
+}
+
+impl Seen {
+    pub fn new(state: Readiness, status: CheckStatus, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { state, status, detail, code: None, certificate: None, tls: None, farewell: None }
+    }
+
+    pub fn down(cause: DownCause, status: CheckStatus, detail: impl Into<String>) -> Self {
+        Self::new(Readiness::Down(cause), status, detail)
+    }
+
+    /// No connection.
+    pub fn not_dialled(error: &DialError) -> Self {
+        let (cause, status) = match error {
+            DialError::Refused => (DownCause::Refused, CheckStatus::L4Con),
+            DialError::Unreachable => (DownCause::Unreachable, CheckStatus::L4Con),
+            DialError::TimedOut => (DownCause::Unreachable, CheckStatus::L4Tout),
+            DialError::Local(_) => (DownCause::Local, CheckStatus::SockErr),
+        };
+        Self::down(cause, status, error.to_string())
+    }
+
+    /// A connection, but no TLS over it.
+    pub fn no_handshake(failure: &Failure) -> Self {
+        match failure {
+            Failure::Tls(words) => Self::down(DownCause::Tls, CheckStatus::L6Rsp, words.clone()),
+            Failure::Reset | Failure::Closed => {
+                Self::down(DownCause::Tls, CheckStatus::L6Rsp, format!("{failure} during the handshake"))
+            }
+            Failure::Io(error) if crate::net::is_timeout(error) => {
+                Self::down(DownCause::TimedOut, CheckStatus::L6Tout, failure.to_string())
+            }
+            Failure::Io(_) => Self::down(DownCause::Local, CheckStatus::SockErr, failure.to_string()),
+        }
+    }
+
+    /// TLS, but no HTTP over it.
+    pub fn no_answer(error: &AskError) -> Self {
+        match error {
+            AskError::NotHttp(start) => {
+                let detail = format!("the answer is not HTTP: {start}");
+                Self::down(DownCause::Unexpected, CheckStatus::L7Rsp, detail)
+            }
+            // In TLS 1.3 a server refuses a client without a certificate only after the client's handshake is complete.
+            AskError::Failed(Failure::Tls(words)) => Self::down(DownCause::Tls, CheckStatus::L6Rsp, words.clone()),
+            AskError::Failed(failure @ (Failure::Reset | Failure::Closed)) => {
+                Self::down(DownCause::Unexpected, CheckStatus::L7Rsp, format!("{failure} before an answer"))
+            }
+            AskError::Failed(Failure::Io(error)) if crate::net::is_timeout(error) => {
+                Self::down(DownCause::TimedOut, CheckStatus::L7Tout, error.to_string())
+            }
+            AskError::Failed(Failure::Io(error)) => {
+                Self::down(DownCause::Local, CheckStatus::SockErr, error.to_string())
+            }
+        }
+    }
+
+    /// An HTTP status. An overloaded, failing or stopping apiserver answers 429, 500 or 503: alive, but not for new work.
+    pub fn answered(answer: &Answer, accept: &[u16], took: Duration) -> Self {
+        let code = answer.code;
+        let (state, status) = match code {
+            200..=399 if accept.contains(&code) => (Readiness::Ready, CheckStatus::L7Ok),
+            _ if accept.contains(&code) => (Readiness::Ready, CheckStatus::L7Okc),
+            429 | 500 | 503 => (Readiness::Draining, CheckStatus::L7Sts),
+            _ => (Readiness::Down(DownCause::Unexpected), CheckStatus::L7Sts),
+        };
+        let detail = match (state, answer.body.as_str()) {
+            (Readiness::Ready, _) => format!("HTTP {code} in {}", in_words(took)),
+            (_, "") => format!("HTTP {code}"),
+            (_, body) => format!("HTTP {code}: {body}"),
+        };
+        Self { code: Some(code), ..Self::new(state, status, detail) }
+    }
+
+    /// Adds what the handshake showed, and keeps the connection for a clean end.
+    pub fn over(self, established: Established, answer_left: bool) -> Self {
+        let Established { stream, version, alpn, certificate } = established;
+        Self {
+            certificate,
+            tls: Some(TlsFacts { version, alpn }),
+            farewell: Some(Farewell { stream, answer_left }),
+            ..self
+        }
+    }
+}
+
+/// A short time for people: "0.4 ms", "12 ms".
+pub(super) fn in_words(took: Duration) -> String {
+    let milliseconds = took.as_secs_f64() * 1000.0;
+    if milliseconds < 10.0 { format!("{milliseconds:.1} ms") } else { format!("{milliseconds:.0} ms") }
+}

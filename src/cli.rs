@@ -1,0 +1,188 @@
+//! The command line: what people type, what they read, and the exit code.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks to people")]
+
+mod probe;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::app::Bound;
+use crate::app::listeners::ListenerSource;
+use crate::config::{self, Report};
+use crate::model::Config;
+
+/// Where the configuration is unless told otherwise.
+const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.toml";
+
+const EXAMPLES: &str = "\
+Examples:
+  evenkeel demo                          try it: three stand-in controllers and a page to open
+  evenkeel check evenkeel.toml           find every mistake of a file, change nothing
+  evenkeel run --config evenkeel.toml    serve
+  evenkeel probe 10.10.0.2:6443          one TLS probe, with all it sees
+
+Exit codes:
+  0  done, or ended by a signal in good order
+  1  it could not be done: a port is taken, a probe failed
+  2  the configuration or the command line was refused";
+
+/// A TCP load balancer for highly available Kubernetes control planes.
+#[derive(Debug, Parser)]
+#[command(name = "evenkeel", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve, until a signal ends it
+    Run(ConfigFile),
+    /// Find every mistake of a configuration, and change nothing
+    Check(ConfigFile),
+    /// Print what a configuration expands to, and where each value is from
+    Show(ConfigFile),
+    /// Probe one server, and print what was seen
+    Probe(probe::Options),
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration [default: /etc/evenkeel/evenkeel.toml]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The same, as an option
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn path(&self) -> &Path {
+        self.file.as_deref().or(self.config.as_deref()).unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+}
+
+/// How the program ends, as documented in `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Done = 0,
+    Failed = 1,
+    Refused = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Run(file) => run(file.path()),
+        Command::Check(file) => check(file.path()),
+        Command::Show(file) => show(file.path()),
+        Command::Probe(options) => probe::run(&options),
+        Command::Completions { shell } => completions(shell),
+        Command::Man => man(),
+    };
+    exit.into()
+}
+
+fn run(path: &Path) -> Exit {
+    match config::load(path) {
+        Ok(config) => serve(config),
+        Err(report) => refuse(&report),
+    }
+}
+
+/// Binds everything, then serves until a signal.
+fn serve(config: Config) -> Exit {
+    let bound = match Bound::new(config, ListenerSource::inherited()) {
+        Ok(bound) => bound,
+        Err(error) => return fail(&error),
+    };
+    match bound.run() {
+        Ok(()) => Exit::Done,
+        Err(error) => fail(&error),
+    }
+}
+
+fn check(path: &Path) -> Exit {
+    match config::load(path) {
+        Ok(config) => {
+            let servers: usize = config.backends.iter().map(|backend| backend.servers.len()).sum();
+            println!(
+                "{}: fine. {}, {}, {} on {}",
+                path.display(),
+                several(config.frontends.len(), "frontend"),
+                several(config.backends.len(), "backend"),
+                several(servers, "server"),
+                several(config.hosts.len(), "host"),
+            );
+            Exit::Done
+        }
+        Err(report) => refuse(&report),
+    }
+}
+
+fn several(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn show(path: &Path) -> Exit {
+    match config::show(path) {
+        Ok(text) => print_all(text.as_bytes()),
+        Err(report) => refuse(&report),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut script);
+    print_all(&script)
+}
+
+fn man() -> Exit {
+    let mut page = Vec::new();
+    match clap_mangen::Man::new(Cli::command()).render(&mut page) {
+        Ok(()) => print_all(&page),
+        Err(error) => fail(&error),
+    }
+}
+
+/// To stdout, whose reader may have left: then there is nobody to tell.
+fn print_all(text: &[u8]) -> Exit {
+    match io::stdout().write_all(text).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error),
+        _ => Exit::Done,
+    }
+}
+
+fn refuse(report: &Report) -> Exit {
+    eprintln!("{}", report.render(io::stderr().is_terminal()));
+    Exit::Refused
+}
+
+fn fail(error: &dyn std::error::Error) -> Exit {
+    eprintln!("error: {error}");
+    Exit::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,70 @@
+//! `evenkeel probe`: one probe for a person at a terminal.
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use super::{Exit, fail};
+use crate::check::{self, Report};
+use crate::clock;
+use crate::event::{Certificate, Readiness};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// host:port for a TLS handshake, https://host:port/path for a GET, tcp://host:port for a connection alone
+    target: String,
+    /// Longest time for the whole probe, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
+    timeout: f64,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.001..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds from 0.001 to 600".to_owned()),
+    }
+}
+
+pub(super) fn run(options: &Options) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let limit = Duration::from_secs_f64(options.timeout);
+    match runtime.block_on(check::probe_once(&options.target, limit)) {
+        Ok(report) => tell(&options.target, &report),
+        Err(error) => fail(&error),
+    }
+}
+
+fn tell(target: &str, report: &Report) -> Exit {
+    let Report { address, kind, verdict, tls } = report;
+    let evidence = &verdict.evidence;
+    let (word, exit) = match verdict.state {
+        Readiness::Ready => ("ready".to_owned(), Exit::Done),
+        Readiness::Draining => ("draining".to_owned(), Exit::Failed),
+        Readiness::Down(cause) => (format!("down ({})", cause.words()), Exit::Failed),
+    };
+    println!("{target} is {word}: {}", evidence.detail);
+    println!("  address      {address}");
+    println!("  probe        {kind}, {} after {:.1} ms", evidence.status.name(), evidence.duration.as_secs_f64() * 1e3);
+    if let Some(tls) = tls {
+        println!("  TLS          {}, ALPN {}", tls.version, tls.alpn.as_deref().unwrap_or("none"));
+    }
+    if let Some(Certificate { subject, issuer, not_after }) = &evidence.certificate {
+        println!("  certificate  {subject}");
+        println!("  issued by    {issuer}");
+        println!("  valid until  {}", until(*not_after));
+    }
+    exit
+}
+
+fn until(time: SystemTime) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    let date = time::OffsetDateTime::from(time);
+    let date = date.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    match time.duration_since(clock::wall()) {
+        Ok(left) => format!("{date} ({} days left)", left.as_secs() / DAY),
+        Err(past) => format!("{date} (expired {} days ago)", past.duration().as_secs() / DAY),
+    }
+}

@@ -1,0 +1,156 @@
+//! What holds where neither the file nor a preset says anything.
+
+use std::time::Duration;
+
+use super::leaf::{CheckType, LogStyle, Switch, Wait, Whole, Workers};
+use super::list::{List, OneOrMore, Statuses};
+use super::raw::{
+    Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
+    Server, Stats, Timeouts,
+};
+use super::read::{Origin, Stated};
+use super::text::{Mode, RequestPath};
+use crate::model::{self, Balance, ListenAddress, LogLevel, OnLimit, Policy};
+
+/// A built-in value.
+fn is<T>(value: T) -> Option<Stated<T>> {
+    Some(Stated { value, origin: Origin::BuiltIn })
+}
+
+fn seconds<const LOW: u64, const HIGH: u64, const STEP: u64>(seconds: u64) -> Wait<LOW, HIGH, STEP> {
+    Wait(Duration::from_secs(seconds))
+}
+
+pub fn timeouts() -> Timeouts {
+    Timeouts {
+        connect: is(seconds(10)),
+        dial: is(seconds(2)),
+        queue: is(seconds(10)),
+        client: is(Switch::Off),
+        server: is(Switch::Off),
+        tunnel: is(Switch::Off),
+        half_close: is(Switch::from_option(Policy::evenkeel().half_close.map(Wait))),
+        ..Timeouts::default()
+    }
+}
+
+/// `[defaults]`, for those of its keys that a policy also has.
+pub fn defaults() -> Defaults {
+    let policy = Policy::evenkeel();
+    Defaults {
+        client_keepalive: is(keepalive(policy.client_keepalive)),
+        server_keepalive: is(keepalive(policy.server_keepalive)),
+        on_no_server: is(policy.on_no_server),
+        ..Defaults::default()
+    }
+}
+
+/// The kernel's default for `net.core.somaxconn`, which caps it anyway.
+const BACKLOG: u32 = 4096;
+
+pub fn frontend() -> Frontend {
+    Frontend {
+        max_sessions: is(Switch::Off),
+        freebind: is(false),
+        backlog: is(Whole(BACKLOG)),
+        client_keepalive: is(keepalive(Policy::evenkeel().client_keepalive)),
+        timeouts: is(FrontendTimeouts::default()),
+        ..Frontend::default()
+    }
+}
+
+pub fn backend() -> Backend {
+    let policy = Policy::evenkeel();
+    Backend {
+        balance: is(Balance::LeastConn),
+        on_no_server: is(policy.on_no_server),
+        server_keepalive: is(keepalive(policy.server_keepalive)),
+        timeouts: is(BackendTimeouts::default()),
+        check: is(Switch::On(Check::default())),
+        ..Backend::default()
+    }
+}
+
+pub fn server() -> Server {
+    Server {
+        weight: is(Whole(1)),
+        backup: is(false),
+        max_sessions: is(Switch::Off),
+        disabled: is(false),
+        ..Server::default()
+    }
+}
+
+/// A check's type where none is stated. It takes no statement about certificates, as TLS does.
+pub const CHECK_TYPE: CheckType = CheckType::Tcp;
+
+/// From one probe to the next.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// The same between up and down, unless the interval is shorter.
+const FAST_INTERVAL: Duration = Duration::from_millis(500);
+/// For one probe, unless the interval is shorter.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// What a check of this type leaves open; what it says of its interval bounds the rest.
+pub fn check(kind: CheckType, interval: Option<Duration>) -> Check {
+    let interval = interval.unwrap_or(INTERVAL);
+    let schedule = Check {
+        kind: is(kind),
+        interval: is(Wait(interval)),
+        fast_interval: is(Wait(FAST_INTERVAL.min(interval))),
+        down_interval: is(Wait(interval)),
+        timeout: is(Wait(PROBE_TIMEOUT.min(interval))),
+        rise: is(Whole(2)),
+        fall: is(Whole(3)),
+        ..Check::default()
+    };
+    match kind {
+        CheckType::Tcp => schedule,
+        CheckType::Tls => Check { alpn: is(List(Vec::new())), ..schedule },
+        CheckType::Https => {
+            let path = is(RequestPath("/readyz".to_owned()));
+            Check { alpn: is(List(Vec::new())), path, accept: is(List(alive())), ..schedule }
+        }
+    }
+}
+
+/// Statuses of an API server that is there: 401 and 403 where anonymous access is off, as with k0s.
+fn alive() -> Vec<Stated<Statuses>> {
+    [200, 401, 403].into_iter().filter_map(|status| is(Statuses { first: status, last: status })).collect()
+}
+
+fn keepalive(keepalive: Option<model::Keepalive>) -> Switch<Keepalive> {
+    Switch::from_option(keepalive.map(|keepalive| Keepalive {
+        idle: is(Wait(keepalive.idle)),
+        interval: is(Wait(keepalive.interval)),
+        count: is(Whole(keepalive.count)),
+        ..Keepalive::default()
+    }))
+}
+
+pub fn limits() -> Limits {
+    Limits { max_sessions: is(Whole(model::Limits::MAX_SESSIONS)), on_limit: is(OnLimit::Queue), ..Limits::default() }
+}
+
+pub fn stats() -> Stats {
+    let localhost = ListenAddress::Tcp(([127, 0, 0, 1], 9000).into());
+    let listen = OneOrMore(is(localhost).into_iter().collect());
+    Stats { listen: is(Switch::On(listen)), freebind: is(false), ..Stats::default() }
+}
+
+pub fn admin() -> Admin {
+    Admin { socket: is(Switch::Off), mode: is(Mode(0o660)), ..Admin::default() }
+}
+
+pub fn log() -> Log {
+    Log { format: is(LogStyle::Auto), level: is(LogLevel::Info), null_sessions: is(false), ..Log::default() }
+}
+
+pub fn process() -> Process {
+    Process {
+        workers: is(Workers::Auto),
+        preempt: is(Wait(Duration::ZERO)),
+        shutdown_grace: is(seconds(5)),
+        ..Process::default()
+    }
+}

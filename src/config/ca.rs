@@ -1,0 +1,33 @@
+//! Certificates of authorities, from PEM files.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Certificates, DER.
+pub type Roots = Arc<[Vec<u8>]>;
+
+/// Largest CA file that is read, in bytes: some hundred certificates.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The file's certificates, DER, at least one; otherwise why not, in words.
+pub fn roots(file: &Path) -> Result<Roots, String> {
+    let mut pem = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut pem));
+    read.map_err(|error| error.to_string())?;
+    if pem.len() as u64 > MAX_FILE {
+        return Err("it is larger than 1 MiB".to_owned());
+    }
+    let mut roots = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let der = certificate.map_err(|error| format!("it is not PEM: {error}"))?.to_vec();
+        X509Certificate::from_der(&der).map_err(|_| format!("its certificate {} can't be read", roots.len() + 1))?;
+        roots.push(der);
+    }
+    if roots.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(roots.into()) }
+}

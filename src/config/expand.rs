@@ -1,0 +1,275 @@
+//! Fills what the file leaves open. Nearest wins: server over backend or frontend over `[defaults]` over preset over
+//! built-in. Nothing is refused here: what is missing and has no default stays missing.
+
+use std::collections::HashSet;
+
+use super::builtin;
+use super::leaf::{CheckType, Switch, VerifyMode};
+use super::list::List;
+use super::preset::{KUBE_API, Parts};
+use super::raw::{
+    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendTimeouts, Limits, Log, Process, Server,
+    Stats, Timeouts,
+};
+use super::read::{Span, Stated, fill};
+use super::value;
+use crate::model::{BackendName, ServerName};
+
+/// The file with nothing left open that has a default.
+#[derive(Debug)]
+pub struct Expanded {
+    /// The keys that the file's top level states, and where some of them stand.
+    pub stated: Vec<&'static str>,
+    pub preset_at: Option<Span>,
+    pub controllers_at: Option<Span>,
+    pub frontend_at: Option<Span>,
+    pub backend_at: Option<Span>,
+    pub timeouts: Timeouts,
+    /// Those keys of `[defaults]` that a policy has, too; the others have gone where they apply.
+    pub defaults: Defaults,
+    pub limits: Limits,
+    /// In the order of their ids: the preset's, then the file's as they follow one another there.
+    pub proxies: Vec<Proxy>,
+    pub stats: Stats,
+    pub admin: Admin,
+    pub log: Log,
+    pub process: Process,
+}
+
+impl Expanded {
+    pub fn frontends(&self) -> impl Iterator<Item = &Frontend> {
+        self.proxies.iter().filter_map(|proxy| match proxy {
+            Proxy::Frontend(frontend) => Some(frontend),
+            Proxy::Backend(_) => None,
+        })
+    }
+
+    pub fn backends(&self) -> impl Iterator<Item = &Backend> {
+        self.proxies.iter().filter_map(|proxy| match proxy {
+            Proxy::Backend(backend) => Some(backend),
+            Proxy::Frontend(_) => None,
+        })
+    }
+}
+
+/// What has a place in the order of ids.
+#[expect(clippy::large_enum_variant, reason = "a file has a handful of them, and they live while it is read")]
+#[derive(Debug)]
+pub enum Proxy {
+    Frontend(Frontend),
+    Backend(Backend),
+}
+
+/// The expanded form of a file.
+pub fn expand(file: File) -> Expanded {
+    let defaults = file.defaults.map(|stated| stated.value).unwrap_or_default();
+    let timeouts = filled(file.timeouts, &builtin::timeouts());
+    let controllers = file.controllers.as_ref().map(|stated| &stated.value);
+    let frontend_at = file.frontend.as_ref().and_then(Stated::span);
+    let backend_at = file.backend.as_ref().and_then(Stated::span);
+    let parts = file.preset.as_ref().map(|preset| preset.value.parts(preset.span().unwrap_or_default(), controllers));
+    let preset_stats = parts.as_ref().map(|parts| parts.stats.clone()).unwrap_or_default();
+    let mut stats = filled(file.stats, &preset_stats);
+    stats.fill(&builtin::stats());
+
+    let mut proxies = in_id_order(parts, values(file.frontend), values(file.backend), &defaults);
+    for proxy in &mut proxies {
+        match proxy {
+            Proxy::Frontend(frontend) => complete_frontend(frontend, &timeouts),
+            Proxy::Backend(backend) => complete_backend(backend, &defaults, &timeouts),
+        }
+    }
+    settle_required(&mut proxies);
+    Expanded {
+        stated: file.stated,
+        preset_at: file.preset.as_ref().and_then(Stated::span),
+        controllers_at: file.controllers.as_ref().and_then(Stated::span),
+        frontend_at,
+        backend_at,
+        timeouts,
+        defaults: policy_keys(&defaults),
+        limits: filled(file.limits, &builtin::limits()),
+        proxies,
+        stats,
+        admin: filled(file.admin, &builtin::admin()),
+        log: filled(file.log, &builtin::log()),
+        process: filled(file.process, &builtin::process()),
+    }
+}
+
+/// A section, present or not, with its defaults.
+fn filled<T: super::read::Value + Default>(section: Option<Stated<T>>, further: &T) -> T {
+    let mut section = section.map(|stated| stated.value).unwrap_or_default();
+    section.fill_from(further);
+    section
+}
+
+fn values<T>(list: Option<Stated<List<T, 0>>>) -> Vec<T> {
+    list.map(|list| list.value.0.into_iter().map(|item| item.value).collect()).unwrap_or_default()
+}
+
+fn policy_keys(defaults: &Defaults) -> Defaults {
+    let mut kept = Defaults {
+        client_keepalive: defaults.client_keepalive.clone(),
+        server_keepalive: defaults.server_keepalive.clone(),
+        on_no_server: defaults.on_no_server.clone(),
+        ..Defaults::default()
+    };
+    kept.fill(&builtin::defaults());
+    kept
+}
+
+/// Frontends and backends with `[defaults]` and preset filled in: first the preset's, which the file's of the same name
+/// are laid over, then the file's others.
+fn in_id_order(
+    parts: Option<Parts>,
+    mut frontends: Vec<Frontend>,
+    mut backends: Vec<Backend>,
+    defaults: &Defaults,
+) -> Vec<Proxy> {
+    let mut proxies = Vec::new();
+    let (preset_frontends, preset_backends) = parts.map(|parts| (parts.frontends, parts.backends)).unwrap_or_default();
+    for preset in &preset_frontends {
+        let of_that_name = take(&mut frontends, |frontend| same(&frontend.name, &preset.name));
+        proxies.push(Proxy::Frontend(frontend_over(of_that_name, defaults, Some(preset))));
+    }
+    for preset in &preset_backends {
+        let of_that_name = take(&mut backends, |backend| same(&backend.name, &preset.name));
+        proxies.push(Proxy::Backend(backend_over(of_that_name, defaults, Some(preset))));
+    }
+    let mut others: Vec<(Span, Proxy)> = Vec::new();
+    for frontend in frontends {
+        others.push((frontend.at, Proxy::Frontend(frontend_over(Some(frontend), defaults, None))));
+    }
+    for backend in backends {
+        others.push((backend.at, Proxy::Backend(backend_over(Some(backend), defaults, None))));
+    }
+    others.sort_by_key(|(at, _)| *at);
+    proxies.extend(others.into_iter().map(|(_, proxy)| proxy));
+    proxies
+}
+
+fn take<T>(list: &mut Vec<T>, wanted: impl Fn(&T) -> bool) -> Option<T> {
+    list.iter().position(wanted).map(|index| list.remove(index))
+}
+
+fn same<T: PartialEq>(a: &Option<Stated<T>>, b: &Option<Stated<T>>) -> bool {
+    matches!((a, b), (Some(a), Some(b)) if a.value == b.value)
+}
+
+fn frontend_over(stated: Option<Frontend>, defaults: &Defaults, preset: Option<&Frontend>) -> Frontend {
+    let mut frontend = stated.unwrap_or_default();
+    fill(&mut frontend.max_sessions, &defaults.max_sessions);
+    fill(&mut frontend.freebind, &defaults.freebind);
+    fill(&mut frontend.backlog, &defaults.backlog);
+    fill(&mut frontend.client_keepalive, &defaults.client_keepalive);
+    if let Some(preset) = preset {
+        frontend.fill(preset);
+    }
+    frontend
+}
+
+fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Backend>) -> Backend {
+    let mut backend = stated.unwrap_or_default();
+    fill(&mut backend.balance, &defaults.balance);
+    fill(&mut backend.on_no_server, &defaults.on_no_server);
+    fill(&mut backend.server_keepalive, &defaults.server_keepalive);
+    fill(&mut backend.check, &defaults.check);
+    if let Some(preset) = preset {
+        backend.fill(preset);
+    }
+    backend
+}
+
+fn complete_frontend(frontend: &mut Frontend, timeouts: &Timeouts) {
+    frontend.fill(&builtin::frontend());
+    if let Some(own) = &mut frontend.timeouts {
+        own.value.fill(&FrontendTimeouts { client: timeouts.client.clone(), ..FrontendTimeouts::default() });
+    }
+}
+
+fn complete_backend(backend: &mut Backend, defaults: &Defaults, timeouts: &Timeouts) {
+    for member in backend.servers.iter_mut().flat_map(|servers| &mut servers.value.0) {
+        complete_server(&mut member.value.0, defaults, &backend.check);
+    }
+    backend.fill(&builtin::backend());
+    if let Some(Stated { value: Switch::On(check), .. }) = &mut backend.check {
+        complete_check(check);
+    }
+    if let Some(own) = &mut backend.timeouts {
+        own.value.fill(&BackendTimeouts {
+            connect: timeouts.connect.clone(),
+            dial: timeouts.dial.clone(),
+            queue: timeouts.queue.clone(),
+            server: timeouts.server.clone(),
+            tunnel: timeouts.tunnel.clone(),
+            half_close: timeouts.half_close.clone(),
+            ..BackendTimeouts::default()
+        });
+    }
+}
+
+/// A server has a check of its own only if it states one; otherwise it is its backend's.
+fn complete_server(server: &mut Server, defaults: &Defaults, backends_check: &Option<Stated<Switch<Check>>>) {
+    fill(&mut server.weight, &defaults.weight);
+    server.fill(&builtin::server());
+    if server.name.is_none() && !server.stated.contains(&"name") {
+        server.name = server.address.as_ref().and_then(|address| {
+            let value = ServerName::new(value::written_host(&address.value.written)).ok()?;
+            Some(Stated { value, origin: address.origin })
+        });
+    }
+    if server.check.is_some() {
+        fill(&mut server.check, backends_check);
+    }
+    if let Some(Stated { value: Switch::On(check), .. }) = &mut server.check {
+        complete_check(check);
+    }
+}
+
+fn complete_check(check: &mut Check) {
+    let kind = check.kind.as_ref().map_or(builtin::CHECK_TYPE, |kind| kind.value);
+    let interval = check.interval.as_ref().map(|interval| interval.value.0);
+    check.fill(&builtin::check(kind, interval));
+}
+
+/// Before `near` is filled from `further`: a type that is stated near drops what doesn't belong to it further away, and
+/// so does a nearer word on verification.
+pub fn adapt_check(near: &mut Check, further: &mut Check) {
+    for check in [&mut *near, &mut *further] {
+        if let (None, Some(file)) = (&check.verify, &check.ca_file) {
+            check.verify = Some(Stated { value: VerifyMode::Full, origin: file.origin });
+        }
+    }
+    if near.verify.as_ref().is_some_and(|verify| verify.value == VerifyMode::None) {
+        further.ca_file = None;
+    }
+    let Some(kind) = near.kind.as_ref().map(|kind| kind.value) else { return };
+    if kind == CheckType::Tcp {
+        (further.verify, further.ca_file, further.server_name, further.alpn) = (None, None, None, None);
+    }
+    if kind != CheckType::Https {
+        (further.path, further.accept) = (None, None);
+    }
+}
+
+/// Where the file says nowhere which backends are required, those are that a frontend on the API server's port leads to.
+fn settle_required(proxies: &mut [Proxy]) {
+    let stated =
+        proxies.iter().any(|proxy| matches!(proxy, Proxy::Backend(backend) if backend.stated.contains(&"required")));
+    let behind_api = proxies.iter().filter_map(|proxy| match proxy {
+        Proxy::Frontend(frontend) if listens_on(frontend, KUBE_API) => frontend.backend.as_ref(),
+        _ => None,
+    });
+    let behind_api: HashSet<BackendName> = behind_api.map(|name| name.value.clone()).collect();
+    for proxy in proxies {
+        if let Proxy::Backend(backend) = proxy {
+            let required = !stated && backend.name.as_ref().is_some_and(|name| behind_api.contains(&name.value));
+            fill(&mut backend.required, &Stated::built_in(required));
+        }
+    }
+}
+
+fn listens_on(frontend: &Frontend, port: u16) -> bool {
+    frontend.listen.iter().flat_map(|listen| &listen.value.0).any(|address| address.value.port() == port)
+}

@@ -1,0 +1,267 @@
+//! Everything that can be wrong with a configuration, in the operator's words.
+
+use std::io;
+use std::net::Ipv6Addr;
+
+use thiserror::Error;
+
+use super::read::Span;
+use super::spelling;
+use super::value::{AddressError, DurationError};
+use crate::model::NameError;
+
+/// Whether a mistake keeps the configuration from being used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Error,
+    /// It works, but hardly as it was meant.
+    Warning,
+}
+
+/// One thing that is wrong, without its place.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Mistake {
+    #[error("there is no such file")]
+    NotFound,
+    #[error("the file can't be read: {0}")]
+    Unreadable(String),
+    #[error("the file is larger than 8 MiB, more than any configuration needs")]
+    TooLarge,
+    #[error("the file is not text: line {line} is not UTF-8")]
+    NotUtf8 { line: usize },
+    #[error("the file says nothing")]
+    Empty,
+    #[error("this is not TOML: {message}")]
+    Syntax { message: String, hint: Option<String> },
+    #[error("unknown key `{key}` in {place}")]
+    UnknownKey { key: String, place: &'static str, known: &'static [&'static str] },
+    #[error("`{key}` must be {wanted}, not {found}")]
+    WrongType { key: String, wanted: String, found: &'static str, hint: Option<String> },
+    #[error("{place} has no `{key}`")]
+    MissingKey { key: &'static str, place: String, hint: Option<String> },
+    #[error("`{word}` is unknown as `{key}`")]
+    UnknownWord { key: String, word: String, known: Vec<&'static str> },
+    #[error("`{key}` is {found}; it must be from {low} to {high}")]
+    OutOfRange { key: String, found: String, low: String, high: String, or_off: bool },
+    #[error("`{key}` has a duration that can't be read, {text:?}: {error}")]
+    BadDuration { key: String, text: String, error: DurationError },
+    #[error("`{key}` is in whole seconds; {found} is not")]
+    NotWholeSeconds { key: String, found: String },
+    #[error("{text:?} is not an address: {error}")]
+    BadAddress { text: String, error: AddressError },
+    #[error("{text:?} is not a name: {error}")]
+    BadName { text: String, error: NameError },
+    #[error("`{key}` can't be {text:?}: {reason}")]
+    BadText { key: String, text: String, reason: &'static str },
+    #[error("`{key}` is empty")]
+    EmptyList { key: String },
+    #[error("there is no backend `{name}`")]
+    UnknownBackend { name: String, known: Vec<String> },
+    #[error("two {things} are called `{name}`")]
+    DuplicateName { things: &'static str, name: String },
+    #[error("two servers of backend `{backend}` have the address {address}")]
+    DuplicateAddress { backend: String, address: String },
+    #[error("two listeners on one address: {second} ({owner}) and {first} ({first_owner})")]
+    ListenersCollide { first: String, first_owner: String, second: String, owner: String },
+    #[error("no frontend leads to backend `{name}`")]
+    UnusedBackend { name: String },
+    #[error("`preset` needs `controllers`")]
+    PresetWithoutControllers,
+    #[error("`controllers` needs a `preset`")]
+    ControllersWithoutPreset,
+    #[error("there is nothing to serve: no frontend")]
+    NothingToServe,
+    #[error("`{key}` does not belong to a check of type `{kind}`")]
+    NotOfThisCheck { key: &'static str, kind: &'static str, belongs_to: &'static str },
+    #[error("a check of type `{kind}` must say whom it believes")]
+    VerifyUnstated { kind: &'static str },
+    #[error("`verify = \"full\"` needs a `ca_file`")]
+    VerifyWithoutAuthority,
+    #[error("`verify = \"none\"` makes no use of a `ca_file`")]
+    AuthorityWithoutVerify,
+    #[error("the check's timeout of {timeout} is longer than its interval of {interval}")]
+    TimeoutOverInterval { timeout: String, interval: String },
+    #[error("the CA file {path} can't be used: {reason}")]
+    CaFile { path: String, reason: String },
+}
+
+/// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
+macro_rules! kinds {
+    ($($variant:ident = $kind:literal,)*) => {
+        /// A stable word for each kind of mistake, in the order in which a reader meets them.
+        pub const KINDS: &[&str] = &[$($kind),*];
+
+        impl Mistake {
+            /// The mistake's kind, one of [`KINDS`].
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $kind,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    NotFound = "not-found",
+    Unreadable = "unreadable",
+    TooLarge = "too-large",
+    NotUtf8 = "not-utf8",
+    Empty = "empty",
+    Syntax = "syntax",
+    UnknownKey = "unknown-key",
+    WrongType = "wrong-type",
+    MissingKey = "missing-key",
+    UnknownWord = "unknown-word",
+    OutOfRange = "out-of-range",
+    BadDuration = "bad-duration",
+    NotWholeSeconds = "not-whole-seconds",
+    BadAddress = "bad-address",
+    BadName = "bad-name",
+    BadText = "bad-text",
+    EmptyList = "empty-list",
+    UnknownBackend = "unknown-backend",
+    DuplicateName = "duplicate-name",
+    DuplicateAddress = "duplicate-address",
+    ListenersCollide = "listeners-collide",
+    UnusedBackend = "unused-backend",
+    PresetWithoutControllers = "preset-without-controllers",
+    ControllersWithoutPreset = "controllers-without-preset",
+    NothingToServe = "nothing-to-serve",
+    NotOfThisCheck = "not-of-this-check",
+    VerifyUnstated = "verify-unstated",
+    VerifyWithoutAuthority = "verify-without-authority",
+    AuthorityWithoutVerify = "authority-without-verify",
+    TimeoutOverInterval = "timeout-over-interval",
+    CaFile = "ca-file",
+}
+
+impl Mistake {
+    pub fn unreadable(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            _ => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::UnusedBackend { .. } => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound => Some("check the path; `config/minimal.toml` is a file to start from".into()),
+            Self::Unreadable(_) => Some("it must be a file that the user evenkeel runs as may read".into()),
+            Self::TooLarge => Some("is it the right file?".into()),
+            Self::NotUtf8 { .. } => Some("save it as UTF-8, or check that it is the right file".into()),
+            Self::Empty | Self::NothingToServe => Some(SHORTEST.into()),
+            Self::UnknownKey { key, known, .. } => Some(did_you_mean(key, known.iter().copied(), "the keys here are")),
+            Self::UnknownWord { word, known, .. } => Some(did_you_mean(word, known.iter().copied(), "it can be")),
+            Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
+            Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
+            Self::BadAddress { text, error } => Some(address_hint(text, error)),
+            Self::BadDuration { text, error, .. } => Some(duration_hint(text, error)),
+            Self::EmptyList { key } => Some(format!("name at least one, or leave `{key}` out where it has a default")),
+            Self::DuplicateName { things, .. } => Some(format!("give each of the {things} a name of its own")),
+            Self::DuplicateAddress { .. } => Some("to send one server more sessions, raise its `weight`".into()),
+            Self::ListenersCollide { .. } => Some("change the port or the address of one of them".into()),
+            Self::UnusedBackend { .. } => Some("it is checked all the same; remove it if it isn't needed".into()),
+            Self::PresetWithoutControllers => Some(r#"add `controllers = ["10.10.0.2", "10.10.1.2"]`"#.into()),
+            Self::ControllersWithoutPreset => Some(r#"add `preset = "k0s"` (or kubeadm, rke2, k3s)"#.into()),
+            Self::NotOfThisCheck { belongs_to, .. } => Some(format!("it is for checks of type {belongs_to}")),
+            Self::VerifyUnstated { .. } => {
+                Some(r#"add `verify = "none"` to believe anyone, or `ca_file = "ca.crt"`"#.into())
+            }
+            Self::VerifyWithoutAuthority => Some(r#"add `ca_file = "ca.crt"`, the cluster's CA"#.into()),
+            Self::AuthorityWithoutVerify => Some("leave one of the two out".into()),
+            Self::TimeoutOverInterval { .. } => Some("probes never overlap: it would stretch the interval".into()),
+            Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
+            Self::BadName { .. } | Self::BadText { .. } | Self::NotWholeSeconds { .. } | Self::CaFile { .. } => None,
+        }
+    }
+}
+
+/// The shortest file that works, for those who have none.
+const SHORTEST: &str = r#"two lines are enough: `preset = "k0s"` and `controllers = ["10.10.0.2", "10.10.1.2"]`"#;
+
+/// More than this many known words are no help.
+const LISTED: usize = 24;
+
+fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone, otherwise: &str) -> String {
+    match spelling::meant(word, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("{otherwise} {}", known.take(LISTED).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn known_backends(name: &str, known: &[String]) -> String {
+    if known.is_empty() {
+        return "add a `[[backend]]` with this name".to_owned();
+    }
+    did_you_mean(name, known.iter().map(String::as_str), "the backends are")
+}
+
+fn duration_hint(text: &str, error: &DurationError) -> String {
+    match error {
+        DurationError::NoUnit => format!("write the unit: \"{text}s\" for seconds, \"{text}ms\" for milliseconds"),
+        DurationError::UnknownUnit(_) => "the units are ms, s, m, h and d".to_owned(),
+        _ => r#"write it as "10s", "500ms", "1.5s", "2m", "1h30m" or "1d""#.to_owned(),
+    }
+}
+
+fn address_hint(text: &str, error: &AddressError) -> String {
+    let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    match error {
+        AddressError::NoPort if text.parse::<u16>().is_ok() => format!("write \":{text}\""),
+        AddressError::NoPort => format!("add a port, as in \"{}:6443\"", text.trim_end_matches(':')),
+        AddressError::PortZero | AddressError::Port(_) => "a port is a number from 1 to 65535".to_owned(),
+        AddressError::Unbracketed => match text.rsplit_once(':') {
+            Some((host, port)) if is_ipv6(host) => format!("write \"[{host}]:{port}\""),
+            _ if is_ipv6(text) => format!("write \"[{text}]:6443\""),
+            _ => "write \"[fd00::2]:6443\"".to_owned(),
+        },
+        AddressError::Url => "leave the scheme and the path off".to_owned(),
+        AddressError::ListenHost => r#"write ":6443" for all addresses, or "10.0.0.1:6443" for one"#.to_owned(),
+        AddressError::WithPort => "leave the port off".to_owned(),
+        AddressError::Bracketed | AddressError::NoHost | AddressError::Host(_) | AddressError::Unspecified => {
+            "an address is an IPv4 address, an IPv6 one, or a host name".to_owned()
+        }
+    }
+}
+
+/// A mistake in its place.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub mistake: Mistake,
+    /// `None` for what is wrong with the file as a whole.
+    pub at: Option<Span>,
+    /// Another place that has to do with it, and what is there.
+    pub also: Option<(Span, &'static str)>,
+}
+
+/// What has been found so far.
+#[derive(Debug, Default)]
+pub struct Mistakes(Vec<Found>);
+
+impl Mistakes {
+    pub fn push(&mut self, at: Option<Span>, mistake: Mistake) {
+        self.0.push(Found { mistake, at, also: None });
+    }
+
+    /// One that concerns two places, of which either may be outside the file.
+    pub fn push_pair(&mut self, at: Option<Span>, also: Option<Span>, label: &'static str, mistake: Mistake) {
+        let (at, also) = if at.is_none() { (also, None) } else { (at, also.map(|span| (span, label))) };
+        self.0.push(Found { mistake, at, also });
+    }
+
+    /// In file order, each once: what several parts inherit is wrong once.
+    pub fn in_order(mut self) -> Vec<Found> {
+        self.0.sort_by_key(|found| found.at.map(|span| (span.start, span.end)));
+        self.0.dedup_by(|a, b| a.at.is_some() && a.at == b.at && a.mistake == b.mistake);
+        self.0
+    }
+}

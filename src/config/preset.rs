@@ -1,0 +1,145 @@
+//! What a Kubernetes distribution's control plane needs, so that a file can be two lines.
+
+use std::borrow::Cow;
+
+use toml::de::DeValue;
+
+use super::leaf::{CheckType, Switch, VerifyMode, words};
+use super::list::{Controllers, List, OneOrMore};
+use super::mistake::Mistake;
+use super::raw::{Backend, Check, Frontend, Member, Server, Stats};
+use super::read::{Found, Origin, Reader, Span, Stated, Value};
+use super::show::quoted;
+use super::text::Address;
+use crate::model::{BackendName, Balance, FrontendName, ListenAddress};
+
+/// A distribution of Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    K0s,
+    Kubeadm,
+    Rke2,
+    K3s,
+}
+
+words!(Preset {
+    "k0s" => Preset::K0s,
+    "kubeadm" => Preset::Kubeadm,
+    "rke2" => Preset::Rke2,
+    "k3s" => Preset::K3s,
+});
+
+/// Port of the Kubernetes API server: the one that a control plane is not up without.
+pub const KUBE_API: u16 = 6443;
+
+impl Preset {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::K0s => "k0s",
+            Self::Kubeadm => "kubeadm",
+            Self::Rke2 => "rke2",
+            Self::K3s => "k3s",
+        }
+    }
+
+    /// What its controllers listen on, and what that is called.
+    fn services(self) -> &'static [(&'static str, u16)] {
+        match self {
+            Self::K0s => &[("kubeAPI", KUBE_API), ("konnectivity", 8132), ("controllerJoinAPI", 9443)],
+            Self::Kubeadm | Self::K3s => &[("kubeAPI", KUBE_API)],
+            Self::Rke2 => &[("kubeAPI", KUBE_API), ("supervisor", 9345)],
+        }
+    }
+
+    /// The frontends and backends in front of these controllers, as if the file stated them.
+    pub fn parts(self, span: Span, controllers: Option<&Controllers>) -> Parts {
+        let from = From(Origin::Preset { preset: self, span });
+        let services = self.services();
+        Parts {
+            frontends: services.iter().map(|(name, port)| from.frontend(name, *port)).collect(),
+            backends: services.iter().map(|(name, port)| from.backend(name, *port, controllers)).collect(),
+            stats: Stats { listen: from.stated(Switch::On(from.everywhere(9000))), ..Stats::default() },
+        }
+    }
+}
+
+/// What a preset stands for.
+pub struct Parts {
+    pub frontends: Vec<Frontend>,
+    pub backends: Vec<Backend>,
+    pub stats: Stats,
+}
+
+/// Makes values that are from a preset.
+struct From(Origin);
+
+impl From {
+    fn stated<T>(&self, value: T) -> Option<Stated<T>> {
+        Some(Stated { value, origin: self.0 })
+    }
+
+    fn at(&self) -> Span {
+        self.0.span().unwrap_or_default()
+    }
+
+    fn everywhere(&self, port: u16) -> OneOrMore<ListenAddress> {
+        OneOrMore(self.stated(ListenAddress::DualStack { port }).into_iter().collect())
+    }
+
+    fn frontend(&self, name: &str, port: u16) -> Frontend {
+        Frontend {
+            at: self.at(),
+            name: self.stated(FrontendName::new(name).expect("a preset's names are letters")),
+            listen: self.stated(self.everywhere(port)),
+            backend: self.stated(backend_name(name)),
+            ..Frontend::default()
+        }
+    }
+
+    fn backend(&self, name: &str, port: u16, controllers: Option<&Controllers>) -> Backend {
+        let check = Check {
+            at: self.at(),
+            kind: self.stated(CheckType::Tls),
+            verify: self.stated(VerifyMode::None),
+            ..Check::default()
+        };
+        Backend {
+            at: self.at(),
+            // Without controllers there are no servers, and that has been said.
+            stated: vec!["servers"],
+            name: self.stated(backend_name(name)),
+            balance: self.stated(Balance::LeastConn),
+            required: self.stated(port == KUBE_API),
+            check: self.stated(Switch::On(check)),
+            servers: controllers.and_then(|controllers| self.stated(self.servers(controllers, port))),
+            ..Backend::default()
+        }
+    }
+
+    fn servers(&self, controllers: &Controllers, port: u16) -> List<Member, 1> {
+        let servers = controllers.0.iter().map(|controller| {
+            let machine = &controller.machine;
+            let address = Address::at(&machine.value.host, port);
+            let server = Server {
+                at: machine.span().unwrap_or_default(),
+                name: Some(controller.name.clone()),
+                address: Some(Stated { value: address, origin: machine.origin }),
+                ..Server::default()
+            };
+            Stated { value: Member(server), origin: machine.origin }
+        });
+        List(servers.collect())
+    }
+}
+
+fn backend_name(frontend: &str) -> BackendName {
+    BackendName::new(&format!("{frontend}_backend")).expect("a preset's names are letters")
+}
+
+impl Address {
+    /// This machine's address with a port.
+    fn at(host: &crate::model::HostAddress, port: u16) -> Self {
+        let endpoint = crate::model::Endpoint { host: host.clone(), port };
+        Self { written: endpoint.to_string(), endpoint }
+    }
+}

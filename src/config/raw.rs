@@ -1,0 +1,292 @@
+//! The file as it is written: flat sections of optional fields, each with its place.
+
+use std::borrow::Cow;
+
+use toml::de::{DeTable, DeValue};
+
+use super::leaf::{CheckType, LogStyle, Switch, VerifyMode, Wait, Whole, Workers};
+use super::list::{Controllers, List, OneOrMore, Statuses};
+use super::mistake::{Mistake, Mistakes};
+use super::preset::Preset;
+use super::read::{Found, Origin, Reader, Span, Value, section};
+use super::show::Writer;
+use super::source::Source;
+use super::text::{Address, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
+use crate::model::{BackendName, Balance, FrontendName, ListenAddress, LogLevel, OnLimit, OnNoServer, ServerName};
+
+/// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
+pub fn read(source: &Source, mistakes: &mut Mistakes) -> Option<File> {
+    let (tree, errors) = DeTable::parse_recoverable(&source.text);
+    if !errors.is_empty() {
+        note_syntax(&errors, source, mistakes);
+        return None;
+    }
+    if tree.get_ref().is_empty() {
+        mistakes.push(None, Mistake::Empty);
+        return None;
+    }
+    Some(File::read_table(tree.get_ref(), Span::default(), &mut Reader::new(mistakes)))
+}
+
+/// Notes the first mistake of each line: what follows it there is mostly its consequence.
+fn note_syntax(errors: &[toml::de::Error], source: &Source, mistakes: &mut Mistakes) {
+    let mut places: Vec<(Span, &str)> =
+        errors.iter().map(|error| (error.span().unwrap_or(0..0).into(), error.message())).collect();
+    places.sort();
+    places.dedup_by_key(|(span, _)| source.line(span.start));
+    for (span, message) in places {
+        let hint = unquoted(source, span).or_else(|| looks_like(&source.text).map(str::to_owned));
+        mistakes.push(Some(span), Mistake::Syntax { message: message.to_owned(), hint });
+    }
+}
+
+/// For a value that is a text without quotation marks.
+fn unquoted(source: &Source, span: Span) -> Option<String> {
+    let value = source.text.get(span.start..span.end).filter(|value| !value.is_empty())?;
+    let is_value = source.text.get(..span.start)?.trim_end_matches(' ').ends_with('=');
+    let is_word = value.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c));
+    (is_value && is_word).then(|| format!("if it is a text, write \"{value}\""))
+}
+
+/// What else the text may be.
+fn looks_like(text: &str) -> Option<&'static str> {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let word = first.split_whitespace().next()?;
+    match word {
+        "global" | "defaults" | "frontend" | "backend" | "listen" => {
+            Some("this looks like a haproxy.cfg; `config/evenkeel.toml` shows how one reads in TOML")
+        }
+        "---" => Some("this looks like YAML; a configuration is TOML: `key = value`"),
+        _ if word.ends_with(':') => Some("this looks like YAML; a configuration is TOML: `key = value`"),
+        _ => None,
+    }
+}
+
+/// Every table that a file may have, named by its path, with its keys.
+pub const SECTIONS: &[(&str, &[&str])] = &[
+    ("", File::KEYS),
+    ("defaults", Defaults::KEYS),
+    ("timeouts", Timeouts::KEYS),
+    ("limits", Limits::KEYS),
+    ("frontend", Frontend::KEYS),
+    ("frontend.client_keepalive", Keepalive::KEYS),
+    ("frontend.timeouts", FrontendTimeouts::KEYS),
+    ("backend", Backend::KEYS),
+    ("backend.server_keepalive", Keepalive::KEYS),
+    ("backend.timeouts", BackendTimeouts::KEYS),
+    ("backend.check", Check::KEYS),
+    ("backend.servers", Server::KEYS),
+    ("stats", Stats::KEYS),
+    ("admin", Admin::KEYS),
+    ("log", Log::KEYS),
+    ("process", Process::KEYS),
+];
+
+/// Sessions at a time.
+pub type Sessions = Whole<1, 10_000_000>;
+
+const SECOND: u64 = 1_000;
+const HOUR: u64 = 3_600 * SECOND;
+const YEAR: u64 = 366 * 24 * HOUR;
+
+/// A wait that has an end: dials, queues.
+pub type Short = Wait<1, HOUR>;
+/// A wait that may be as long as a session lives.
+pub type Long = Wait<1, YEAR>;
+/// From one probe to the next.
+pub type Interval = Wait<100, HOUR>;
+/// For one probe.
+pub type ProbeTime = Wait<10, HOUR>;
+/// What the kernel takes as TCP_KEEPIDLE and TCP_KEEPINTVL (tcp(7)).
+pub type KeepaliveTime = Wait<SECOND, { 32_767 * SECOND }, SECOND>;
+
+section! {
+    /// The whole file.
+    File, "the file";
+    "preset" => preset: Preset,
+    "controllers" => controllers: Controllers,
+    "defaults" => defaults: Defaults,
+    "timeouts" => timeouts: Timeouts,
+    "limits" => limits: Limits,
+    "frontend" => frontend: List<Frontend, 0>,
+    "backend" => backend: List<Backend, 0>,
+    "stats" => stats: Stats,
+    "admin" => admin: Admin,
+    "log" => log: Log,
+    "process" => process: Process,
+}
+
+section! {
+    /// What frontends, backends and servers share unless they state it themselves.
+    Defaults, "`[defaults]`";
+    "max_sessions" => max_sessions: Switch<Sessions>,
+    "freebind" => freebind: bool,
+    "backlog" => backlog: Whole<1, 65_535>,
+    "client_keepalive" => client_keepalive: Switch<Keepalive>,
+    "balance" => balance: Balance,
+    "on_no_server" => on_no_server: OnNoServer,
+    "server_keepalive" => server_keepalive: Switch<Keepalive>,
+    "check" => check: Switch<Check>,
+    "weight" => weight: Whole<0, 256>,
+}
+
+section! {
+    /// Waits of all frontends and backends.
+    Timeouts, "`[timeouts]`";
+    "connect" => connect: Short,
+    "dial" => dial: Short,
+    "queue" => queue: Short,
+    "client" => client: Switch<Long>,
+    "server" => server: Switch<Long>,
+    "tunnel" => tunnel: Switch<Long>,
+    "half_close" => half_close: Switch<Long>,
+}
+
+section! {
+    /// Waits of one frontend.
+    FrontendTimeouts, "a frontend's `timeouts`";
+    "client" => client: Switch<Long>,
+}
+
+section! {
+    /// Waits of one backend.
+    BackendTimeouts, "a backend's `timeouts`";
+    "connect" => connect: Short,
+    "dial" => dial: Short,
+    "queue" => queue: Short,
+    "server" => server: Switch<Long>,
+    "tunnel" => tunnel: Switch<Long>,
+    "half_close" => half_close: Switch<Long>,
+}
+
+section! {
+    /// Limits of the whole process.
+    Limits, "`[limits]`";
+    "max_sessions" => max_sessions: Sessions,
+    "on_limit" => on_limit: OnLimit,
+}
+
+section! {
+    /// When the kernel asks a quiet peer.
+    Keepalive, "a keepalive";
+    "idle" => idle: KeepaliveTime,
+    "interval" => interval: KeepaliveTime,
+    "count" => count: Whole<1, 127>,
+}
+
+section! {
+    /// An entry point.
+    Frontend, "a `[[frontend]]`";
+    "name" => name: FrontendName,
+    "listen" => listen: OneOrMore<ListenAddress>,
+    "backend" => backend: BackendName,
+    "max_sessions" => max_sessions: Switch<Sessions>,
+    "freebind" => freebind: bool,
+    "backlog" => backlog: Whole<1, 65_535>,
+    "client_keepalive" => client_keepalive: Switch<Keepalive>,
+    "timeouts" => timeouts: FrontendTimeouts,
+}
+
+section! {
+    /// A group of servers.
+    Backend, "a `[[backend]]`";
+    "name" => name: BackendName,
+    "balance" => balance: Balance,
+    "on_no_server" => on_no_server: OnNoServer,
+    "required" => required: bool,
+    "server_keepalive" => server_keepalive: Switch<Keepalive>,
+    "timeouts" => timeouts: BackendTimeouts,
+    "check" => check: Switch<Check>,
+    "servers" => servers: List<Member, 1>,
+}
+
+section! {
+    /// A member of a backend.
+    Server, "a server";
+    "name" => name: ServerName,
+    "address" => address: Address,
+    "weight" => weight: Whole<0, 256>,
+    "backup" => backup: bool,
+    "max_sessions" => max_sessions: Switch<Sessions>,
+    "disabled" => disabled: bool,
+    "check" => check: Switch<Check>,
+}
+
+section! {
+    /// How servers are probed.
+    Check, "a check", via super::expand::adapt_check;
+    "type" => kind: CheckType,
+    "verify" => verify: VerifyMode,
+    "ca_file" => ca_file: FilePath,
+    "server_name" => server_name: TlsName,
+    "alpn" => alpn: List<Protocol, 0>,
+    "path" => path: RequestPath,
+    "accept" => accept: List<Statuses, 1>,
+    "port" => port: Whole<1, 65_535>,
+    "interval" => interval: Interval,
+    "fast_interval" => fast_interval: Interval,
+    "down_interval" => down_interval: Interval,
+    "timeout" => timeout: ProbeTime,
+    "rise" => rise: Whole<1, 1_000>,
+    "fall" => fall: Whole<1, 1_000>,
+}
+
+section! {
+    /// Where people and programs watch the process.
+    Stats, "`[stats]`";
+    "listen" => listen: Switch<OneOrMore<ListenAddress>>,
+    "freebind" => freebind: bool,
+}
+
+section! {
+    /// Where the operator's commands come in.
+    Admin, "`[admin]`";
+    "socket" => socket: Switch<SocketPath>,
+    "mode" => mode: Mode,
+}
+
+section! {
+    /// What is logged.
+    Log, "`[log]`";
+    "format" => format: LogStyle,
+    "level" => level: LogLevel,
+    "null_sessions" => null_sessions: bool,
+}
+
+section! {
+    /// The process as a whole.
+    Process, "`[process]`";
+    "workers" => workers: Workers,
+    "preempt" => preempt: Wait<0, HOUR>,
+    "shutdown_grace" => shutdown_grace: Wait<0, HOUR>,
+}
+
+/// A server in a backend's list: a table, or its address alone.
+#[derive(Debug, Clone)]
+pub struct Member(pub Server);
+
+impl Value for Member {
+    fn wanted() -> Cow<'static, str> {
+        "a table or an address such as \"10.10.0.2:6443\"".into()
+    }
+
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match found.value {
+            DeValue::Table(table) => Some(Self(Server::read_table(table, found.span, reader))),
+            DeValue::String(_) => {
+                let address = Address::read(found, reader)?;
+                let address = Some(reader.stated(address, found.span));
+                Some(Self(Server { at: found.span, stated: vec!["address"], address, ..Server::default() }))
+            }
+            _ => reader.wrong_type::<Self>(found, None),
+        }
+    }
+
+    fn literal(&self) -> Option<String> {
+        None
+    }
+
+    fn write(&self, key: &str, origin: Origin, out: &mut Writer<'_>) {
+        self.0.write(key, origin, out);
+    }
+}

@@ -1,0 +1,220 @@
+//! What is wrong with a file, all of it, as the operator reads it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
+
+use super::mistake::{Found, Mistakes, Severity};
+use super::source::Source;
+
+/// Everything that is wrong with one configuration, in file order.
+///
+/// [`fmt::Display`] gives a line for each, `file:line:column: error: …`; [`Report::render`] shows each in its place.
+pub struct Report {
+    source: Source,
+    entries: Vec<Entry>,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub severity: Severity,
+    /// One of [`KINDS`](super::KINDS).
+    pub kind: &'static str,
+    /// A lower-case fragment.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// `None` for what is wrong with the file as a whole.
+    pub place: Option<Place>,
+    /// Another place that has to do with it, and what is there.
+    pub also: Option<(Place, &'static str)>,
+}
+
+/// A place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// In bytes of the file.
+    pub span: Range<usize>,
+}
+
+/// More mistakes than this are counted instead of shown.
+const SHOWN: usize = 100;
+
+/// An excerpt of the file spans so many lines at most; of longer stretches, both ends are shown.
+const EXCERPT: usize = 400;
+
+/// Lines longer than this, in bytes, are no excerpt that helps.
+const LONGEST_LINE: usize = 2_000;
+
+impl Report {
+    pub(super) fn new(source: Source, mistakes: Mistakes) -> Self {
+        let entries = mistakes.in_order().into_iter().map(|found| entry(&source, found)).collect();
+        Self { source, entries }
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Every mistake, in file order; those of the file as a whole first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The mistakes that keep the file from being used.
+    pub fn errors(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.severity == Severity::Error)
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every mistake with its lines of the file, a caret below and the hint; `color` for terminals.
+    /// The hundred first are shown, the others counted.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let mut text = String::new();
+        for entry in self.entries.iter().take(SHOWN) {
+            text.push_str(&renderer.render(&[self.group(entry)]));
+            text.push_str("\n\n");
+        }
+        text.push_str(&self.summary());
+        text.push('\n');
+        text
+    }
+
+    /// How many there are of each severity.
+    fn summary(&self) -> String {
+        let errors = self.errors().count();
+        let warnings = self.entries.len() - errors;
+        let mut parts = Vec::new();
+        for (count, word) in [(errors, "error"), (warnings, "warning")] {
+            if count > 0 {
+                parts.push(format!("{count} {word}{}", if count == 1 { "" } else { "s" }));
+            }
+        }
+        let counted = if parts.is_empty() { "nothing wrong".to_owned() } else { parts.join(", ") };
+        let name = printable(&self.source.name);
+        match self.entries.len().checked_sub(SHOWN) {
+            Some(hidden @ 1..) => format!("{name}: {counted}, {hidden} of them not shown"),
+            _ => format!("{name}: {counted}"),
+        }
+    }
+
+    fn group<'a>(&'a self, entry: &'a Entry) -> Group<'a> {
+        let level = match entry.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let group = level.primary_title(printable(&entry.message)).elements(self.excerpts(entry));
+        match &entry.hint {
+            Some(hint) => group.element(Level::HELP.message(printable(hint))),
+            None => group,
+        }
+    }
+
+    /// The lines to show: one excerpt with both places if they are near one another, else one of each.
+    fn excerpts(&self, entry: &Entry) -> Vec<Element<'_>> {
+        let Some(place) = &entry.place else {
+            return vec![Origin::path(printable(&self.source.name)).into()];
+        };
+        let main = (AnnotationKind::Primary, place, "");
+        match &entry.also {
+            None => vec![self.excerpt(&[main])],
+            Some((also, label)) => {
+                let marks = [main, (AnnotationKind::Context, also, *label)];
+                match also.line.abs_diff(place.line) <= EXCERPT {
+                    true => vec![self.excerpt(&marks)],
+                    false => marks.iter().map(|mark| self.excerpt(std::slice::from_ref(mark))).collect(),
+                }
+            }
+        }
+    }
+
+    /// The lines of these places with a mark below each; the place alone where the lines are too long to help.
+    fn excerpt(&self, marks: &[(AnnotationKind, &Place, &'static str)]) -> Element<'_> {
+        let name = printable(&self.source.name);
+        let first = marks.iter().map(|(_, place, _)| place.line).min().unwrap_or(1);
+        let last = marks.iter().map(|(_, place, _)| place.line).max().unwrap_or(1);
+        let lines = self.source.lines(first, last);
+        let text = &self.source.text[lines.start..lines.end];
+        if text.lines().any(|line| line.len() > LONGEST_LINE) {
+            let place = marks[0].1;
+            return Origin::path(name).line(place.line).char_column(place.column).into();
+        }
+        let annotations = marks.iter().map(|(kind, place, label)| {
+            // Of a value over several lines the first shows where it is.
+            let end = place.span.end.min(self.source.lines(place.line, place.line).end).max(place.span.start);
+            let mark = kind.span(place.span.start - lines.start..end - lines.start);
+            if label.is_empty() { mark } else { mark.label(*label) }
+        });
+        Snippet::source(harmless(text)).path(name).line_start(first).annotations(annotations).into()
+    }
+}
+
+/// A terminal must not obey what a file says: control characters are shown, not sent.
+fn printable(text: &str) -> String {
+    normalize_untrusted_str(&harmless(text))
+}
+
+/// The same for those control characters that the renderer lets through (C1, U+0080 to U+009F), at equal length.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let c1 = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    match text.contains(c1) {
+        true => text.replace(c1, "\u{b7}").into(),
+        false => text.into(),
+    }
+}
+
+fn entry(source: &Source, found: Found) -> Entry {
+    Entry {
+        severity: found.mistake.severity(),
+        kind: found.mistake.kind(),
+        hint: found.mistake.hint(),
+        place: found.at.map(|span| source.place(span)),
+        also: found.also.map(|(span, label)| (source.place(span), label)),
+        message: found.mistake.to_string(),
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, entry) in self.entries.iter().take(SHOWN).enumerate() {
+            let severity = match entry.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            let separator = if index == 0 { "" } else { "\n" };
+            let name = printable(&self.source.name);
+            write!(f, "{separator}{name}:")?;
+            if let Some(place) = &entry.place {
+                write!(f, "{}:{}:", place.line, place.column)?;
+            }
+            write!(f, " {severity}: {}", printable(&entry.message))?;
+        }
+        match self.entries.len().checked_sub(SHOWN) {
+            Some(hidden @ 1..) => write!(f, "\n{hidden} more"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl std::error::Error for Report {}

@@ -1,0 +1,252 @@
+//! From the expanded form to a [`model::Config`], or to what is wrong between its parts.
+
+use std::collections::hash_map::{Entry, HashMap};
+use std::fmt;
+
+use super::expand::{Expanded, Proxy};
+use super::leaf::Switch;
+use super::mistake::{Mistake, Mistakes};
+use super::raw;
+use super::read::{Span, Stated};
+use super::source::Source;
+use super::spelling;
+use crate::model::{
+    Backend, BackendName, BackendTimeouts, Check, Config, Frontend, Host, HostAddress, Keepalive, ProxyId, Server,
+    ServerId, ServerName, Weight,
+};
+
+mod checks;
+mod listeners;
+mod names;
+mod process;
+
+use checks::Checks;
+use names::Known;
+
+/// Resolves everything. `None` if that can't be done; what is in `mistakes` may speak against it all the same.
+pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) -> Option<Config> {
+    names::note_preset(expanded, mistakes);
+    listeners::note_collisions(expanded, mistakes);
+    names::note_duplicate_names(expanded, mistakes);
+    let known = Known::of(expanded);
+    let mut checks = Checks::new(&source.directory);
+    let (mut frontends, mut backends) = (Vec::new(), Vec::new());
+    let mut whole = true;
+    let mut id = ProxyId::FIRST;
+    for proxy in &expanded.proxies {
+        match proxy {
+            Proxy::Frontend(raw) => {
+                let frontend = frontend(raw, id, &known, mistakes);
+                whole &= frontend.is_some();
+                frontends.extend(frontend);
+            }
+            Proxy::Backend(raw) => {
+                let backend = backend(raw, id, &known, &mut checks, mistakes);
+                whole &= backend.is_some();
+                backends.extend(backend);
+            }
+        }
+        id = ProxyId(id.0 + 1);
+    }
+    names::note_unused_backends(expanded, &known, mistakes);
+    whole.then(|| Config {
+        policy: process::policy(expanded),
+        limits: process::limits(&expanded.limits),
+        hosts: hosts(&backends),
+        frontends,
+        backends,
+        stats: listeners::stats(&expanded.stats, id),
+        admin: process::admin(&expanded.admin),
+        log: process::log(&expanded.log),
+        process: process::process(&expanded.process),
+    })
+}
+
+// ---- fields ----
+
+/// The value of a field that [`super::expand`] has filled.
+fn filled<T: Clone>(field: &Option<Stated<T>>) -> T {
+    field.as_ref().expect("expand fills every field that has a default").value.clone()
+}
+
+/// The value of a field that has no default; that the file doesn't mention it is noted.
+fn needed<T: Clone>(
+    field: &Option<Stated<T>>,
+    key: &'static str,
+    section: &Section<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    if field.is_none() && !section.stated.contains(&key) && !section.known.incomplete {
+        let place = section.words();
+        let hint = Some(section.meant().unwrap_or_else(|| format!("add `{key} = {}`", section.example(key))));
+        mistakes.push(Some(section.at), Mistake::MissingKey { key, place, hint });
+    }
+    field.as_ref().map(|stated| stated.value.clone())
+}
+
+/// A part of the file that needs keys.
+struct Section<'a> {
+    thing: &'static str,
+    name: Option<String>,
+    at: Span,
+    stated: &'a [&'static str],
+    known: &'a Known<'a>,
+}
+
+impl Section<'_> {
+    /// To begin "… has no `name`".
+    fn words(&self) -> String {
+        named(self.thing, &self.name)
+    }
+
+    /// For one that was to be laid over a part of the preset.
+    fn meant(&self) -> Option<String> {
+        let near = spelling::meant(self.name.as_ref()?, self.known.preset_parts.iter().map(String::as_str))?;
+        Some(format!("did you mean the preset's `{near}`?"))
+    }
+
+    fn example(&self, key: &str) -> &'static str {
+        match (key, self.thing) {
+            ("listen", _) => r#"":6443""#,
+            ("backend", _) | ("name", "backend") => r#""kubeAPI_backend""#,
+            ("servers", _) => r#"["10.10.0.2:6443", "10.10.1.2:6443"]"#,
+            ("address", _) => r#""10.10.0.2:6443""#,
+            ("name", "server") => r#""controller-1""#,
+            _ => r#""kubeAPI""#,
+        }
+    }
+}
+
+fn named(thing: &str, name: &Option<String>) -> String {
+    match name {
+        Some(name) => format!("{thing} `{name}`"),
+        None => format!("this {thing}"),
+    }
+}
+
+fn text<T: fmt::Display>(name: &Option<Stated<T>>) -> Option<String> {
+    name.as_ref().map(|name| name.value.to_string())
+}
+
+// ---- frontends ----
+
+fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<Frontend> {
+    let section = Section { thing: "frontend", name: text(&raw.name), at: raw.at, stated: &raw.stated, known };
+    let name = needed(&raw.name, "name", &section, mistakes);
+    let listen = needed(&raw.listen, "listen", &section, mistakes);
+    let backend = needed(&raw.backend, "backend", &section, mistakes);
+    if let Some(unknown) = raw.backend.as_ref().filter(|backend| known.lacks(&backend.value)) {
+        let mut known: Vec<String> = known.backends.iter().map(ToString::to_string).collect();
+        known.sort();
+        mistakes.push(unknown.span(), Mistake::UnknownBackend { name: unknown.value.to_string(), known });
+    }
+    Some(Frontend {
+        id,
+        name: name?,
+        listen: listen?.0.into_iter().map(|address| address.value).collect(),
+        backend: backend?,
+        max_sessions: filled(&raw.max_sessions).on().map(|sessions| sessions.0),
+        keepalive: keepalive(&raw.client_keepalive),
+        freebind: filled(&raw.freebind),
+        backlog: filled(&raw.backlog).0,
+        client_timeout: filled(&filled(&raw.timeouts).client).on().map(|wait| wait.0),
+    })
+}
+
+fn keepalive(raw: &Option<Stated<Switch<raw::Keepalive>>>) -> Option<Keepalive> {
+    let raw = filled(raw);
+    let raw = raw.on()?;
+    Some(Keepalive { idle: filled(&raw.idle).0, interval: filled(&raw.interval).0, count: filled(&raw.count).0 })
+}
+
+// ---- backends and servers ----
+
+fn backend(
+    raw: &raw::Backend,
+    id: ProxyId,
+    known: &Known<'_>,
+    checks: &mut Checks<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Backend> {
+    let section = Section { thing: "backend", name: text(&raw.name), at: raw.at, stated: &raw.stated, known };
+    let name = needed(&raw.name, "name", &section, mistakes);
+    let members = needed(&raw.servers, "servers", &section, mistakes);
+    let check = checks.resolve(&filled(&raw.check), mistakes);
+    names::note_duplicate_servers(raw, mistakes);
+    let mut servers = Vec::new();
+    let mut whole = true;
+    for (index, member) in members.iter().flat_map(|members| &members.0).enumerate() {
+        let server = server(&member.value.0, ServerId(index as u32 + 1), &check, known, checks, mistakes);
+        whole &= server.is_some();
+        servers.extend(server);
+    }
+    members.filter(|_| whole)?;
+    Some(Backend {
+        id,
+        name: name?,
+        balance: filled(&raw.balance),
+        servers,
+        timeouts: backend_timeouts(&filled(&raw.timeouts)),
+        on_no_server: filled(&raw.on_no_server),
+        required: filled(&raw.required),
+        keepalive: keepalive(&raw.server_keepalive),
+    })
+}
+
+fn backend_timeouts(raw: &raw::BackendTimeouts) -> BackendTimeouts {
+    BackendTimeouts {
+        connect: filled(&raw.connect).0,
+        dial: filled(&raw.dial).0,
+        queue: filled(&raw.queue).0,
+        server: filled(&raw.server).on().map(|wait| wait.0),
+        tunnel: filled(&raw.tunnel).on().map(|wait| wait.0),
+        half_close: filled(&raw.half_close).on().map(|wait| wait.0),
+    }
+}
+
+fn server(
+    raw: &raw::Server,
+    id: ServerId,
+    backends_check: &Option<Check>,
+    known: &Known<'_>,
+    checks: &mut Checks<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Server> {
+    let section = Section { thing: "server", name: text(&raw.name), at: raw.at, stated: &raw.stated, known };
+    let address = needed(&raw.address, "address", &section, mistakes);
+    // Without an address there is no name to fall back on, and one complaint is enough.
+    let name = address.as_ref().and_then(|_| needed(&raw.name, "name", &section, mistakes));
+    let check = match &raw.check {
+        Some(own) => checks.resolve(&own.value, mistakes),
+        None => backends_check.clone(),
+    };
+    Some(Server {
+        id,
+        name: name?,
+        address: address?.endpoint,
+        weight: Weight::new(filled(&raw.weight).0 as u16).expect("the key's range is the weight's"),
+        backup: filled(&raw.backup),
+        max_sessions: filled(&raw.max_sessions).on().map(|sessions| sessions.0),
+        disabled: filled(&raw.disabled),
+        check,
+    })
+}
+
+/// The machines of all servers, in order of first appearance.
+fn hosts(backends: &[Backend]) -> Vec<Host> {
+    let mut hosts: Vec<Host> = Vec::new();
+    let mut places: HashMap<&HostAddress, usize> = HashMap::new();
+    for backend in backends {
+        for server in &backend.servers {
+            let member: (BackendName, ServerName) = (backend.name.clone(), server.name.clone());
+            match places.entry(&server.address.host) {
+                Entry::Occupied(place) => hosts[*place.get()].servers.push(member),
+                Entry::Vacant(place) => {
+                    place.insert(hosts.len());
+                    hosts.push(Host { address: server.address.host.clone(), servers: vec![member] });
+                }
+            }
+        }
+    }
+    hosts
+}

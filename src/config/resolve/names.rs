@@ -1,0 +1,130 @@
+//! What only shows when parts of the file are held against each other: names that are there twice, or lead nowhere.
+
+use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
+use std::fmt;
+use std::hash::Hash;
+
+use super::super::expand::Expanded;
+use super::super::mistake::{Mistake, Mistakes};
+use super::super::raw;
+use super::super::read::{Origin, Span, Stated};
+use super::text;
+use crate::model::BackendName;
+
+/// What names may mean.
+pub struct Known<'a> {
+    pub backends: HashSet<&'a BackendName>,
+    /// Names of the preset's frontends and backends.
+    pub preset_parts: Vec<String>,
+    /// Whether a mistake hides what else there may be: then nobody complains that something isn't there.
+    pub incomplete: bool,
+}
+
+impl<'a> Known<'a> {
+    pub fn of(expanded: &'a Expanded) -> Self {
+        let from_preset = |origin| matches!(origin, Origin::Preset { .. });
+        let frontends = || expanded.frontends().filter_map(|frontend| frontend.name.as_ref());
+        let backends = || expanded.backends().filter_map(|backend| backend.name.as_ref());
+        let preset_frontends = frontends().filter(|name| from_preset(name.origin)).map(|name| name.value.to_string());
+        let preset_backends = backends().filter(|name| from_preset(name.origin)).map(|name| name.value.to_string());
+        let broken_preset = expanded.stated.contains(&"preset") && expanded.preset_at.is_none();
+        let broken_backends = expanded.stated.contains(&"backend") && expanded.backend_at.is_none();
+        Self {
+            preset_parts: preset_frontends.chain(preset_backends).collect(),
+            backends: backends().map(|name| &name.value).collect(),
+            incomplete: broken_preset || broken_backends,
+        }
+    }
+
+    /// Whether a reference to this backend leads nowhere.
+    pub fn lacks(&self, backend: &BackendName) -> bool {
+        !self.incomplete && !self.backends.contains(backend)
+    }
+}
+
+/// Notes a preset without controllers, the reverse, and a file that serves nothing.
+pub fn note_preset(expanded: &Expanded, mistakes: &mut Mistakes) {
+    let states = |key| expanded.stated.contains(&key);
+    if let (Some(at), false) = (expanded.preset_at, states("controllers")) {
+        mistakes.push(Some(at), Mistake::PresetWithoutControllers);
+    }
+    if let (Some(at), false) = (expanded.controllers_at, states("preset")) {
+        mistakes.push(Some(at), Mistake::ControllersWithoutPreset);
+    }
+    let meant_some = states("preset") || states("controllers");
+    let broken_list = states("frontend") && expanded.frontend_at.is_none();
+    if expanded.frontends().next().is_none() && !meant_some && !broken_list {
+        mistakes.push(expanded.frontend_at, Mistake::NothingToServe);
+    }
+}
+
+/// Notes frontends and backends of one name.
+pub fn note_duplicate_names(expanded: &Expanded, mistakes: &mut Mistakes) {
+    note_twice(expanded.frontends().map(|frontend| &frontend.name), "frontends", mistakes);
+    note_twice(expanded.backends().map(|backend| &backend.name), "backends", mistakes);
+}
+
+/// Notes servers of one name or one address in a backend.
+pub fn note_duplicate_servers(backend: &raw::Backend, mistakes: &mut Mistakes) {
+    let members = || backend.servers.iter().flat_map(|servers| &servers.value.0).map(|member| &member.value.0);
+    let mut seen = HashMap::new();
+    let mut twice = HashSet::new();
+    for address in members().filter_map(|server| server.address.as_ref()) {
+        if let Some(first) = first_seen(&mut seen, &address.value.endpoint, address.span()) {
+            twice.insert(address.span());
+            let backend = text(&backend.name).unwrap_or_default();
+            let mistake = Mistake::DuplicateAddress { backend, address: address.value.written.clone() };
+            mistakes.push_pair(address.span(), first, "first here", mistake);
+        }
+    }
+    // A server without a name has its address's: that both are there twice is one mistake.
+    let names = members().map(|server| &server.name);
+    note_twice(
+        names.filter(|name| name.as_ref().is_some_and(|name| !twice.contains(&name.span()))),
+        "servers",
+        mistakes,
+    );
+}
+
+/// Notes each name that another of the same kind already has.
+fn note_twice<'a, T: fmt::Display + Hash + Eq + 'a>(
+    names: impl Iterator<Item = &'a Option<Stated<T>>>,
+    things: &'static str,
+    mistakes: &mut Mistakes,
+) {
+    let mut seen = HashMap::new();
+    for name in names.flatten() {
+        if let Some(first) = first_seen(&mut seen, &name.value, name.span()) {
+            let mistake = Mistake::DuplicateName { things, name: name.value.to_string() };
+            mistakes.push_pair(name.span(), first, "first here", mistake);
+        }
+    }
+}
+
+/// Where this was seen before, if it was.
+fn first_seen<T: Hash + Eq>(seen: &mut HashMap<T, Option<Span>>, what: T, at: Option<Span>) -> Option<Option<Span>> {
+    match seen.entry(what) {
+        Entry::Occupied(first) => Some(*first.get()),
+        Entry::Vacant(place) => {
+            place.insert(at);
+            None
+        }
+    }
+}
+
+/// Notes backends that nothing leads to, but only if every frontend leads somewhere: a misspelt reference isn't a second mistake.
+pub fn note_unused_backends(expanded: &Expanded, known: &Known<'_>, mistakes: &mut Mistakes) {
+    let leads =
+        |frontend: &raw::Frontend| frontend.backend.as_ref().is_some_and(|name| known.backends.contains(&name.value));
+    if expanded.frontends().next().is_none() || !expanded.frontends().all(leads) {
+        return;
+    }
+    let used: HashSet<&BackendName> =
+        expanded.frontends().filter_map(|frontend| Some(&frontend.backend.as_ref()?.value)).collect();
+    for name in expanded.backends().filter_map(|backend| backend.name.as_ref()) {
+        if !used.contains(&name.value) {
+            mistakes.push(name.span(), Mistake::UnusedBackend { name: name.value.to_string() });
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The sections that are about the process as a whole.
+
+use std::io::IsTerminal;
+
+use super::super::expand::Expanded;
+use super::super::leaf::{LogStyle, Workers};
+use super::super::raw;
+use super::{filled, keepalive};
+use crate::model::{Admin, Limits, Log, LogFormat, Policy, Process};
+
+/// evenkeel's own, with what the file states for everything.
+pub fn policy(expanded: &Expanded) -> Policy {
+    Policy {
+        client_keepalive: keepalive(&expanded.defaults.client_keepalive),
+        server_keepalive: keepalive(&expanded.defaults.server_keepalive),
+        half_close: filled(&expanded.timeouts.half_close).on().map(|wait| wait.0),
+        on_no_server: filled(&expanded.defaults.on_no_server),
+        ..Policy::evenkeel()
+    }
+}
+
+pub fn limits(raw: &raw::Limits) -> Limits {
+    Limits { max_sessions: filled(&raw.max_sessions).0, on_limit: filled(&raw.on_limit) }
+}
+
+/// `None` without a socket.
+pub fn admin(raw: &raw::Admin) -> Option<Admin> {
+    let socket = filled(&raw.socket);
+    Some(Admin { socket: socket.on()?.0.clone(), mode: filled(&raw.mode).0 })
+}
+
+pub fn log(raw: &raw::Log) -> Log {
+    let format = match filled(&raw.format) {
+        LogStyle::Text => LogFormat::Text,
+        LogStyle::Json => LogFormat::Json,
+        LogStyle::Auto if std::io::stdout().is_terminal() => LogFormat::Text,
+        LogStyle::Auto => LogFormat::Json,
+    };
+    Log { format, level: filled(&raw.level), null_sessions: filled(&raw.null_sessions) }
+}
+
+pub fn process(raw: &raw::Process) -> Process {
+    let workers = match filled(&raw.workers) {
+        Workers::Auto => None,
+        Workers::Count(count) => Some(count),
+    };
+    Process { workers, preempt: filled(&raw.preempt).0, shutdown_grace: filled(&raw.shutdown_grace).0 }
+}

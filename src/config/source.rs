@@ -1,0 +1,80 @@
+//! A file's text with its name, and where its lines begin.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::MAX_FILE;
+use super::mistake::{Mistake, Mistakes};
+use super::read::Span;
+use super::report::{Place, Report};
+
+/// A configuration's text and what it is called.
+pub struct Source {
+    /// As the operator wrote it.
+    pub name: String,
+    /// What relative paths in the text start from; absolute if the system can say it.
+    pub directory: PathBuf,
+    pub text: String,
+    /// Where each line begins, in bytes.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    /// Reads the file, of at most [`MAX_FILE`] bytes.
+    pub fn read(path: &Path) -> Result<Self, Report> {
+        let name = path.display().to_string();
+        let refused = |mistake| {
+            let mut mistakes = Mistakes::default();
+            mistakes.push(None, mistake);
+            Report::new(Self::in_memory("", &name), mistakes)
+        };
+        let bytes = bytes(path).map_err(|error| refused(Mistake::unreadable(&error)))?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(refused(Mistake::TooLarge));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self::new(text, &name, path)),
+            Err(error) => {
+                let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                Err(refused(Mistake::NotUtf8 { line: 1 + good.iter().filter(|byte| **byte == b'\n').count() }))
+            }
+        }
+    }
+
+    pub fn in_memory(text: &str, name: &str) -> Self {
+        Self::new(text.to_owned(), name, Path::new(name))
+    }
+
+    fn new(text: String, name: &str, path: &Path) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { name: name.to_owned(), directory, text, lines }
+    }
+
+    /// The line, from 1, in which the byte at `offset` stands.
+    pub fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+
+    /// The bytes of lines `first` to `last`, counted from 1, without the last line's end.
+    pub fn lines(&self, first: usize, last: usize) -> Span {
+        let end = self.lines.get(last).map_or(self.text.len(), |next| next - 1);
+        Span { start: self.lines[first - 1], end }
+    }
+
+    /// Line and column of a span's begin, as editors count them.
+    pub fn place(&self, span: Span) -> Place {
+        let line = self.line(span.start);
+        let column = 1 + self.text[self.lines[line - 1]..span.start].chars().count();
+        Place { line, column, span: span.start..span.end }
+    }
+}
+
+/// The file's bytes, and one more than [`MAX_FILE`] at most.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

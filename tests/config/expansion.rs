@@ -1,0 +1,391 @@
+//! What a file leaves open, and what fills it: presets, `[defaults]`, built-in values.
+
+use std::time::Duration;
+
+use evenkeel::config;
+use evenkeel::model::{
+    Backend, Balance, Check, Config, Frontend, HostAddress, ListenAddress, OnLimit, OnNoServer, Policy, Probe, Server,
+    Verify,
+};
+use proptest::prelude::*;
+
+const PRESETS: [(&str, &[(&str, u16)]); 4] = [
+    ("k0s", &[("kubeAPI", 6443), ("konnectivity", 8132), ("controllerJoinAPI", 9443)]),
+    ("kubeadm", &[("kubeAPI", 6443)]),
+    ("rke2", &[("kubeAPI", 6443), ("supervisor", 9345)]),
+    ("k3s", &[("kubeAPI", 6443)]),
+];
+
+fn parse(text: &str) -> Config {
+    config::parse(text, "evenkeel.toml").unwrap_or_else(|report| panic!("{}\nin\n{text}", report.render(false)))
+}
+
+fn kinds(text: &str) -> Vec<&'static str> {
+    let report = config::parse(text, "evenkeel.toml").expect_err("it has mistakes");
+    report.entries().iter().map(|entry| entry.kind).collect()
+}
+
+/// The preset k0s with two controllers, and more.
+fn k0s(more: &str) -> Config {
+    parse(&format!("preset = 'k0s'\ncontrollers = ['10.10.0.2', '10.10.1.2']\n{more}"))
+}
+
+/// One frontend and one backend of one server, and more.
+fn plain(top: &str, frontend: &str, backend: &str, server: &str) -> Config {
+    parse(&plain_text(top, frontend, backend, server))
+}
+
+fn plain_text(top: &str, frontend: &str, backend: &str, server: &str) -> String {
+    format!(
+        "{top}\n[[frontend]]\nname = 'f'\nlisten = '127.0.0.1:7000'\nbackend = 'b'\n{frontend}\n\
+         [[backend]]\nname = 'b'\n{backend}\n[[backend.servers]]\naddress = '10.10.0.2:6443'\n{server}\n"
+    )
+}
+
+fn frontend<'a>(config: &'a Config, name: &str) -> &'a Frontend {
+    config.frontends.iter().find(|frontend| frontend.name.as_str() == name).unwrap()
+}
+
+fn backend<'a>(config: &'a Config, name: &str) -> &'a Backend {
+    config.backends.iter().find(|backend| backend.name.as_str() == name).unwrap()
+}
+
+fn first_server(config: &Config) -> &Server {
+    &config.backends[0].servers[0]
+}
+
+fn first_check(config: &Config) -> &Check {
+    first_server(config).check.as_ref().unwrap()
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+// ---- presets ----
+
+#[test]
+fn a_preset_is_what_its_distribution_listens_on() {
+    for (preset, services) in PRESETS {
+        let config = parse(&format!("preset = '{preset}'\ncontrollers = ['10.10.0.2', 'c-2.example']"));
+        assert_eq!(config.frontends.len(), services.len());
+        for (index, (name, port)) in services.iter().enumerate() {
+            let (frontend, backend) = (&config.frontends[index], &config.backends[index]);
+            assert_eq!(frontend.name.as_str(), *name);
+            assert_eq!(frontend.listen, [ListenAddress::DualStack { port: *port }]);
+            assert_eq!(frontend.backend, backend.name);
+            assert_eq!(backend.name.as_str(), format!("{name}_backend"));
+            assert_eq!((backend.balance, backend.required), (Balance::LeastConn, *port == 6443));
+            let addresses: Vec<String> = backend.servers.iter().map(|server| server.address.to_string()).collect();
+            assert_eq!(addresses, [format!("10.10.0.2:{port}"), format!("c-2.example:{port}")]);
+            let probe = &backend.servers[0].check.as_ref().unwrap().probe;
+            assert!(matches!(probe, Probe::Tls(tls) if tls.verify == Verify::None));
+        }
+        assert_eq!(config.stats.as_ref().unwrap().listen, [ListenAddress::DualStack { port: 9000 }]);
+        let hosts: Vec<String> = config.hosts.iter().map(|host| host.address.to_string()).collect();
+        assert_eq!(hosts, ["10.10.0.2", "c-2.example"]);
+        assert_eq!(config.hosts[0].servers.len(), services.len());
+    }
+}
+
+#[test]
+fn controllers_in_a_table_are_called_by_its_keys_in_the_order_of_the_file() {
+    let config = parse("preset = 'k3s'\n[controllers]\nzurich = '10.10.0.2'\nbern = '[fd00::2]'\nadmont = 'fd00::3'");
+    let servers = &config.backends[0].servers;
+    let servers: Vec<(&str, String)> = servers.iter().map(|it| (it.name.as_str(), it.address.to_string())).collect();
+    let expected = [("zurich", "10.10.0.2:6443"), ("bern", "[fd00::2]:6443"), ("admont", "[fd00::3]:6443")];
+    assert_eq!(servers, expected.map(|(name, address)| (name, address.to_owned())));
+}
+
+#[test]
+fn a_part_of_the_presets_name_overrides_the_keys_it_states_and_no_other() {
+    let config = k0s(
+        "[[backend]]\nname = 'konnectivity_backend'\nbalance = 'source'\n[[frontend]]\nname = 'kubeAPI'\nlisten = '10.0.0.1:6443'",
+    );
+    let api = frontend(&config, "kubeAPI");
+    assert_eq!(api.listen, [ListenAddress::Tcp("10.0.0.1:6443".parse().unwrap())]);
+    assert_eq!(api.backend.as_str(), "kubeAPI_backend");
+    let konnectivity = backend(&config, "konnectivity_backend");
+    assert_eq!((konnectivity.balance, konnectivity.servers.len()), (Balance::Source, 2));
+    assert_eq!(backend(&config, "kubeAPI_backend").balance, Balance::LeastConn);
+    let ids: Vec<u32> =
+        config.frontends.iter().map(|it| it.id.0).chain(config.backends.iter().map(|it| it.id.0)).collect();
+    assert_eq!(ids, [2, 3, 4, 5, 6, 7], "an override keeps the preset's place");
+}
+
+#[test]
+fn another_name_is_added_behind_the_presets() {
+    let config = k0s(
+        "[[backend]]\nname = 'extra'\nservers = ['10.10.9.9:22']\n[[frontend]]\nname = 'ssh'\nlisten = ':2222'\nbackend = 'extra'",
+    );
+    assert_eq!((backend(&config, "extra").id.0, frontend(&config, "ssh").id.0), (8, 9), "in file order");
+    assert_eq!(config.stats.unwrap().id.0, 10);
+    assert_eq!(config.hosts.last().unwrap().address, HostAddress::Ip("10.10.9.9".parse().unwrap()));
+}
+
+#[test]
+fn a_second_part_of_the_presets_name_is_one_too_many() {
+    let text = "preset = 'k3s'\ncontrollers = ['10.0.0.1']\n[[frontend]]\nname = 'kubeAPI'\n[[frontend]]\nname = 'kubeAPI'\nlisten = ':1'\nbackend = 'kubeAPI_backend'";
+    assert_eq!(kinds(text), ["duplicate-name"]);
+}
+
+// ---- what is built in ----
+
+#[test]
+fn what_a_file_leaves_open_is_as_documented() {
+    let config = plain("", "", "", "");
+    let (frontend, backend) = (&config.frontends[0], &config.backends[0]);
+    assert_eq!(config.policy, Policy::evenkeel());
+    assert_eq!((config.limits.max_sessions, config.limits.on_limit), (16_384, OnLimit::Queue));
+    assert_eq!((frontend.max_sessions, frontend.freebind, frontend.client_timeout), (None, false, None));
+    assert_eq!(frontend.keepalive, Policy::evenkeel().client_keepalive);
+    assert_eq!(
+        (backend.balance, backend.on_no_server, backend.required),
+        (Balance::LeastConn, OnNoServer::TryAll, false)
+    );
+    assert_eq!(backend.keepalive, Policy::evenkeel().server_keepalive);
+    let timeouts = &backend.timeouts;
+    assert_eq!((timeouts.connect, timeouts.dial, timeouts.queue), (seconds(10), seconds(2), seconds(10)));
+    assert_eq!((timeouts.server, timeouts.tunnel, timeouts.half_close), (None, None, Some(seconds(30))));
+    let server = first_server(&config);
+    assert_eq!((server.name.as_str(), server.weight.value(), server.id.0), ("10.10.0.2", 1, 1));
+    assert_eq!((server.backup, server.disabled, server.max_sessions), (false, false, None));
+    let check = first_check(&config);
+    assert_eq!((&check.probe, check.port, check.rise, check.fall), (&Probe::Tcp, None, 2, 3));
+    assert_eq!((check.interval, check.down_interval), (seconds(2), seconds(2)));
+    assert_eq!((check.fast_interval, check.timeout), (Duration::from_millis(500), Duration::from_millis(1500)));
+    assert_eq!(config.stats.unwrap().listen, [ListenAddress::Tcp("127.0.0.1:9000".parse().unwrap())]);
+    assert_eq!((config.admin, config.process.workers), (None, None));
+    assert_eq!((config.process.preempt, config.process.shutdown_grace), (Duration::ZERO, seconds(5)));
+}
+
+#[test]
+fn off_takes_away_what_would_be_there() {
+    let config = plain(
+        "[stats]\nlisten = 'off'\n[timeouts]\nhalf_close = 'off'\n[defaults]\nmax_sessions = 5\n",
+        "max_sessions = 'off'\nclient_keepalive = 'off'",
+        "server_keepalive = 'off'\ncheck = 'off'",
+        "",
+    );
+    assert_eq!(config.stats, None);
+    assert_eq!((config.frontends[0].max_sessions, config.frontends[0].keepalive), (None, None));
+    assert_eq!((config.backends[0].keepalive, config.backends[0].timeouts.half_close), (None, None));
+    assert_eq!(config.policy.half_close, None);
+    assert_eq!(first_server(&config).check, None);
+}
+
+#[test]
+fn what_is_stated_for_all_is_the_policys_too() {
+    let config = plain(
+        "[defaults]\nclient_keepalive = { idle = '60s' }\nserver_keepalive = 'off'\non_no_server = 'reset'",
+        "",
+        "",
+        "",
+    );
+    let client = config.policy.client_keepalive.unwrap();
+    assert_eq!((client.idle, client.interval, client.count), (seconds(60), seconds(10), 3));
+    assert_eq!((config.policy.server_keepalive, config.policy.on_no_server), (None, OnNoServer::Reset));
+}
+
+#[test]
+fn the_api_servers_backend_is_required_unless_the_file_says_which_are() {
+    let two = |first: &str, second: &str| {
+        let config = parse(&format!(
+            "[[frontend]]\nname = 'a'\nlisten = ':6443'\nbackend = 'one'\n[[frontend]]\nname = 'b'\nlisten = ':7000'\nbackend = 'two'\n\
+             [[backend]]\nname = 'one'\nservers = ['10.0.0.1:1']\n{first}\n[[backend]]\nname = 'two'\nservers = ['10.0.0.1:2']\n{second}"
+        ));
+        (backend(&config, "one").required, backend(&config, "two").required)
+    };
+    assert_eq!(two("", ""), (true, false));
+    assert_eq!(two("", "required = true"), (false, true));
+    assert_eq!(two("required = false", ""), (false, false));
+}
+
+#[test]
+fn an_ipv6_servers_name_has_no_brackets_and_a_host_is_one_however_it_is_written() {
+    let config = plain(
+        "",
+        "",
+        "",
+        "\n[[backend.servers]]\naddress = '[FD00::0:2]:6443'\n[[backend.servers]]\naddress = '[fd00::2]:6444'\n[[backend.servers]]\naddress = 'C-1.example:1'\n[[backend.servers]]\naddress = 'c-1.Example:2'",
+    );
+    let names: Vec<&str> = config.backends[0].servers.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(names, ["10.10.0.2", "FD00::0:2", "fd00::2", "C-1.example", "c-1.Example"]);
+    let hosts: Vec<String> = config.hosts.iter().map(|host| host.address.to_string()).collect();
+    assert_eq!(hosts, ["10.10.0.2", "fd00::2", "c-1.example"]);
+}
+
+// ---- checks ----
+
+#[test]
+fn a_check_that_states_some_fields_leaves_the_others_as_they_were() {
+    let config = plain(
+        "[defaults]\ncheck = { type = 'tls', verify = 'none', interval = '5s', rise = 7 }",
+        "",
+        "check = { fall = 9, server_name = 'kubernetes' }",
+        "check = { port = 6444, interval = '10s' }",
+    );
+    let check = first_check(&config);
+    assert_eq!(
+        (check.interval, check.down_interval, check.timeout),
+        (seconds(10), seconds(10), Duration::from_millis(1500))
+    );
+    assert_eq!((check.rise, check.fall, check.port), (7, 9, Some(6444)));
+    let Probe::Tls(tls) = &check.probe else { panic!("{check:?}") };
+    assert_eq!((&tls.verify, tls.server_name.as_deref()), (&Verify::None, Some("kubernetes")));
+}
+
+#[test]
+fn a_check_of_another_type_keeps_the_schedule_and_what_it_can_use() {
+    let defaults = "[defaults]\ncheck = { type = 'https', verify = 'none', path = '/livez', interval = '5s' }";
+    let tcp = plain(defaults, "", "check = { type = 'tcp' }", "");
+    assert_eq!((&first_check(&tcp).probe, first_check(&tcp).interval), (&Probe::Tcp, seconds(5)));
+    let tls = plain(defaults, "", "check = { type = 'tls' }", "");
+    assert!(matches!(&first_check(&tls).probe, Probe::Tls(tls) if tls.verify == Verify::None));
+    let https = k0s("[defaults]\ncheck = { type = 'https', accept = ['200-202', 201, 401] }");
+    let Probe::Https(https) = &first_check(&https).probe else { panic!() };
+    assert_eq!((https.path.as_str(), &https.accept[..]), ("/readyz", &[200, 201, 202, 401][..]));
+    assert_eq!(https.tls.verify, Verify::None, "the preset's");
+}
+
+#[test]
+fn an_inherited_type_binds_what_is_stated_nearer() {
+    assert_eq!(
+        kinds(&plain_text("[defaults]\ncheck = { type = 'tcp' }", "", "check = { path = '/x' }", "")),
+        ["not-of-this-check"]
+    );
+    assert_eq!(kinds(&plain_text("", "", "", "check = { verify = 'none' }")), ["not-of-this-check"]);
+}
+
+#[test]
+fn a_check_that_is_off_leaves_nothing_to_a_server_that_wants_one() {
+    let config = plain("[defaults]\ncheck = { interval = '9s' }", "", "check = 'off'", "check = { rise = 4 }");
+    assert_eq!((first_check(&config).interval, first_check(&config).rise), (seconds(2), 4));
+}
+
+#[test]
+fn a_short_interval_shortens_what_it_would_not_leave_room_for() {
+    let config = plain("", "", "check = { interval = '300ms' }", "");
+    let check = first_check(&config);
+    let short = Duration::from_millis(300);
+    assert_eq!((check.timeout, check.fast_interval, check.down_interval), (short, short, short));
+}
+
+#[test]
+fn the_nearest_word_on_verification_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.crt");
+    let pem = std::fs::read_to_string("tests/config/ca.crt").unwrap();
+    std::fs::write(&ca, format!("two, with a note:\n{pem}\n{pem}")).unwrap();
+    let file = directory.path().join("evenkeel.toml");
+    let with = |backend: &str, server: &str| {
+        let text = plain_text("[defaults]\ncheck = { type = 'tls', verify = 'none' }", "", backend, server);
+        std::fs::write(&file, text).unwrap();
+        let config = config::load(&file).unwrap_or_else(|report| panic!("{report:?}"));
+        let shown = config::show(&file).unwrap();
+        assert_eq!(config::parse(&shown, "elsewhere/shown.toml").unwrap(), config, "{shown}");
+        let Probe::Tls(tls) = &first_check(&config).probe else { panic!() };
+        tls.verify.clone()
+    };
+    assert_eq!(with("", ""), Verify::None);
+    let Verify::Ca { file: found, roots } = with("check = { ca_file = 'ca.crt' }", "") else { panic!() };
+    assert_eq!((found, roots.len()), (ca, 2));
+    assert_eq!(roots[0], roots[1]);
+    assert_eq!(with("check = { ca_file = 'ca.crt' }", "check = { verify = 'none' }"), Verify::None);
+    assert!(matches!(
+        with("check = { verify = 'full', ca_file = 'ca.crt' }", "check = { rise = 1 }"),
+        Verify::Ca { .. }
+    ));
+}
+
+// ---- the nearest wins ----
+
+/// At which of the levels a key is stated, and what the values are, from the nearest on.
+fn stated<const LEVELS: usize>() -> impl Strategy<Value = [Option<u32>; LEVELS]> {
+    proptest::array::uniform::<_, LEVELS>(proptest::option::of(1..200_u32))
+}
+
+fn nearest(levels: &[Option<u32>]) -> Option<u32> {
+    levels.iter().copied().flatten().next()
+}
+
+fn line(key: &str, value: Option<u32>, unit: &str) -> String {
+    value
+        .map(|value| format!("{key} = {unit}{value}{}{unit}\n", if unit.is_empty() { "" } else { "s" }))
+        .unwrap_or_default()
+}
+
+proptest! {
+    #[test]
+    fn of_all_who_state_a_value_the_nearest_wins(
+        weight in stated::<2>(),
+        sessions in stated::<2>(),
+        backlog in stated::<2>(),
+        idle in stated::<2>(),
+        client in stated::<2>(),
+        half_close in stated::<2>(),
+        interval in stated::<3>(),
+        rise in stated::<3>(),
+    ) {
+        let defaults = ["[defaults]\n".to_owned(), line("weight", weight[1], ""), line("max_sessions", sessions[1], ""),
+            line("backlog", backlog[1], ""), line("client_keepalive.idle", idle[1], "'"),
+            line("check.interval", interval[2].map(|it| it + 1), "'"), line("check.rise", rise[2], ""),
+            "[timeouts]\n".to_owned(), line("client", client[1], "'"), line("half_close", half_close[1], "'")].concat();
+        let frontend = [line("max_sessions", sessions[0], ""), line("backlog", backlog[0], ""),
+            line("client_keepalive.idle", idle[0], "'"), line("timeouts.client", client[0], "'")].concat();
+        let backend = [line("timeouts.half_close", half_close[0], "'"),
+            line("check.interval", interval[1].map(|it| it + 1), "'"), line("check.rise", rise[1], "")].concat();
+        let server = [line("weight", weight[0], ""), line("check.interval", interval[0].map(|it| it + 1), "'"),
+            line("check.rise", rise[0], "")].concat();
+        let text = plain_text(&defaults, &frontend, &backend, &server);
+        let config = parse(&text);
+        let frontend = &config.frontends[0];
+        prop_assert_eq!(first_server(&config).weight.value(), nearest(&weight).unwrap_or(1) as u16);
+        prop_assert_eq!(frontend.max_sessions, nearest(&sessions));
+        prop_assert_eq!(frontend.backlog, nearest(&backlog).unwrap_or(4096));
+        prop_assert_eq!(frontend.keepalive.unwrap().idle, seconds(nearest(&idle).unwrap_or(30).into()));
+        prop_assert_eq!(frontend.client_timeout, nearest(&client).map(|it| seconds(it.into())));
+        prop_assert_eq!(config.backends[0].timeouts.half_close, Some(seconds(nearest(&half_close).unwrap_or(30).into())));
+        prop_assert_eq!(first_check(&config).interval, seconds(nearest(&interval).map_or(2, |it| it + 1).into()));
+        prop_assert_eq!(first_check(&config).rise, nearest(&rise).unwrap_or(2) as u16);
+        let shown = config::show_text(&text, "evenkeel.toml").unwrap();
+        prop_assert_eq!(parse(&shown), config, "{}", shown);
+    }
+}
+
+// ---- show ----
+
+#[test]
+fn what_show_prints_of_a_preset_loads_to_an_equal_configuration() {
+    let more = "[stats]\nlisten = ['127.0.0.1:9000', '[::1]:9000']\n[admin]\nsocket = '/run/e/a.sock'\nmode = '600'\n\
+        [log]\nformat = 'text'\nlevel = 'debug'\n[process]\nworkers = 3\n[limits]\non_limit = 'reset'\n\
+        [[frontend]]\nname = 'kubeAPI'\nclient_keepalive = 'off'\n[[backend]]\nname = 'kubeAPI_backend'\ncheck = { type = 'https', alpn = ['h2', 'http/1.1'], accept = [401, '200-204'], server_name = 'kubernetes', port = 6444 }\n\
+        servers = ['[fd00::1]:6443', { name = 'b', address = 'c.example:6443', backup = true, disabled = true, max_sessions = 9, weight = 0, check = 'off' }, { address = '10.0.0.9:1', check = { type = 'tcp' } }]";
+    for (preset, _) in PRESETS {
+        for more in ["", more] {
+            let text = format!("preset = '{preset}'\ncontrollers = ['10.10.0.2', '10.10.1.2']\n{more}");
+            let shown = config::show_text(&text, "evenkeel.toml").unwrap();
+            assert_eq!(parse(&shown), parse(&text), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn show_says_where_each_value_is_from() {
+    let text = "preset = 'k3s'\ncontrollers = ['10.10.0.2']\n[defaults]\nweight = 3\n[timeouts]\ndial = '1s'\n[[frontend]]\nname = 'kubeAPI'\nbacklog = 9\n";
+    let shown = config::show_text(text, "my.toml").unwrap();
+    let origin = |line: &str| {
+        let mut found =
+            shown.lines().filter_map(|shown| shown.split_once("  # ")).filter(|(it, _)| it.trim_end() == line);
+        found.next().unwrap_or_else(|| panic!("no {line} in\n{shown}")).1
+    };
+    assert_eq!(origin("weight = 3"), "[defaults], my.toml:4");
+    assert_eq!(origin("dial = \"1s\""), "my.toml:6");
+    assert_eq!(origin("timeouts.dial = \"1s\""), "[timeouts], my.toml:6");
+    assert_eq!(origin("backlog = 9"), "my.toml:9");
+    assert_eq!(origin("listen = \":6443\""), "preset k3s");
+    assert_eq!(origin("name = \"10.10.0.2\""), "controllers, my.toml:2");
+    assert_eq!(origin("timeouts.connect = \"10s\""), "built-in");
+    let unmarked: Vec<&str> = shown.lines().filter(|line| line.contains(" = ") && !line.contains("  # ")).collect();
+    assert!(unmarked.is_empty(), "{unmarked:?}");
+}
