@@ -21,7 +21,7 @@ use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::process::Facts;
 use self::workers::Workers;
 use crate::admin::{self, Views};
-use crate::check::{self, CheckError};
+use crate::check::{self, CheckError, Monitor};
 use crate::clock;
 use crate::event::ProcessPhase;
 use crate::model::{Config, OnLimit};
@@ -34,6 +34,8 @@ use crate::proxy::frontend::{Frontend, Process};
 #[derive(Debug)]
 pub struct Bound {
     config: Config,
+    pools: Vec<Arc<Pool>>,
+    monitors: Vec<Monitor>,
     /// In the order of the configuration's frontends.
     frontends: Vec<Vec<net::Bound>>,
     stats: Vec<net::Bound>,
@@ -48,6 +50,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Admin(#[from] AdminSocketError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
 }
 
 /// Why the process could not go on.
@@ -67,6 +71,8 @@ const STATS_BACKLOG: u32 = 128;
 impl Bound {
     /// Binds all listeners and the admin socket, or none: the first that fails closes the others again.
     pub fn new(config: Config, mut source: ListenerSource) -> Result<Self, StartError> {
+        let pools: Vec<_> = config.backends.iter().cloned().map(Pool::new).collect();
+        let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new(), logging::server_change)?;
         let frontends = config
             .frontends
             .iter()
@@ -87,7 +93,7 @@ impl Bound {
             None => Vec::new(),
         };
         let admin = config.admin.as_ref().map(AdminSocket::bind).transpose()?;
-        Ok(Self { config, frontends, stats, admin, unused: source.left_over() })
+        Ok(Self { config, pools, monitors, frontends, stats, admin, unused: source.left_over() })
     }
 
     /// Serves until a signal ends it.

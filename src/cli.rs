@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks to people")]
 
+pub mod demo;
 mod probe;
 
 use std::io::{self, IsTerminal, Write};
