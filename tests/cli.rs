@@ -35,8 +35,8 @@ fn path(file: &tempfile::NamedTempFile) -> &str {
 
 #[test]
 fn help_fits_a_screen_and_has_examples() {
-    for words in [&["--help"][..], &["help"], &["-h"]] {
-        let (help, _) = ends(words, 0);
+    for words in [["--help"], ["-h"]] {
+        let (help, _) = ends(&words, 0);
         assert!(help.lines().count() <= 40, "{} lines:\n{help}", help.lines().count());
         let widest = help.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= 80, "{widest} columns:\n{help}");

@@ -1,6 +1,7 @@
 //! evenkeel itself: the real program, started with a configuration that the test states in part.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, ExitStatus};
 
@@ -8,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::peers::Peer;
 use super::program::Program;
 use super::wait::until;
 use super::{http, peers, ports};
@@ -105,12 +107,18 @@ impl Config {
             let fixed = match *name {
                 "[log]" => "format = \"json\"\n".to_owned(),
                 "[[frontend]]" => format!("name = \"front\"\nlisten = \"{}\"\nbackend = \"back\"\n", self.listen),
-                "[[backend]]" => format!("name = \"back\"\nservers = [\n{}]\n", self.server_lines()),
+                "[[backend]]" => self.backend_lines(lines),
                 _ => String::new(),
             };
             let _ = write!(text, "{name}\n{fixed}{lines}");
         }
         text + &self.more
+    }
+
+    /// The backend's fixed part; a probe is a connection like any other, and would be mistaken for a session.
+    fn backend_lines(&self, stated: &str) -> String {
+        let check = if stated.contains("check = ") { "" } else { "check = \"off\"\n" };
+        format!("name = \"back\"\n{check}servers = [\n{}]\n", self.server_lines())
     }
 
     fn server_lines(&self) -> String {
@@ -171,6 +179,14 @@ impl App {
     /// A new client.
     pub fn connect(&self) -> TcpStream {
         peers::connect(self.front)
+    }
+
+    /// A new client that is to be reset, which may happen before it knows that it is connected.
+    pub fn resets_a_client(&self) {
+        match TcpStream::connect(self.front) {
+            Ok(mut client) => client.sees_reset(),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+        }
     }
 
     /// A session whose both ends the test plays: the client's, and the server's.

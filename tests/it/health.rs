@@ -78,7 +78,7 @@ fn with_all_servers_down_clients_are_reset_if_so_configured() {
     let app = App::start(&config.log("null_sessions = true"));
     app.server_is("a", "down");
     app.server_is("b", "down");
-    app.connect().sees_reset();
+    app.resets_a_client();
 }
 
 #[test]

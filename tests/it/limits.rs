@@ -64,7 +64,7 @@ fn a_limit_that_resets_tells_the_client_at_once() {
     let config = Config::to(&[server.address()]).limits("max_sessions = 1\non_limit = \"reset\"");
     let app = App::start(&config);
     let (mut first, mut served) = app.session(&server);
-    app.connect().sees_reset();
+    app.resets_a_client();
     first.say("undisturbed");
     served.hears("undisturbed");
 }

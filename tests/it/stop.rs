@@ -1,5 +1,7 @@
 //! SIGTERM: the workers go home as soon as nobody is left.
 
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -25,24 +27,41 @@ fn with_nobody_left_it_ends_at_once() {
     }
 }
 
-#[test]
-fn it_ends_when_the_last_session_has_ended() {
-    let server = Manual::listen();
+/// Two sessions, the first of them the longer idle, in a process that has just been told to stop.
+fn stopping(server: &Manual) -> (App, [(TcpStream, TcpStream); 2]) {
     let mut app = App::start(&Config::to(&[server.address()]).process("shutdown_grace = \"60s\""));
-    let (mut client, mut served) = app.session(&server);
-    client.say("hello");
-    served.hears("hello");
+    let sessions = [app.session(server), app.session(server)].map(|(mut client, mut served)| {
+        client.say("hello");
+        served.hears("hello");
+        (client, served)
+    });
     app.signal(Signal::TERM);
-    until("the frontend refuses", || std::net::TcpStream::connect(app.front()).err());
-    // The grace has only begun: a session that is in use goes on.
+    app.next_line("that it stops", |line| line["message"].as_str().is_some_and(|text| text.contains("no longer")));
+    (app, sessions)
+}
+
+#[test]
+fn a_process_that_stops_refuses_new_clients() {
+    let server = Manual::listen();
+    let (app, _sessions) = stopping(&server);
+    let error = until("new clients are refused", || TcpStream::connect(app.front()).err());
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn the_idlest_session_is_closed_first_and_the_process_ends_with_the_last() {
+    let server = Manual::listen();
+    let (mut app, [(mut idle, _idle_served), (mut busy, mut served)]) = stopping(&server);
+    idle.sees_fin();
+    // Its turn comes in half a minute: until then a session goes on.
     served.say("the rest");
-    client.hears("the rest");
-    client.sends_fin();
+    busy.hears("the rest");
+    busy.sends_fin();
     served.sees_fin();
     drop(served);
     let begin = Instant::now();
     assert_eq!(app.ended().code(), Some(0));
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -65,17 +84,13 @@ fn sessions_that_stay_are_closed_within_the_grace() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let server = Server::echo();
-    let mut app = App::start(&Config::to(&[server.address()]).process("shutdown_grace = \"10m\""));
-    let mut client = app.connect();
-    client.say("staying");
-    client.hears("staying");
-    app.signal(Signal::TERM);
-    until("the frontend refuses", || std::net::TcpStream::connect(app.front()).err());
+    let server = Manual::listen();
+    let (mut app, [(mut idle, _idle_served), _busy]) = stopping(&server);
+    idle.sees_fin();
     let begin = Instant::now();
-    app.signal(Signal::TERM);
+    app.signal(Signal::INT);
     app.ended();
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[test]
