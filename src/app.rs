@@ -31,7 +31,6 @@ use crate::pool::Pool;
 use crate::proxy::frontend::{Frontend, Process};
 
 /// Everything that is bound before anything is served.
-#[derive(Debug)]
 pub struct Bound {
     config: Config,
     pools: Vec<Arc<Pool>>,
@@ -111,23 +110,21 @@ impl Bound {
         let config = Arc::new(self.config);
         let descriptors = process::raise_descriptor_limit();
         let process = Process::new(&config, process::affordable_sessions(config.limits.max_sessions, descriptors));
-        let pools: Vec<_> = config.backends.iter().cloned().map(Pool::new).collect();
-        let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new(), logging::server_change)?;
-        let frontends = frontends(&config, &pools, &process);
+        let frontends = frontends(&config, &self.pools, &process);
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
         let workers = Workers::start(&config.process, &frontends, &self.frontends, logging, &phases)?;
         let facts = Arc::new(Facts {
             descriptors,
             process,
             frontends,
-            pools,
+            pools: self.pools,
             workers: workers.watch(),
             dropped_logs: logging.dropped(),
             phase: phases.clone(),
             started: (clock::wall(), Instant::now()),
         });
 
-        for monitor in monitors {
+        for monitor in self.monitors {
             tokio::task::spawn_local(monitor.run());
         }
         serve_pages(self.stats, self.admin.as_ref(), views(&facts)).map_err(RunError::Runtime)?;
@@ -135,9 +132,8 @@ impl Bound {
         tell_serving(&config, &facts);
         systemd::ready();
 
-        shutdown::serve_until_told(signals, &config.process, &phase, &workers).await;
+        shutdown::serve_until_told(signals, &config.process, &phase, self.frontends, &workers).await;
         drop(self.admin);
-        drop(self.frontends);
         workers.join();
         tracing::info!("stopped");
         Ok(())

@@ -2,17 +2,17 @@
 //!
 //! Three steps, each in its own module, each with one story:
 //!
-//! 1. [`raw`] reads the TOML into flat structs that mirror the file. Every field is optional and knows its place. A
+//! 1. `raw` reads the TOML into flat structs that mirror the file. Every field is optional and knows its place. A
 //!    mistake is noted where it stands and reading goes on, so that one look finds them all; this is why the typed
-//!    readers in [`read`] walk the spanned tree of the `toml` crate instead of a derived `Deserialize`, which ends at
+//!    readers in `read` walk the spanned tree of the `toml` crate instead of a derived `Deserialize`, which ends at
 //!    the first mistake.
-//! 2. [`expand`] fills the fields that the file leaves open: nearest wins, server over backend or frontend over
+//! 2. `expand` fills the fields that the file leaves open: nearest wins, server over backend or frontend over
 //!    `[defaults]` over preset over built-in. The result is the same structs with nothing left open that has a default,
 //!    and each value still knows where it is from; [`show()`] prints exactly this.
-//! 3. [`resolve`] turns that into a [`model::Config`], which cannot be wrong, and finds what only shows when parts are
+//! 3. `resolve` turns that into a [`model::Config`], which cannot be wrong, and finds what only shows when parts are
 //!    held against each other: unknown backends, two listeners on one address.
 //!
-//! The shape of a file, with every key, is `config/reference.toml`. The shortest that works is two lines:
+//! The shortest file that works is two lines:
 //!
 //! ```
 //! let config = evenkeel::config::parse(
@@ -33,6 +33,13 @@
 //! let report = evenkeel::config::parse("[limits]\nmax_sesions = 1\non_limit = 'wait'", "evenkeel.toml").unwrap_err();
 //! assert_eq!(report.errors().count(), 3, "an unknown key, an unknown word, and nothing to serve");
 //! ```
+
+//!
+//! # The shape of a file
+//!
+//! `config/reference.toml` has every key with its meaning, at its default:
+//!
+#![doc = concat!("```toml\n", include_str!("../config/reference.toml"), "```")]
 
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! The configuration from the outside: files in, a `Config` or a report out.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says so by panicking")]
+
 #[path = "config/expansion.rs"]
 mod expansion;
 #[path = "config/reports.rs"]

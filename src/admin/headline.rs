@@ -279,21 +279,36 @@ fn the_others_serve(others: usize) -> Option<&'static str> {
     }
 }
 
+/// One sentence for all that end within the same day.
 fn certificates(controllers: &[Controller<'_>], now: SystemTime) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut ends: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
     for controller in controllers {
         let seen = controller.servers.iter().filter_map(|(_, server)| certificate(server));
-        let Some(days) = seen.map(|certificate| days_until(certificate.not_after, now)).min() else { continue };
-        let (tone, when) = match days {
-            ..0 => (Tone::Warning, "has expired".to_owned()),
-            0 => (Tone::Warning, "expires within a day".to_owned()),
-            1 => (Tone::Notice, "expires in one day".to_owned()),
-            _ if days <= CERTIFICATE_DAYS => (Tone::Notice, format!("expires in {days} days")),
-            _ => continue,
-        };
-        findings.push(Finding { tone, text: format!("A certificate of {} {when}.", controller.name), aside: true });
+        let days = seen.map(|certificate| days_until(certificate.not_after, now)).min();
+        if let Some(days) = days.filter(|days| *days <= CERTIFICATE_DAYS) {
+            // All that are past are spoken of together.
+            ends.entry(days.max(-1)).or_default().push(&controller.name);
+        }
     }
-    findings
+    let finding = |(days, names): (i64, Vec<&str>)| {
+        let one = names.len() == 1;
+        let tone = if days < 1 { Tone::Warning } else { Tone::Notice };
+        let whose = format!("{} of {}", if one { "A certificate" } else { "Certificates" }, listed(&names));
+        let text = match days {
+            ..0 => format!("{whose} {} expired.", if one { "has" } else { "have" }),
+            _ => format!("{whose} {} {}.", if one { "expires" } else { "expire" }, within(days)),
+        };
+        Finding { tone, text, aside: true }
+    };
+    ends.into_iter().map(finding).collect()
+}
+
+fn within(days: i64) -> String {
+    match days {
+        0 => "within a day".to_owned(),
+        1 => "in one day".to_owned(),
+        _ => format!("in {days} days"),
+    }
 }
 
 /// The last certificate seen.

@@ -14,6 +14,7 @@ use super::systemd;
 use super::workers::{Watched, Workers, wait_until_empty};
 use crate::event::{ProcessPhase, SessionId};
 use crate::model;
+use crate::net;
 use crate::pool::sessions::{Command, Sessions};
 
 /// The signals that end the process.
@@ -44,11 +45,12 @@ pub async fn serve_until_told(
     mut signals: Signals,
     spec: &model::Process,
     phase: &watch::Sender<ProcessPhase>,
+    listeners: Vec<Vec<net::Bound>>,
     workers: &Workers,
 ) {
     signals.next().await;
     let workers = workers.watch();
-    let orderly = stop(spec, phase, &workers);
+    let orderly = stop(spec, phase, listeners, &workers);
     tokio::select! {
         () = orderly => {}
         () = signals.next() => {
@@ -60,7 +62,12 @@ pub async fn serve_until_told(
     }
 }
 
-async fn stop(spec: &model::Process, phase: &watch::Sender<ProcessPhase>, workers: &[Watched]) {
+async fn stop(
+    spec: &model::Process,
+    phase: &watch::Sender<ProcessPhase>,
+    listeners: Vec<Vec<net::Bound>>,
+    workers: &[Watched],
+) {
     systemd::stopping();
     if !spec.preempt.is_zero() {
         tracing::info!(preempt = ?spec.preempt, "stopping: not live any more, still accepting");
@@ -68,6 +75,8 @@ async fn stop(spec: &model::Process, phase: &watch::Sender<ProcessPhase>, worker
         sleep(spec.preempt).await;
     }
     phase.send_replace(ProcessPhase::Stopping);
+    // The workers close their descriptors of these; with the last one the kernel refuses new clients.
+    drop(listeners);
     let left = most_idle_first(workers);
     tracing::info!(sessions = left.len(), over = ?spec.shutdown_grace, "stopping: no longer accepting");
     let closing = close_evenly(left, spec.shutdown_grace);

@@ -2,25 +2,26 @@
 
 use std::time::Duration;
 
-use super::leaf::{CheckType, LogStyle, Switch, Wait, Whole, Workers};
+use super::leaf::{CheckType, Switch, Wait, Whole, Workers};
 use super::list::{List, OneOrMore, Statuses};
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
     Server, Stats, Timeouts,
 };
-use super::read::{Origin, Stated};
+use super::read::Stated;
 use super::text::{Mode, RequestPath};
-use crate::model::{self, Balance, ListenAddress, LogLevel, OnLimit, Policy};
+use crate::model::{self, Balance, ListenAddress, LogFormat, LogLevel, OnLimit, Policy};
 
 /// A built-in value.
 fn is<T>(value: T) -> Option<Stated<T>> {
-    Some(Stated { value, origin: Origin::BuiltIn })
+    Stated::built_in(value)
 }
 
 fn seconds<const LOW: u64, const HIGH: u64, const STEP: u64>(seconds: u64) -> Wait<LOW, HIGH, STEP> {
     Wait(Duration::from_secs(seconds))
 }
 
+/// `[timeouts]`, all of it.
 pub fn timeouts() -> Timeouts {
     Timeouts {
         connect: is(seconds(10)),
@@ -48,6 +49,7 @@ pub fn defaults() -> Defaults {
 /// The kernel's default for `net.core.somaxconn`, which caps it anyway.
 const BACKLOG: u32 = 4096;
 
+/// A frontend, but for what it needs.
 pub fn frontend() -> Frontend {
     Frontend {
         max_sessions: is(Switch::Off),
@@ -59,6 +61,7 @@ pub fn frontend() -> Frontend {
     }
 }
 
+/// A backend, but for what it needs; its check is completed by [`check`].
 pub fn backend() -> Backend {
     let policy = Policy::evenkeel();
     Backend {
@@ -71,6 +74,7 @@ pub fn backend() -> Backend {
     }
 }
 
+/// A server, but for its address.
 pub fn server() -> Server {
     Server {
         weight: is(Whole(1)),
@@ -128,24 +132,29 @@ fn keepalive(keepalive: Option<model::Keepalive>) -> Switch<Keepalive> {
     }))
 }
 
+/// `[limits]`, all of it.
 pub fn limits() -> Limits {
     Limits { max_sessions: is(Whole(model::Limits::MAX_SESSIONS)), on_limit: is(OnLimit::Queue), ..Limits::default() }
 }
 
+/// `[stats]`, all of it: for this machine only.
 pub fn stats() -> Stats {
     let localhost = ListenAddress::Tcp(([127, 0, 0, 1], 9000).into());
     let listen = OneOrMore(is(localhost).into_iter().collect());
     Stats { listen: is(Switch::On(listen)), freebind: is(false), ..Stats::default() }
 }
 
+/// `[admin]`, all of it.
 pub fn admin() -> Admin {
     Admin { socket: is(Switch::Off), mode: is(Mode(0o660)), ..Admin::default() }
 }
 
+/// `[log]`, all of it.
 pub fn log() -> Log {
-    Log { format: is(LogStyle::Auto), level: is(LogLevel::Info), null_sessions: is(false), ..Log::default() }
+    Log { format: is(LogFormat::Text), level: is(LogLevel::Info), null_sessions: is(false), ..Log::default() }
 }
 
+/// `[process]`, all of it.
 pub fn process() -> Process {
     Process {
         workers: is(Workers::Auto),

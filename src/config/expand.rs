@@ -37,6 +37,7 @@ pub struct Expanded {
 }
 
 impl Expanded {
+    /// The frontends in the order of their ids.
     pub fn frontends(&self) -> impl Iterator<Item = &Frontend> {
         self.proxies.iter().filter_map(|proxy| match proxy {
             Proxy::Frontend(frontend) => Some(frontend),
@@ -44,6 +45,7 @@ impl Expanded {
         })
     }
 
+    /// The backends in the order of their ids.
     pub fn backends(&self) -> impl Iterator<Item = &Backend> {
         self.proxies.iter().filter_map(|proxy| match proxy {
             Proxy::Backend(backend) => Some(backend),

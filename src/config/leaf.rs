@@ -9,7 +9,7 @@ use super::mistake::Mistake;
 use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
-use crate::model::{Balance, LogLevel, OnLimit, OnNoServer};
+use crate::model::{Balance, LogFormat, LogLevel, OnLimit, OnNoServer};
 
 // ---- numbers and truth ----
 
@@ -133,10 +133,12 @@ pub enum Switch<T> {
 }
 
 impl<T> Switch<T> {
+    /// `None` is off.
     pub fn from_option(value: Option<T>) -> Self {
         value.map_or(Self::Off, Self::On)
     }
 
+    /// The value, unless it is off.
     pub fn on(&self) -> Option<&T> {
         match self {
             Self::Off => None,
@@ -248,6 +250,7 @@ pub enum CheckType {
 }
 
 impl CheckType {
+    /// The word for it in a file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -264,14 +267,6 @@ pub enum VerifyMode {
     Full,
 }
 
-/// How lines are written; `Auto` is text on a terminal and JSON elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogStyle {
-    Auto,
-    Text,
-    Json,
-}
-
 words!(Balance {
     "leastconn" => Balance::LeastConn,
     "roundrobin" => Balance::RoundRobin,
@@ -282,7 +277,7 @@ words!(OnNoServer { "try_all" => OnNoServer::TryAll, "reset" => OnNoServer::Rese
 words!(OnLimit { "queue" => OnLimit::Queue, "reset" => OnLimit::Reset, });
 words!(CheckType { "tcp" => CheckType::Tcp, "tls" => CheckType::Tls, "https" => CheckType::Https, });
 words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });
-words!(LogStyle { "auto" => LogStyle::Auto, "text" => LogStyle::Text, "json" => LogStyle::Json, });
+words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, });
 words!(LogLevel {
     "error" => LogLevel::Error,
     "warn" => LogLevel::Warn,

@@ -137,6 +137,7 @@ kinds! {
 }
 
 impl Mistake {
+    /// What an error on opening or reading the file means.
     pub fn unreadable(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound,
@@ -144,6 +145,7 @@ impl Mistake {
         }
     }
 
+    /// Whether it keeps the file from being used.
     pub fn severity(&self) -> Severity {
         match self {
             Self::UnusedBackend { .. } => Severity::Warning,
@@ -248,6 +250,7 @@ pub struct Found {
 pub struct Mistakes(Vec<Found>);
 
 impl Mistakes {
+    /// One that concerns one place, or the file as a whole.
     pub fn push(&mut self, at: Option<Span>, mistake: Mistake) {
         self.0.push(Found { mistake, at, also: None });
     }

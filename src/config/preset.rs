@@ -33,6 +33,7 @@ words!(Preset {
 pub const KUBE_API: u16 = 6443;
 
 impl Preset {
+    /// The word for it in a file.
     pub fn name(self) -> &'static str {
         match self {
             Self::K0s => "k0s",

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::{DeTable, DeValue};
 
-use super::leaf::{CheckType, LogStyle, Switch, VerifyMode, Wait, Whole, Workers};
+use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
 use super::preset::Preset;
@@ -12,7 +12,9 @@ use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::show::Writer;
 use super::source::Source;
 use super::text::{Address, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
-use crate::model::{BackendName, Balance, FrontendName, ListenAddress, LogLevel, OnLimit, OnNoServer, ServerName};
+use crate::model::{
+    BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, OnLimit, OnNoServer, ServerName,
+};
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
 pub fn read(source: &Source, mistakes: &mut Mistakes) -> Option<File> {
@@ -248,7 +250,7 @@ section! {
 section! {
     /// What is logged.
     Log, "`[log]`";
-    "format" => format: LogStyle,
+    "format" => format: LogFormat,
     "level" => level: LogLevel,
     "null_sessions" => null_sessions: bool,
 }

@@ -61,10 +61,12 @@ pub struct Stated<T> {
 }
 
 impl<T> Stated<T> {
+    /// One that nobody stated.
     pub fn built_in(value: T) -> Option<Self> {
         Some(Self { value, origin: Origin::BuiltIn })
     }
 
+    /// Where to point in the file, if anywhere.
     pub fn span(&self) -> Option<Span> {
         self.origin.span()
     }
@@ -110,6 +112,7 @@ pub struct Reader<'m> {
 }
 
 impl<'m> Reader<'m> {
+    /// Begins at the file's top.
     pub fn new(mistakes: &'m mut Mistakes) -> Self {
         Self { mistakes, section: "", depth: 0 }
     }
@@ -129,10 +132,12 @@ impl<'m> Reader<'m> {
         Some(self.stated(value, found.span))
     }
 
+    /// A value of the section that is being read.
     pub fn stated<T>(&self, value: T, span: Span) -> Stated<T> {
         Stated { value, origin: Origin::File { span, section: self.section } }
     }
 
+    /// Notes what is wrong with a value.
     pub fn refuse<T>(&mut self, found: &Found<'_>, mistake: Mistake) -> Option<T> {
         self.mistakes.push(Some(found.span), mistake);
         None

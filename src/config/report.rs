@@ -40,7 +40,7 @@ pub struct Place {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// In bytes of the file.
+    /// In bytes of the file's text, a byte order mark left out.
     pub span: Range<usize>,
 }
 
@@ -73,10 +73,12 @@ impl Report {
         self.entries.iter().filter(|entry| entry.severity == Severity::Error)
     }
 
+    /// Whether anything keeps the file from being used.
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()
     }
 
+    /// Whether there is nothing to say, not even a warning.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

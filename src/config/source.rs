@@ -42,11 +42,16 @@ impl Source {
         }
     }
 
+    /// A text that is in no file.
     pub fn in_memory(text: &str, name: &str) -> Self {
         Self::new(text.to_owned(), name, Path::new(name))
     }
 
-    fn new(text: String, name: &str, path: &Path) -> Self {
+    fn new(mut text: String, name: &str, path: &Path) -> Self {
+        // A byte order mark would be a column that no editor counts.
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();

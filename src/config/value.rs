@@ -29,7 +29,7 @@ pub enum DurationError {
     Malformed,
 }
 
-/// Reads `1.5s`, `500ms`, `2m`, `1h30m`, `1d`: numbers with units, the longest first, to the millisecond.
+/// Reads `1.5s`, `500ms`, `2m`, `1h30m`, `1d`: numbers with units, the longest first, each whole in milliseconds.
 pub fn duration(text: &str) -> Result<Duration, DurationError> {
     let mut rest = text;
     let mut total: u64 = 0;

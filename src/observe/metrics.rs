@@ -23,7 +23,8 @@ pub fn encode(snapshot: &Snapshot) -> String {
     text.out
 }
 
-/// Families are built and written one after the other: a thousand servers never stand in memory as metrics at once.
+/// Families are written one after the other from the same [`Rows`]: the labels of a thousand servers are made once, not
+/// once for each metric.
 struct Text {
     out: String,
     encoder: TextEncoder,
@@ -31,90 +32,106 @@ struct Text {
 
 impl Text {
     fn process(&mut self, snapshot: &Snapshot) {
-        let build = vec![label("version", snapshot.process.version)];
-        self.family(table::BUILD_INFO, table::BUILD_INFO_HELP, Kind::Gauge, vec![sample(Kind::Gauge, &build, 1.0)]);
-        let rows = [Row { labels: Vec::new(), counts: &snapshot.process.counts, item: &snapshot.process }];
-        self.families(table::PROCESS, &rows);
+        let process = &snapshot.process;
+        let mut build = Rows::new([(vec![label("version", process.version)], &process.counts, process)]);
+        self.write(table::BUILD_INFO, table::BUILD_INFO_HELP, Kind::Gauge, &mut build, |_, _| Some(1.0));
+        let mut rows = Rows::new([(Vec::new(), &process.counts, process)]);
+        self.families(table::PROCESS, &mut rows);
         self.states(table::PROCESS_STATES, &rows);
-        self.counts(Level::Process, &rows);
+        self.counts(Level::Process, &mut rows);
     }
 
     fn frontends(&mut self, snapshot: &Snapshot) {
-        let rows: Vec<_> = (snapshot.frontends.iter())
-            .map(|frontend| Row {
-                labels: vec![label("frontend", frontend.name.as_str())],
-                counts: &frontend.counts,
-                item: frontend,
-            })
-            .collect();
-        self.families(table::FRONTEND, &rows);
-        self.counts(Level::Frontend, &rows);
+        let mut rows = Rows::new(snapshot.frontends.iter().map(|frontend| {
+            let labels = vec![label("frontend", frontend.name.as_str())];
+            (labels, &frontend.counts, frontend)
+        }));
+        self.families(table::FRONTEND, &mut rows);
+        self.counts(Level::Frontend, &mut rows);
     }
 
     fn backends(&mut self, snapshot: &Snapshot) {
-        let rows: Vec<_> = (snapshot.backends.iter())
-            .map(|backend| Row {
-                labels: vec![label("backend", backend.name.as_str())],
-                counts: &backend.counts,
-                item: backend,
-            })
-            .collect();
-        self.families(table::BACKEND, &rows);
-        self.counts(Level::Backend, &rows);
+        let mut rows = Rows::new(snapshot.backends.iter().map(|backend| {
+            let labels = vec![label("backend", backend.name.as_str())];
+            (labels, &backend.counts, backend)
+        }));
+        self.families(table::BACKEND, &mut rows);
+        self.counts(Level::Backend, &mut rows);
     }
 
     fn servers(&mut self, snapshot: &Snapshot) {
-        let rows: Vec<_> = (snapshot.backends.iter())
-            .flat_map(|backend| backend.servers.iter().map(move |server| (backend, server)))
-            .map(|(backend, server)| Row {
-                labels: vec![label("backend", backend.name.as_str()), label("server", server.name.as_str())],
-                counts: &server.counts,
-                item: server,
-            })
-            .collect();
-        self.families(table::SERVER, &rows);
+        let servers = snapshot.backends.iter().flat_map(|backend| backend.servers.iter().map(move |s| (backend, s)));
+        let mut rows = Rows::new(servers.map(|(backend, server)| {
+            let labels = vec![label("backend", backend.name.as_str()), label("server", server.name.as_str())];
+            (labels, &server.counts, server)
+        }));
+        self.families(table::SERVER, &mut rows);
         self.states(table::SERVER_STATES, &rows);
-        self.counts(Level::Server, &rows);
+        self.counts(Level::Server, &mut rows);
     }
 
-    fn families<T>(&mut self, families: &[Family<T>], rows: &[Row<'_, T>]) {
-        for family in families {
-            let samples = (rows.iter())
-                .filter_map(|row| Some(sample(family.kind, &row.labels, (family.value)(row.item)?)))
-                .collect();
-            self.family(family.name, family.help, family.kind, samples);
+    fn families<T>(&mut self, families: &[Family<T>], rows: &mut Rows<'_, T>) {
+        for Family { name, help, kind, value } in families {
+            self.write(name, help, *kind, rows, |_, item| value(item));
+        }
+    }
+
+    fn counts<T>(&mut self, level: Level, rows: &mut Rows<'_, T>) {
+        for Count { name, help, kind, levels, value } in table::COUNTS {
+            if levels.contains(&level) {
+                self.write(&format!("{}{name}", level.prefix()), help, *kind, rows, |counts, _| Some(value(counts)));
+            }
         }
     }
 
     /// One series for each possible word, 1 for the one that holds.
-    fn states<T>(&mut self, families: &[States<T>], rows: &[Row<'_, T>]) {
+    fn states<T>(&mut self, families: &[States<T>], rows: &Rows<'_, T>) {
         for family in families {
-            let mut samples = Vec::with_capacity(rows.len() * family.words.len());
-            for row in rows {
-                let now = (family.now)(row.item);
+            let mut samples = Vec::with_capacity(rows.items.len() * family.words.len());
+            for ((_, item), blank) in rows.items.iter().zip(&rows.blanks) {
+                let now = (family.now)(item);
                 for word in family.words {
-                    let mut labels = row.labels.clone();
+                    let mut labels = blank.get_label().to_vec();
                     labels.push(label(family.label, word));
-                    samples.push(sample(Kind::Gauge, &labels, f64::from(u8::from(now == Some(*word)))));
+                    let mut sample = Metric::from_label(labels);
+                    set(&mut sample, Kind::Gauge, f64::from(u8::from(now == Some(*word))));
+                    samples.push(sample);
                 }
             }
             self.family(family.name, family.help, Kind::Gauge, samples);
         }
     }
 
-    fn counts<T>(&mut self, level: Level, rows: &[Row<'_, T>]) {
-        for Count { name, help, kind, levels, value } in table::COUNTS {
-            if levels.contains(&level) {
-                let samples = rows.iter().map(|row| sample(*kind, &row.labels, value(row.counts))).collect();
-                self.family(&format!("{}{name}", level.prefix()), help, *kind, samples);
+    /// One family; a row without a value has no series in it.
+    fn write<T>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: Kind,
+        rows: &mut Rows<'_, T>,
+        value: impl Fn(&Counts, &T) -> Option<f64>,
+    ) {
+        let mut samples = std::mem::take(&mut rows.blanks);
+        let mut lacking = false;
+        for (sample, (counts, item)) in samples.iter_mut().zip(&rows.items) {
+            match value(counts, item) {
+                Some(value) => set(sample, kind, value),
+                None => lacking = true,
             }
+        }
+        if lacking {
+            let known = samples.iter().zip(&rows.items).filter(|(_, (counts, item))| value(counts, item).is_some());
+            self.family(name, help, kind, known.map(|(sample, _)| sample.clone()).collect());
+            rows.blanks = samples;
+        } else {
+            rows.blanks = self.family(name, help, kind, samples);
         }
     }
 
-    /// A family without a sample is left out: the format has no word for it.
-    fn family(&mut self, name: &str, help: &str, kind: Kind, samples: Vec<Metric>) {
+    /// Gives the samples back. Without any, nothing is written: the format has no word for an empty family.
+    fn family(&mut self, name: &str, help: &str, kind: Kind, samples: Vec<Metric>) -> Vec<Metric> {
         if samples.is_empty() {
-            return;
+            return samples;
         }
         let mut family = MetricFamily::default();
         family.set_name(name.to_owned());
@@ -124,15 +141,25 @@ impl Text {
             Kind::Gauge => MetricType::GAUGE,
         });
         family.set_metric(samples);
-        self.encoder.encode_utf8(&[family], &mut self.out).expect("a family with a name and samples can be written");
+        let mut family = [family];
+        self.encoder.encode_utf8(&family, &mut self.out).expect("a family with a name and samples can be written");
+        family[0].take_metric()
     }
 }
 
-/// What one line's labels and value are taken from.
-struct Row<'a, T> {
-    labels: Vec<LabelPair>,
-    counts: &'a Counts,
-    item: &'a T,
+/// What is counted of the items of one level, and for each of them a sample with its labels, whose value is set anew
+/// for each family.
+struct Rows<'a, T> {
+    items: Vec<(&'a Counts, &'a T)>,
+    blanks: Vec<Metric>,
+}
+
+impl<'a, T> Rows<'a, T> {
+    fn new(rows: impl IntoIterator<Item = (Vec<LabelPair>, &'a Counts, &'a T)>) -> Self {
+        let (items, blanks) =
+            rows.into_iter().map(|(labels, counts, item)| ((counts, item), Metric::from_label(labels))).unzip();
+        Self { items, blanks }
+    }
 }
 
 fn label(name: &str, value: &str) -> LabelPair {
@@ -142,21 +169,19 @@ fn label(name: &str, value: &str) -> LabelPair {
     pair
 }
 
-fn sample(kind: Kind, labels: &[LabelPair], value: f64) -> Metric {
-    let mut metric = Metric::from_label(labels.to_vec());
+fn set(sample: &mut Metric, kind: Kind, value: f64) {
     match kind {
         Kind::Counter => {
             let mut counter = Counter::default();
             counter.set_value(value);
-            metric.set_counter(counter);
+            sample.set_counter(counter);
         }
         Kind::Gauge => {
             let mut gauge = Gauge::default();
             gauge.set_value(value);
-            metric.set_gauge(gauge);
+            sample.set_gauge(gauge);
         }
     }
-    metric
 }
 
 /// Seconds since 1970; before it, negative.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evenkeel::config::{self, KINDS, Report, Severity};
+use proptest::prelude::*;
 
 const CASES: &str = "tests/config/cases";
 
@@ -102,6 +103,19 @@ fn a_warning_alone_keeps_no_file_from_being_used() {
     assert!(!warnings.has_errors());
 }
 
+/// As an editor on another system saves it.
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    let text = fs::read_to_string("config/evenkeel.toml").unwrap();
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(config::parse(&windows, "it.toml").unwrap(), config::parse(&text, "it.toml").unwrap());
+    let report = config::parse("\u{feff}preset = 'k0s'\r\ncontrollers = 3\r\n", "it.toml").unwrap_err();
+    let place = report.entries()[0].place.as_ref().unwrap();
+    assert_eq!((place.line, place.column), (2, 15));
+    let first_line = config::parse("\u{feff}preset = 'k9'\r\ncontrollers = ['a']\r\n", "it.toml").unwrap_err();
+    assert_eq!(first_line.entries()[0].place.as_ref().unwrap().column, 10);
+}
+
 #[test]
 fn colours_are_there_only_when_asked_for() {
     let report = report(&Path::new(CASES).join("unknown-key.toml"));
@@ -129,6 +143,48 @@ fn a_line_is_said_for_each_mistake_and_the_hundred_and_first_is_counted() {
     assert_eq!(rendered.matches("unknown key").count(), 99);
     assert!(rendered.ends_with("many.toml: 251 errors, 151 of them not shown\n"), "{rendered}");
     assert_eq!(report.to_string().lines().count(), 101);
+}
+
+/// A shipped or wrong file with a piece cut out and a piece put in, anywhere.
+fn mutilated() -> impl Strategy<Value = String> {
+    let cases = fs::read_dir(CASES).unwrap().map(|entry| entry.unwrap().path());
+    let shipped = fs::read_dir("config").unwrap().map(|entry| entry.unwrap().path());
+    let files = cases.chain(shipped).filter(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    let texts: Vec<String> = files.filter_map(|path| fs::read_to_string(path).ok()).collect();
+    let pieces = [
+        "\"", "'", "[", "]]", "{", "}", "\n", "=", "#", ",", "ä", "\u{1b}", "\r\n", "\u{202e}", "10s", "0x", "\"\"\"",
+        "\\u00",
+    ];
+    (
+        proptest::sample::select(texts),
+        any::<prop::sample::Index>(),
+        0..80_usize,
+        proptest::sample::select(pieces.to_vec()),
+    )
+        .prop_map(|(text, at, cut, piece)| {
+            let chars: Vec<char> = text.chars().collect();
+            let at = at.index(chars.len() + 1);
+            let rest = chars.iter().skip(at + cut);
+            chars[..at].iter().copied().chain(piece.chars()).chain(rest.copied()).collect()
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn no_file_is_so_wrong_that_it_cannot_be_told(text in mutilated()) {
+        match config::parse(&text, "evenkeel.toml") {
+            Ok(_) => prop_assert!(config::show_text(&text, "evenkeel.toml").is_ok()),
+            Err(report) => {
+                prop_assert!(report.has_errors());
+                prop_assert!(report.render(false).lines().next().unwrap().contains(": "));
+                prop_assert_eq!(report.to_string().lines().count(), report.entries().len().min(101));
+                for place in report.entries().iter().filter_map(|entry| entry.place.as_ref()) {
+                    prop_assert!(text.get(place.span.clone()).is_some(), "{:?}", place);
+                }
+            }
+        }
+    }
 }
 
 /// Far more than a debug build needs, far less than quadratic work would take.

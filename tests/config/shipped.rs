@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use evenkeel::config::{self, SECTIONS};
 use evenkeel::model::{Balance, Config, ListenAddress, Probe, Verify};
+use serde_json::Value;
 
 const SHIPPED: [&str; 3] = ["config/evenkeel.toml", "config/minimal.toml", "config/reference.toml"];
 
@@ -143,5 +144,94 @@ fn the_reference_has_every_key_that_the_code_knows_and_no_other() {
     for (section, keys) in SECTIONS {
         let known: BTreeSet<String> = keys.iter().map(ToString::to_string).collect();
         assert_eq!(mentioned(section), known, "section [{section}]");
+    }
+}
+
+// ---- config/schema.json ----
+
+/// Where the schema has a section's properties.
+fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<String, Value> {
+    let pointer = match section {
+        "" => "/properties".to_owned(),
+        "frontend" | "backend" => format!("/$defs/{section}/properties"),
+        "frontend.timeouts" => "/$defs/frontend/properties/timeouts/properties".to_owned(),
+        "backend.timeouts" => "/$defs/backend/properties/timeouts/properties".to_owned(),
+        "frontend.client_keepalive" | "backend.server_keepalive" => "/$defs/keepalive/properties".to_owned(),
+        "backend.check" => "/$defs/check/properties".to_owned(),
+        "backend.servers" => "/$defs/server/properties".to_owned(),
+        top => format!("/properties/{top}/properties"),
+    };
+    schema.pointer(&pointer).and_then(Value::as_object).unwrap_or_else(|| panic!("no {pointer}"))
+}
+
+fn schema() -> Value {
+    serde_json::from_str(&std::fs::read_to_string("config/schema.json").unwrap()).unwrap()
+}
+
+#[test]
+fn the_schema_has_every_key_that_the_code_knows_and_no_other() {
+    let schema = schema();
+    for (section, keys) in SECTIONS {
+        let known: BTreeSet<&str> = keys.iter().copied().collect();
+        let described: BTreeSet<&str> = properties(&schema, section).keys().map(String::as_str).collect();
+        assert_eq!(described, known, "section [{section}]");
+    }
+}
+
+#[test]
+fn the_schemas_defaults_are_the_references() {
+    let text = ["alpn", "path", "accept"]
+        .iter()
+        .fold(uncommented(), |text, key| text.replace(&format!("# {key} ="), &format!("{key} =")));
+    let reference: Value = toml::from_str(&text).unwrap();
+    let schema = schema();
+    let mut compared = 0;
+    for (section, _) in SECTIONS {
+        for (key, property) in properties(&schema, section) {
+            let Some(default) = property.get("default") else { continue };
+            let place = section.split('.').chain([key.as_str()]).filter(|part| !part.is_empty());
+            let stated = place.fold(&reference, |value, part| {
+                let table = value.as_array().map_or(value, |list| &list[0]);
+                table.get(part).unwrap_or(&Value::Null)
+            });
+            assert_eq!(stated, default, "[{section}] {key}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 40, "only {compared} defaults compared");
+}
+
+// ---- docs/configuration.md ----
+
+/// The keys in the table below a heading.
+fn documented(section: &str) -> BTreeSet<String> {
+    let heading = match section {
+        "" => "The file".to_owned(),
+        "frontend.client_keepalive" | "backend.server_keepalive" => "Keepalives".to_owned(),
+        "frontend" | "backend" | "backend.servers" => format!("`[[{section}]]`"),
+        section => format!("`[{section}]`"),
+    };
+    let text = std::fs::read_to_string("docs/configuration.md").unwrap();
+    let mut lines = text.lines().skip_while(|line| line.trim_start_matches('#').trim() != heading);
+    assert!(lines.next().is_some(), "no heading {heading}");
+    let table = lines.take_while(|line| !line.starts_with('#'));
+    table.filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_documentation_has_every_key_that_the_code_knows_and_no_other() {
+    for (section, keys) in SECTIONS {
+        let known: BTreeSet<String> = keys.iter().map(ToString::to_string).collect();
+        assert_eq!(documented(section), known, "section [{section}]");
+    }
+}
+
+#[test]
+fn what_the_documentation_shows_loads() {
+    let text = std::fs::read_to_string("docs/configuration.md").unwrap();
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        config::parse(example, "docs/configuration.md").unwrap_or_else(|report| panic!("{report:?}"));
     }
 }

@@ -170,6 +170,28 @@ fn certificates_are_mentioned_two_weeks_before_their_end() {
 }
 
 #[test]
+fn certificates_that_end_together_share_a_sentence() {
+    let mut snapshot = fixture::cluster();
+    let mut set = |name: &str, not_after| {
+        for server in snapshot.servers_named(name) {
+            server.check.as_mut().unwrap().certificate.as_mut().unwrap().not_after = not_after;
+        }
+    };
+    let day = Duration::from_secs(86_400);
+    set(CONTROLLERS[0], now() - day);
+    set(CONTROLLERS[1], now() - 40 * day);
+    set(CONTROLLERS[2], now() + 8 * day);
+    let notes = says(&snapshot, Tone::Warning, "All three controllers serve.");
+    assert_eq!(
+        notes,
+        [
+            "Certificates of k0s-ch-sion-1 and k0s-at-vie-1 have expired.",
+            "A certificate of k0s-de-fra-1 expires in 8 days."
+        ]
+    );
+}
+
+#[test]
 fn a_stop_is_said_first() {
     let mut snapshot = fixture::cluster();
     snapshot.take_down(VIENNA);

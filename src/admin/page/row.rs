@@ -219,7 +219,7 @@ fn server_state(server: &ServerSnapshot) -> State {
         (ServerState::Draining, _) => State::new("warning", word, "no new work".into()),
         (ServerState::Down(cause), check) => {
             let passed = check.as_ref().filter(|check| check.health > 0);
-            let note = passed.map(|check| format!("{} of {} checks passed", check.health, check.rise));
+            let note = passed.map(|check| format!("{} of {} passed", check.health, check.rise));
             State::new("bad", word, note.unwrap_or_else(|| cause.words().to_owned()))
         }
         (ServerState::Ready, None) => State::new("idle", word, "not checked".into()),
@@ -227,7 +227,7 @@ fn server_state(server: &ServerSnapshot) -> State {
         (ServerState::Ready, Some(check)) => match failures(check) {
             0 if server.weight.value() == 0 => State::new("notice", word, "weight 0".into()),
             0 => State::new("good", word, String::new()),
-            failed => State::new("warning", word, format!("{failed} of {} checks failed", check.fall)),
+            failed => State::new("warning", word, format!("{failed} of {} failed", check.fall)),
         },
     }
 }

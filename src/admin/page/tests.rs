@@ -85,11 +85,11 @@ fn a_server_on_its_way_shows_how_far_it_is() {
     };
     assert_eq!(note(&snapshot), "");
     set(&mut snapshot, 2);
-    assert_eq!(note(&snapshot), "2 of 3 checks failed");
+    assert_eq!(note(&snapshot), "2 of 3 failed");
     snapshot.take_down(VIENNA);
     assert_eq!(note(&snapshot), "refused");
     set(&mut snapshot, 1);
-    assert_eq!(note(&snapshot), "1 of 2 checks passed");
+    assert_eq!(note(&snapshot), "1 of 2 passed");
 }
 
 #[test]

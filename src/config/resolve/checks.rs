@@ -20,6 +20,7 @@ pub struct Checks<'a> {
 }
 
 impl<'a> Checks<'a> {
+    /// Relative paths start from `directory`.
     pub fn new(directory: &'a Path) -> Self {
         Self { directory, authorities: HashMap::new() }
     }

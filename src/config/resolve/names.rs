@@ -22,6 +22,7 @@ pub struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
+    /// Collects them.
     pub fn of(expanded: &'a Expanded) -> Self {
         let from_preset = |origin| matches!(origin, Origin::Preset { .. });
         let frontends = || expanded.frontends().filter_map(|frontend| frontend.name.as_ref());

@@ -4,6 +4,8 @@
 
 use crate::event::{BackendSnapshot, Counts, FrontendSnapshot, ProcessSnapshot, ServerSnapshot, ServerState};
 
+use self::Kind::{Counter, Gauge};
+use self::Level::{Backend, Frontend, Process, Server};
 use super::unix_seconds;
 
 /// A metric of one level. `None` leaves the series out.
@@ -57,9 +59,6 @@ impl Level {
         }
     }
 }
-
-use Kind::{Counter, Gauge};
-use Level::{Backend, Frontend, Process, Server};
 
 const ALL: &[Level] = &[Process, Frontend, Backend, Server];
 const POOL: &[Level] = &[Backend, Server];
