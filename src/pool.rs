@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use self::counters::{Counters, Open};
-use self::queue::{Queue, Ticket};
+use self::queue::{Queue, Ticket, Waiter};
 use self::server::{Server, Standing};
 use crate::balance::{self, Candidate};
 use crate::clock;
@@ -179,21 +179,33 @@ impl Pool {
 
     /// Gives slots to those who wait, first come first served, while there are any of both.
     fn serve_queue(self: &Arc<Self>) {
-        loop {
-            let mut state = self.lock();
-            let Some(front) = state.queue.front() else { return };
-            let answer = match state.choose(&self.spec, front.source, &front.tried) {
-                Choice::Full => {
-                    state.queue.put_back(front);
-                    return;
-                }
-                Choice::Chosen(chosen) => Ok(chosen),
-                Choice::Nobody(refusal) => Err(refusal),
-            };
-            drop(state);
+        while let Some((waiter, answer)) = self.next_answer() {
             // A waiter that has just left gets its lease all the same, and drops it: outside the lock, as it must be.
-            front.answer(answer.map(|chosen| self.leased(chosen)));
+            waiter.answer(answer.map(|chosen| self.leased(chosen)));
         }
+    }
+
+    /// The first who need not wait any longer, and the answer.
+    fn next_answer(&self) -> Option<(Waiter, Result<Chosen, Refusal>)> {
+        let mut state = self.lock();
+        let mut queue = std::mem::take(&mut state.queue);
+        // What one newcomer can't have, no other can: a long queue is not asked one by one.
+        let mut full = false;
+        let answered = queue.first_answered(|waiter| {
+            if full && waiter.tried.is_empty() {
+                return None;
+            }
+            match state.choose(&self.spec, waiter.source, &waiter.tried) {
+                Choice::Full => {
+                    full |= waiter.tried.is_empty();
+                    None
+                }
+                Choice::Chosen(chosen) => Some(Ok(chosen)),
+                Choice::Nobody(refusal) => Some(Err(refusal)),
+            }
+        });
+        state.queue = queue;
+        answered
     }
 
     /// Counts a verdict on a server; what it changed, if anything.
@@ -313,7 +325,8 @@ impl Member {
     }
 
     fn tier(&self) -> Option<Tier> {
-        if self.standing.weight.value() == 0 {
+        // One that the operator took out and that is down besides counts as down, and is nobody's last resort.
+        if self.standing.weight.value() == 0 || self.standing.admin != AdminState::Ready {
             return None;
         }
         Tier::of(self.standing.state(), self.server.spec.backup)

@@ -67,19 +67,13 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Takes out the first who still waits.
-    pub fn front(&mut self) -> Option<Waiter> {
-        loop {
-            let waiter = self.waiting.pop_front()?;
-            if !waiter.answer.is_closed() {
-                return Some(waiter);
-            }
-        }
-    }
-
-    /// Puts the first back in its place.
-    pub fn put_back(&mut self, waiter: Waiter) {
-        self.waiting.push_front(waiter);
+    /// Takes out the first for whom there is an answer, which need not be the first in line: who waits for one server
+    /// must not hold up those who can have another.
+    pub fn first_answered<T>(&mut self, answer: impl FnMut(&Waiter) -> Option<T>) -> Option<(Waiter, T)> {
+        let mut answers = self.waiting.iter().map(answer).enumerate();
+        let (place, answer) = answers.find_map(|(place, answer)| Some((place, answer?)))?;
+        let waiter = self.waiting.remove(place)?;
+        Some((waiter, answer))
     }
 
     fn leave(&mut self, number: u64) -> Option<Waiter> {

@@ -161,6 +161,19 @@ fn the_operator_s_word_is_followed_whoever_is_left() {
 }
 
 #[test]
+fn a_server_that_the_operator_took_out_is_not_even_the_last_resort() {
+    let pool = Pool::new(model::Backend { on_no_server: OnNoServer::TryAll, ..backend(Balance::LeastConn, &[PLAIN]) });
+    let server = Arc::clone(&pool.servers()[0]);
+    for state in [AdminState::Drain, AdminState::Maint] {
+        pool.set_admin_state(&server, state);
+        probe(&pool, 1, REFUSED);
+        assert!(matches!(pool.lease(SOURCE, &Tried::new()), Lease::Refused(Refusal::NoServer)), "{state:?}");
+    }
+    pool.set_admin_state(&server, AdminState::Ready);
+    assert!(lease(&pool).1.last_resort, "the operator gave it back, and it is still down");
+}
+
+#[test]
 fn servers_that_are_down_are_tried_last_and_only_if_wanted() {
     let servers = [PLAIN, PLAIN];
     let resets = pool(&servers);
@@ -240,6 +253,26 @@ async fn who_waits_for_a_slot_is_served_in_order() {
     drop(last.wait().await.expect("and then to the last"));
     assert_eq!(pool.snapshot().counts.queued, 0);
     assert_eq!(lease_name(&pool), "s1");
+}
+
+#[tokio::test]
+async fn who_waits_for_one_server_holds_up_nobody_who_can_have_another() {
+    let pool = pool(&[Spec { max_sessions: Some(1), ..PLAIN }; 2]);
+    let [one, other] = [lease(&pool).1, lease(&pool).1];
+    // The first in line can only have `one`; those behind can have either.
+    let Lease::Wait(first) = pool.lease(SOURCE, &vec![Arc::clone(&other.server)]) else { panic!("both are full") };
+    let Lease::Wait(second) = pool.lease(SOURCE, &Tried::new()) else { panic!("both are full") };
+    let Lease::Wait(third) = pool.lease(SOURCE, &Tried::new()) else { panic!("both are full") };
+    let (name, freed) = (one.server.spec.name.clone(), other.server.spec.name.clone());
+    drop(other);
+    assert_eq!(pool.snapshot().queued, 2, "the slot went to the second");
+    let second = second.wait().await.expect("a slot that it can have");
+    assert_eq!(second.server.spec.name, freed);
+    drop(one);
+    assert_eq!(first.wait().await.expect("its slot").server.spec.name, name);
+    drop(third.wait().await.expect("the slot that the first gave back"));
+    drop(second);
+    assert_eq!(pool.snapshot().queued, 0);
 }
 
 #[tokio::test]

@@ -21,8 +21,12 @@ use crate::model::BackendTimeouts;
 use crate::net;
 use crate::pool::sessions::Command;
 
-/// Bytes that a session may move before others have their turn.
+/// Bytes that each direction of a session may move before others have their turn.
 const BUDGET: usize = 256 * 1024;
+
+/// What a read takes of the budget at least: the runtime gives a session 128 reads and writes a turn, and a direction
+/// that never pauses, in small pieces, must leave half of them to the other.
+const READ: usize = BUDGET / 30;
 
 /// How long a session that was told to end waits for its peers to finish.
 const LINGER: Duration = Duration::from_millis(500);
@@ -129,8 +133,10 @@ impl Relay<'_> {
                 Turn::Yield => tokio::task::yield_now().await,
                 Turn::Failed(fault) => return self.fail(fault),
                 Turn::Told(command) => {
+                    // Said first: closing ends both directions, whichever had ended before.
+                    let ending = self.told(command);
                     self.close().await;
-                    return self.told(command);
+                    return ending;
                 }
             }
         }
@@ -233,12 +239,12 @@ impl Relay<'_> {
     fn told(&self, command: Command) -> Ending {
         let (who, cause) = command.ending();
         let Limits { open, half_closed } = Limits::of(self.record);
-        let (who, cause) = match (command, open) {
-            (Command::Idle, Some((limit, who))) if !(self.is_half_closed() && half_closed < Some(limit)) => {
-                (who, cause)
-            }
-            (Command::Idle, _) if self.up.stage == Stage::Open => (Who::ClientTimeout, Cause::HalfClosed),
-            (Command::Idle, _) => (Who::ServerTimeout, Cause::HalfClosed),
+        // Of a half-closed session the shorter of the two limits has passed.
+        let by_half_close = half_closed.filter(|_| self.is_half_closed());
+        let (who, cause) = match (command, open, by_half_close) {
+            (Command::Idle, Some((limit, who)), half) if half.is_none_or(|half| limit <= half) => (who, cause),
+            (Command::Idle, ..) if self.up.stage == Stage::Open => (Who::ClientTimeout, Cause::HalfClosed),
+            (Command::Idle, ..) => (Who::ServerTimeout, Cause::HalfClosed),
             _ => (who, cause),
         };
         Ending::new(who, Phase::Data, cause)
@@ -314,7 +320,7 @@ impl Flow {
                 self.stage = Stage::Ending;
                 continue;
             }
-            *budget = budget.saturating_sub(bytes.len());
+            *budget = budget.saturating_sub(bytes.len().max(READ));
             let written = write_some(cx, to.as_mut(), bytes, &passed).map_err(FlowFault::Write)?;
             self.pending.extend_from_slice(&bytes[written..]);
         }
@@ -394,3 +400,6 @@ fn poll_discard(cx: &mut Context<'_>, mut from: Pin<&mut TcpStream>, scratch: &m
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
