@@ -300,7 +300,8 @@ mod tests {
     fn stuck() -> (Logging, Sender<()>, Arc<AtomicU64>) {
         let ((reached, at_target), (open, gate)) = (channel(), channel());
         let lines = Arc::default();
-        let logging = Logging::to(Gated { reached, gate, lines: Arc::clone(&lines) }, LogFormat::Text).unwrap();
+        let logging =
+            Logging::to(Gated { reached, gate, lines: Arc::clone(&lines) }, LogFormat::Text, LogLevel::Info).unwrap();
         logging.lines.send(Line::Text(b"line\n".to_vec()));
         at_target.recv().unwrap();
         for _ in 0..=QUEUE {
