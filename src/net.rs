@@ -208,7 +208,8 @@ pub enum AcceptError {
     /// That one connection failed; the next may be fine.
     #[error("the connection ended before it was accepted")]
     Connection,
-    /// This process or host has run out of something; trying again at once would spin.
+    /// This process or host has run out of something, or the listener itself has failed; trying again at once would
+    /// spin.
     #[error("{0}")]
     Resource(io::Error),
 }
@@ -216,10 +217,25 @@ pub enum AcceptError {
 impl From<io::Error> for AcceptError {
     fn from(error: io::Error) -> Self {
         use rustix::io::Errno;
-        let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        // What accept(2) says of the one connection that it would have given; all else would be said again at once.
+        let of_one = [
+            Errno::CONNABORTED,
+            Errno::CONNRESET,
+            Errno::INTR,
+            Errno::PERM,
+            Errno::PROTO,
+            Errno::NOPROTOOPT,
+            Errno::OPNOTSUPP,
+            Errno::TIMEDOUT,
+            Errno::NETDOWN,
+            Errno::NETUNREACH,
+            Errno::HOSTDOWN,
+            Errno::HOSTUNREACH,
+            Errno::NONET,
+        ];
         match error.raw_os_error() {
-            Some(code) if scarce.iter().any(|errno| errno.raw_os_error() == code) => Self::Resource(error),
-            _ => Self::Connection,
+            Some(code) if of_one.iter().any(|errno| errno.raw_os_error() == code) => Self::Connection,
+            _ => Self::Resource(error),
         }
     }
 }
@@ -278,4 +294,21 @@ impl fmt::Display for DialError {
 /// Whether a failed read or write means that the peer, or the way to it, is silent rather than closed.
 pub fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_has_failed_is_not_mistaken_for_connections_that_have() {
+        let options = BindOptions { freebind: false, backlog: 16, keepalive: None };
+        let bound = bind(ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), options).unwrap();
+        let shared = bound.share().unwrap();
+        let listener = Listener::new(bound).unwrap();
+        // As by another process that has the same socket from the service manager.
+        shared.socket.shutdown(std::net::Shutdown::Both).unwrap();
+        listener.ready().await.unwrap();
+        assert!(matches!(listener.accept(), Err(AcceptError::Resource(_))));
+    }
 }
