@@ -1,6 +1,6 @@
 //! Where people and programs watch the process: stats page, JSON, metrics, health answers.
 //!
-//! The same [`router`] answers on the stats listener and on the admin socket; [`Rights`] say what a listener may ask
+//! The same router answers on the stats listener and on the admin socket; [`Rights`] say what a listener may ask
 //! for. All of it runs on the control thread, never on a worker, and is bounded: connections, request heads, waits.
 
 mod connection;

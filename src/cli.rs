@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks to people")]
 
-pub mod demo;
+mod demo;
 mod probe;
 
 use std::io::{self, IsTerminal, Write};
@@ -47,6 +47,8 @@ enum Command {
     Check(ConfigFile),
     /// Print what a configuration expands to, and where each value is from
     Show(ConfigFile),
+    /// Try it out: stand-in controllers, load and failures, all in this process
+    Demo(demo::Options),
     /// Probe one server, and print what was seen
     Probe(probe::Options),
     /// Print a completion script for a shell
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Run(file) => run(file.path()),
         Command::Check(file) => check(file.path()),
         Command::Show(file) => show(file.path()),
+        Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Completions { shell } => completions(shell),
         Command::Man => man(),
@@ -99,18 +102,24 @@ pub fn main() -> ExitCode {
 }
 
 fn run(path: &Path) -> Exit {
-    match config::load(path) {
-        Ok(config) => serve(config),
+    match config::inspect(path) {
+        Ok((config, warnings)) => {
+            tell(&warnings);
+            serve(config)
+        }
         Err(report) => refuse(&report),
     }
 }
 
 /// Binds everything, then serves until a signal.
 fn serve(config: Config) -> Exit {
-    let bound = match Bound::new(config, ListenerSource::inherited()) {
-        Ok(bound) => bound,
-        Err(error) => return fail(&error),
-    };
+    match Bound::new(config, ListenerSource::inherited()) {
+        Ok(bound) => serve_bound(bound),
+        Err(error) => fail(&error),
+    }
+}
+
+fn serve_bound(bound: Bound) -> Exit {
     match bound.run() {
         Ok(()) => Exit::Done,
         Err(error) => fail(&error),
@@ -118,8 +127,9 @@ fn serve(config: Config) -> Exit {
 }
 
 fn check(path: &Path) -> Exit {
-    match config::load(path) {
-        Ok(config) => {
+    match config::inspect(path) {
+        Ok((config, warnings)) => {
+            tell(&warnings);
             let servers: usize = config.backends.iter().map(|backend| backend.servers.len()).sum();
             println!(
                 "{}: fine. {}, {}, {} on {}",
@@ -169,8 +179,14 @@ fn print_all(text: &[u8]) -> Exit {
 }
 
 fn refuse(report: &Report) -> Exit {
-    eprintln!("{}", report.render(io::stderr().is_terminal()));
+    tell(report);
     Exit::Refused
+}
+
+fn tell(report: &Report) {
+    if !report.is_empty() {
+        eprintln!("{}", report.render(io::stderr().is_terminal()));
+    }
 }
 
 fn fail(error: &dyn std::error::Error) -> Exit {

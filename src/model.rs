@@ -373,7 +373,8 @@ pub struct Admin {
 pub struct Log {
     pub format: LogFormat,
     pub level: LogLevel,
-    /// Whether a session that moved no byte gets a line. It is counted in any case.
+    /// Whether a session that moved no byte, and that nobody but its client ended, gets a line. It is counted in any
+    /// case.
     pub null_sessions: bool,
 }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use evenkeel::app::listeners::ListenerSource;
-use evenkeel::model::{ListenAddress, LogFormat};
+use evenkeel::model::{ListenAddress, LogFormat, LogLevel};
 use evenkeel::net::{BindOptions, Listener};
 use evenkeel::observe::logging::Logging;
 use evenkeel::pool::Pool;
@@ -33,7 +33,7 @@ pub fn proxy(server: SocketAddr) -> SocketAddr {
     let bound = ListenerSource::bind().listen(any, options).expect("a free port");
     let address = bound.local_address().expect("a bound socket has an address");
     thread::spawn(move || {
-        let logging = Logging::to(std::io::sink(), LogFormat::Json).expect("a thread");
+        let logging = Logging::to(std::io::sink(), LogFormat::Json, LogLevel::Info).expect("a thread");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let worker = Worker::new(Sessions::new(0), logging.records(), Pulse::new());

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::workers::Watched;
 use crate::clock;
-use crate::event::{Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
+use crate::event::{Counts, Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
 use crate::pool::Pool;
 use crate::proxy::frontend::{Frontend, Process};
 
@@ -68,8 +68,29 @@ impl Facts {
             dropped_logs: self.dropped_logs.load(Relaxed),
             limit_reached: self.process.limit.reached(),
             accept_pauses: self.process.accept_pauses(),
-            counts: self.process.counters.counts(),
+            counts: self.process_counts(),
         }
+    }
+
+    /// The process's own counts, and the sums of what only backends and frontends count.
+    fn process_counts(&self) -> Counts {
+        let mut sum = self.process.counters.counts();
+        for counts in self.pools.iter().map(|pool| pool.counters.counts()) {
+            sum.queued += counts.queued;
+            sum.connects += counts.connects;
+            sum.chosen += counts.chosen;
+            sum.retries += counts.retries;
+            sum.moves += counts.moves;
+            sum.connect_errors += counts.connect_errors;
+            sum.response_errors += counts.response_errors;
+            sum.client_aborts += counts.client_aborts;
+            sum.server_aborts += counts.server_aborts;
+        }
+        for counts in self.frontends.iter().map(|frontend| frontend.counters.counts()) {
+            sum.denied += counts.denied;
+            sum.request_errors += counts.request_errors;
+        }
+        sum
     }
 
     /// Whether every worker has turned lately.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
-use super::{Exit, fail};
+use super::{Exit, fail, print_all};
 use crate::check::{self, Report};
 use crate::clock;
 use crate::event::{Certificate, Readiness};
@@ -38,25 +38,38 @@ pub(super) fn run(options: &Options) -> Exit {
 }
 
 fn tell(target: &str, report: &Report) -> Exit {
-    let Report { address, kind, verdict, tls } = report;
-    let evidence = &verdict.evidence;
-    let (word, exit) = match verdict.state {
+    let (word, exit) = match report.verdict.state {
         Readiness::Ready => ("ready".to_owned(), Exit::Done),
         Readiness::Draining => ("draining".to_owned(), Exit::Failed),
         Readiness::Down(cause) => (format!("down ({})", cause.words()), Exit::Failed),
     };
-    println!("{target} is {word}: {}", evidence.detail);
-    println!("  address      {address}");
-    println!("  probe        {kind}, {} after {:.1} ms", evidence.status.name(), evidence.duration.as_secs_f64() * 1e3);
+    let mut text = format!("{target} is {word}: {}\n", report.verdict.evidence.detail);
+    for (name, value) in facts(report) {
+        text += &format!("  {name:<12} {value}\n");
+    }
+    match print_all(text.as_bytes()) {
+        Exit::Done => exit,
+        failed => failed,
+    }
+}
+
+/// What was seen, beside the verdict.
+fn facts(Report { address, kind, verdict, tls }: &Report) -> Vec<(&'static str, String)> {
+    let evidence = &verdict.evidence;
+    let milliseconds = evidence.duration.as_secs_f64() * 1e3;
+    let mut facts = vec![
+        ("address", address.to_string()),
+        ("probe", format!("{kind}, {} after {milliseconds:.1} ms", evidence.status.name())),
+    ];
     if let Some(tls) = tls {
-        println!("  TLS          {}, ALPN {}", tls.version, tls.alpn.as_deref().unwrap_or("none"));
+        facts.push(("TLS", format!("{}, ALPN {}", tls.version, tls.alpn.as_deref().unwrap_or("none"))));
     }
     if let Some(Certificate { subject, issuer, not_after }) = &evidence.certificate {
-        println!("  certificate  {subject}");
-        println!("  issued by    {issuer}");
-        println!("  valid until  {}", until(*not_after));
+        facts.push(("certificate", subject.clone()));
+        facts.push(("issued by", issuer.clone()));
+        facts.push(("valid until", until(*not_after)));
     }
-    exit
+    facts
 }
 
 fn until(time: SystemTime) -> String {

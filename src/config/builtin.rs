@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::leaf::{CheckType, LogStyle, Switch, Wait, Whole, Workers};
+use super::leaf::{CheckType, Switch, Wait, Whole, Workers};
 use super::list::{List, OneOrMore, Statuses};
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
@@ -10,7 +10,7 @@ use super::raw::{
 };
 use super::read::Stated;
 use super::text::{Mode, RequestPath};
-use crate::model::{self, Balance, ListenAddress, LogLevel, OnLimit, Policy};
+use crate::model::{self, Balance, ListenAddress, LogFormat, LogLevel, OnLimit, Policy};
 
 /// A built-in value.
 fn is<T>(value: T) -> Option<Stated<T>> {
@@ -151,7 +151,7 @@ pub fn admin() -> Admin {
 
 /// `[log]`, all of it.
 pub fn log() -> Log {
-    Log { format: is(LogStyle::Auto), level: is(LogLevel::Info), null_sessions: is(false), ..Log::default() }
+    Log { format: is(LogFormat::Text), level: is(LogLevel::Info), null_sessions: is(false), ..Log::default() }
 }
 
 /// `[process]`, all of it.

@@ -70,9 +70,6 @@ pub fn expand(file: File) -> Expanded {
     let frontend_at = file.frontend.as_ref().and_then(Stated::span);
     let backend_at = file.backend.as_ref().and_then(Stated::span);
     let parts = file.preset.as_ref().map(|preset| preset.value.parts(preset.span().unwrap_or_default(), controllers));
-    let preset_stats = parts.as_ref().map(|parts| parts.stats.clone()).unwrap_or_default();
-    let mut stats = filled(file.stats, &preset_stats);
-    stats.fill(&builtin::stats());
 
     let mut proxies = in_id_order(parts, values(file.frontend), values(file.backend), &defaults);
     for proxy in &mut proxies {
@@ -92,7 +89,7 @@ pub fn expand(file: File) -> Expanded {
         defaults: policy_keys(&defaults),
         limits: filled(file.limits, &builtin::limits()),
         proxies,
-        stats,
+        stats: filled(file.stats, &builtin::stats()),
         admin: filled(file.admin, &builtin::admin()),
         log: filled(file.log, &builtin::log()),
         process: filled(file.process, &builtin::process()),

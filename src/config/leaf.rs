@@ -9,7 +9,7 @@ use super::mistake::Mistake;
 use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
-use crate::model::{Balance, LogLevel, OnLimit, OnNoServer};
+use crate::model::{Balance, LogFormat, LogLevel, OnLimit, OnNoServer};
 
 // ---- numbers and truth ----
 
@@ -267,14 +267,6 @@ pub enum VerifyMode {
     Full,
 }
 
-/// How lines are written; `Auto` is text on a terminal and JSON elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogStyle {
-    Auto,
-    Text,
-    Json,
-}
-
 words!(Balance {
     "leastconn" => Balance::LeastConn,
     "roundrobin" => Balance::RoundRobin,
@@ -285,7 +277,7 @@ words!(OnNoServer { "try_all" => OnNoServer::TryAll, "reset" => OnNoServer::Rese
 words!(OnLimit { "queue" => OnLimit::Queue, "reset" => OnLimit::Reset, });
 words!(CheckType { "tcp" => CheckType::Tcp, "tls" => CheckType::Tls, "https" => CheckType::Https, });
 words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });
-words!(LogStyle { "auto" => LogStyle::Auto, "text" => LogStyle::Text, "json" => LogStyle::Json, });
+words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, });
 words!(LogLevel {
     "error" => LogLevel::Error,
     "warn" => LogLevel::Warn,

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use super::leaf::{CheckType, Switch, VerifyMode, words};
 use super::list::{Controllers, List, OneOrMore};
 use super::mistake::Mistake;
-use super::raw::{Backend, Check, Frontend, Member, Server, Stats};
+use super::raw::{Backend, Check, Frontend, Member, Server};
 use super::read::{Found, Origin, Reader, Span, Stated, Value};
 use super::show::quoted;
 use super::text::Address;
@@ -59,7 +59,6 @@ impl Preset {
         Parts {
             frontends: services.iter().map(|(name, port)| from.frontend(name, *port)).collect(),
             backends: services.iter().map(|(name, port)| from.backend(name, *port, controllers)).collect(),
-            stats: Stats { listen: from.stated(Switch::On(from.everywhere(9000))), ..Stats::default() },
         }
     }
 }
@@ -68,7 +67,6 @@ impl Preset {
 pub struct Parts {
     pub frontends: Vec<Frontend>,
     pub backends: Vec<Backend>,
-    pub stats: Stats,
 }
 
 /// Makes values that are from a preset.

@@ -5,21 +5,25 @@ use std::time::Duration;
 
 use super::logging::{Line, Lines, timestamp};
 use crate::event::SessionRecord;
-use crate::model::LogFormat;
+use crate::model::{LogFormat, LogLevel};
 
 /// Where workers put the records of their sessions. Writing never waits: what the log can't take is counted.
 #[derive(Debug, Clone)]
 pub struct Records {
     lines: Lines,
+    /// Sessions are news of the level `info`.
+    wanted: bool,
 }
 
 impl Records {
-    pub(super) fn new(lines: Lines) -> Self {
-        Self { lines }
+    pub(super) fn new(lines: Lines, level: LogLevel) -> Self {
+        Self { lines, wanted: !matches!(level, LogLevel::Error | LogLevel::Warn) }
     }
 
     pub fn write(&self, record: SessionRecord) {
-        self.lines.send(Line::Session(Box::new(record)));
+        if self.wanted {
+            self.lines.send(Line::Session(Box::new(record)));
+        }
     }
 }
 

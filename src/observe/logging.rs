@@ -60,6 +60,7 @@ impl Lines {
 #[derive(Debug)]
 pub struct Logging {
     lines: Lines,
+    level: LogLevel,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -68,25 +69,25 @@ impl Logging {
     ///
     /// A second call in one process keeps the first one's target for `tracing` events.
     pub fn start(log: &Log) -> io::Result<Self> {
-        let logging = Self::to(io::stdout(), log.format)?;
+        let logging = Self::to(io::stdout(), log.format, log.level)?;
         subscribe(log, logging.lines.clone());
         Ok(logging)
     }
 
     /// Starts the writing thread alone: session records go to `out`.
-    pub fn to(mut out: impl Write + Send + 'static, format: LogFormat) -> io::Result<Self> {
+    pub fn to(mut out: impl Write + Send + 'static, format: LogFormat, level: LogLevel) -> io::Result<Self> {
         let (queue, arriving) = sync_channel(QUEUE);
         let lines = Lines { queue, dropped: Arc::default() };
         let dropped = Arc::clone(&lines.dropped);
         let writer = std::thread::Builder::new()
             .name("log".into())
             .spawn(move || write_all(&arriving, format, &dropped, &mut out))?;
-        Ok(Self { lines, writer: Some(writer) })
+        Ok(Self { lines, level, writer: Some(writer) })
     }
 
     /// For the workers' sessions.
     pub fn records(&self) -> Records {
-        Records::new(self.lines.clone())
+        Records::new(self.lines.clone(), self.level)
     }
 
     /// Counts lines that the queue could not take.
@@ -299,7 +300,8 @@ mod tests {
     fn stuck() -> (Logging, Sender<()>, Arc<AtomicU64>) {
         let ((reached, at_target), (open, gate)) = (channel(), channel());
         let lines = Arc::default();
-        let logging = Logging::to(Gated { reached, gate, lines: Arc::clone(&lines) }, LogFormat::Text).unwrap();
+        let logging =
+            Logging::to(Gated { reached, gate, lines: Arc::clone(&lines) }, LogFormat::Text, LogLevel::Info).unwrap();
         logging.lines.send(Line::Text(b"line\n".to_vec()));
         at_target.recv().unwrap();
         for _ in 0..=QUEUE {

@@ -1,4 +1,4 @@
-//! Prometheus text of a [`Snapshot`]. The names are an interface: all of them stand in [`table`], with their help.
+//! Prometheus text of a [`Snapshot`]. The names are an interface: all of them stand in one table, with their help.
 
 mod table;
 

@@ -49,22 +49,48 @@ pub async fn serve(listener: Listener, frontend: Arc<Frontend>, worker: Rc<Worke
 /// Takes what waits in the accept queue, within the limits; an error is one of resources.
 async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc<Worker>) -> Result<(), AcceptError> {
     for _ in 0..BATCH {
-        // The permit comes first: a connection that is accepted can be served.
-        let permits = match frontend.permits() {
-            Ok(permits) => permits,
-            Err(limit) => {
-                at_limit(limit, listener, frontend).await?;
-                continue;
+        let (client, peer, permits) = match frontend.process.on_limit {
+            OnLimit::Queue => {
+                // The permit comes first, so that whoever can't be served stays in the kernel's queue.
+                let permits = match frontend.permits() {
+                    Ok(permits) => permits,
+                    Err(limit) => {
+                        note_full(limit, frontend);
+                        limit.freed().await;
+                        continue;
+                    }
+                };
+                let Some((client, peer)) = take(listener)? else { return Ok(()) };
+                (client, peer, permits)
+            }
+            OnLimit::Reset => {
+                // The connection comes first: a permit that another worker holds for a moment, to find the queue
+                // empty, must not turn anyone away.
+                let Some((client, peer)) = take(listener)? else { return Ok(()) };
+                match frontend.permits() {
+                    Ok(permits) => (client, peer, permits),
+                    Err(limit) => {
+                        note_full(limit, frontend);
+                        crate::pool::counters::count(&frontend.counters.denied);
+                        net::options::reset_on_close(&client);
+                        continue;
+                    }
+                }
             }
         };
-        match listener.accept() {
-            Ok(Some((client, peer))) => begin(client, peer, listener.address(), permits, frontend, worker),
-            Ok(None) => return Ok(()),
-            Err(AcceptError::Connection) => {}
-            Err(error @ AcceptError::Resource(_)) => return Err(error),
-        }
+        begin(client, peer, listener.address(), permits, frontend, worker);
     }
     Ok(())
+}
+
+/// The next connection of the queue that is still one.
+fn take(listener: &Listener) -> Result<Option<(TcpStream, SocketAddr)>, AcceptError> {
+    loop {
+        match listener.accept() {
+            Err(AcceptError::Connection) => {}
+            taken => return taken,
+        }
+    }
 }
 
 fn begin(
@@ -77,27 +103,6 @@ fn begin(
 ) {
     let record = Record::begin(worker, frontend, permits, peer, listener);
     spawn_local(super::session(Accepted { client, record }));
-}
-
-/// What clients meet at a limit: the kernel's queue, or a reset.
-async fn at_limit(limit: &Arc<Limit>, listener: &Listener, frontend: &Frontend) -> Result<(), AcceptError> {
-    match frontend.process.on_limit {
-        OnLimit::Queue => {
-            note_full(limit, frontend);
-            limit.freed().await;
-        }
-        OnLimit::Reset => match listener.accept() {
-            Ok(Some((client, _))) => {
-                note_full(limit, frontend);
-                crate::pool::counters::count(&frontend.counters.denied);
-                net::options::reset_on_close(&client);
-            }
-            Ok(None) => listener.ready().await.map_err(AcceptError::Resource)?,
-            Err(AcceptError::Connection) => {}
-            Err(error @ AcceptError::Resource(_)) => return Err(error),
-        },
-    }
-    Ok(())
 }
 
 fn note_full(limit: &Limit, frontend: &Frontend) {

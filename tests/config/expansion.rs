@@ -81,7 +81,6 @@ fn a_preset_is_what_its_distribution_listens_on() {
             let probe = &backend.servers[0].check.as_ref().unwrap().probe;
             assert!(matches!(probe, Probe::Tls(tls) if tls.verify == Verify::None));
         }
-        assert_eq!(config.stats.as_ref().unwrap().listen, [ListenAddress::DualStack { port: 9000 }]);
         let hosts: Vec<String> = config.hosts.iter().map(|host| host.address.to_string()).collect();
         assert_eq!(hosts, ["10.10.0.2", "c-2.example"]);
         assert_eq!(config.hosts[0].servers.len(), services.len());

@@ -228,10 +228,13 @@ fn the_documentation_has_every_key_that_the_code_knows_and_no_other() {
 
 #[test]
 fn what_the_documentation_shows_loads() {
-    let text = std::fs::read_to_string("docs/configuration.md").unwrap();
-    let examples: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(!examples.is_empty());
-    for example in examples {
-        config::parse(example, "docs/configuration.md").unwrap_or_else(|report| panic!("{report:?}"));
+    for page in ["README.md", "docs/configuration.md"] {
+        let text = std::fs::read_to_string(page).unwrap();
+        let examples: Vec<&str> =
+            text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(!examples.is_empty(), "{page} shows no configuration");
+        for example in examples {
+            config::parse(example, page).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        }
     }
 }

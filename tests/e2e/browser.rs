@@ -1,5 +1,6 @@
 //! The stats page in a real browser, driven over WebDriver.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,6 +55,17 @@ impl Browser {
         self.command("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
+    /// Leaves a picture of the window where people can look at it after the run.
+    fn photograph(&self, name: &str) {
+        let answer = http::get(self.driver, &format!("/session/{}/screenshot", self.session)).expect("an answer");
+        let coded = screenshots().join(name).with_extension("base64");
+        std::fs::write(&coded, answer.json()["value"].as_str().expect("a picture in base64")).unwrap();
+        let picture = File::create(coded.with_extension("png")).unwrap();
+        let decoded = Command::new("base64").arg("--decode").arg(&coded).stdout(picture).status().unwrap();
+        assert!(decoded.success());
+        std::fs::remove_file(coded).unwrap();
+    }
+
     /// The page's text as a reader sees it.
     fn text(&self) -> String {
         self.evaluate("return document.body.innerText").as_str().expect("a text").to_owned()
@@ -76,7 +88,8 @@ fn screenshots() -> PathBuf {
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn a_reader_of_the_stats_page_is_told_who_is_down() {
-    let servers = [Server::echo(), Server::echo(), Server::echo()];
+    // Three machines, as far as the page can tell.
+    let servers = [2, 3, 4].map(|last| Server::echo_on(([127, 0, 0, last], ports::free()).into()));
     let check = "check = { type = \"tcp\", interval = \"200ms\", fast_interval = \"100ms\", timeout = \"100ms\" }";
     let app = App::start(&Config::to(&servers.each_ref().map(Server::address)).backend(check));
     ["a", "b", "c"].iter().for_each(|name| app.server_is(name, "ready"));
@@ -100,7 +113,5 @@ fn a_reader_of_the_stats_page_is_told_who_is_down() {
     );
     let wide = browser.evaluate("return document.documentElement.scrollWidth <= window.innerWidth");
     assert_eq!(wide, true, "the page itself doesn't scroll sideways");
-    let shot = screenshots().join("stats-page.png.base64");
-    let answer = http::get(browser.driver, &format!("/session/{}/screenshot", browser.session)).expect("an answer");
-    std::fs::write(shot, answer.json()["value"].as_str().expect("a picture in base64")).unwrap();
+    browser.photograph("stats-page");
 }

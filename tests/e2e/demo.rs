@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::harness::app::BINARY;
 use crate::harness::program::{Program, command, run};
-use crate::harness::wait::until;
+use crate::harness::wait::{until, until_within};
 use crate::harness::{http, ports, sockets};
 
 const PORTS: [u16; 4] = [6443, 8132, 9443, 9000];
@@ -32,6 +34,23 @@ fn the_demo_serves_and_ends_cleanly() {
     assert_eq!(demo.ended().code(), Some(0), "{:#?}", demo.printed());
     let listening = |port: u16| sockets::tcp(None).iter().any(|s| s.state == "LISTEN" && s.local.port() == port);
     assert!(PORTS.iter().all(|port| !listening(port + offset)), "nothing is left listening");
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn in_the_demo_a_controller_fails_and_returns() {
+    let offset = ports::free_offset(&PORTS);
+    let _demo = Program::start(Command::new(BINARY).args(["demo", "--port-offset", &offset.to_string()]));
+    let stats = SocketAddr::from(([127, 0, 0, 1], 9000 + offset));
+    let status = || Some(http::get(stats, "/api/v1/status")?.json());
+    let down = |status: &Value| status["backends"][0]["servers"].as_array().unwrap().iter().filter(is_down).count();
+    until("the load is there", || status().filter(|status| status["process"]["counts"]["sessions"] != 0));
+    until_within(Duration::from_secs(60), "a controller fails", || status().filter(|status| down(status) == 1));
+    until_within(Duration::from_secs(60), "it returns", || status().filter(|status| down(status) == 0));
+}
+
+fn is_down(server: &&Value) -> bool {
+    server["state"] == "down"
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Cluster {
 /// A frontend that leads to all members, each checked over TLS at a pace that suits a test.
 fn in_front_of(cluster: &Cluster) -> App {
     let members = [11, 12, 13].map(|last| ([127, 0, 0, last], cluster.client_port).into());
-    let pace = "interval = \"500ms\", fast_interval = \"200ms\", timeout = \"1s\", rise = 2, fall = 3";
+    let pace = "interval = \"500ms\", fast_interval = \"500ms\", timeout = \"500ms\", rise = 2, fall = 3";
     App::start(&Config::to(&members).backend(&format!("check = {{ type = \"tls\", verify = \"none\", {pace} }}")))
 }
 

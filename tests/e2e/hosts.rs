@@ -156,7 +156,9 @@ fn clients_of_the_balancer_are_seen_with_their_address() {
     // Not a TLS hello: the controller answers with an alert and closes.
     client.say("not a handshake");
     let mut answer = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut client, &mut answer);
+    std::io::Read::read_to_end(&mut client, &mut answer).unwrap();
+    assert_eq!(answer.first(), Some(&21), "a TLS alert: {answer:?}");
     drop(client);
-    site.app.wait_for(&address.to_string());
+    let line = site.app.wait_for(&address.to_string());
+    assert!(line.contains("10.10.0.1:"), "our own address towards the server is in it: {line}");
 }

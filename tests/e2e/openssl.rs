@@ -1,7 +1,6 @@
-//! `openssl` and `curl` through evenkeel: what they verify is the backend's own certificate, and no byte is lost.
+//! `openssl`, `curl` and `socat` through evenkeel: what they verify is the backend's own certificate, and no byte is lost.
 
 use std::fs::File;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -190,21 +189,55 @@ fn a_refused_handshake_is_the_clients_own_verdict() {
     assert_eq!(refused.status.code(), Some(60), "curl's code for a certificate that it doesn't trust");
 }
 
+/// One `socat` that ends its input at once and takes what comes, and one that sends a file two seconds after that.
+fn half_closed(
+    silent: impl FnOnce(SocketAddr) -> Command,
+    late: impl FnOnce(SocketAddr) -> Command,
+    client_first: bool,
+) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("late");
+    pattern::write(&mut File::create(&file).unwrap(), 100 * 1024 * 1024).unwrap();
+    let received = directory.path().join("received");
+    let backend = address("127.0.0.1", ports::free());
+    let app = App::start(&Config::to(&[backend]));
+    let (silent_at, late_at) = if client_first { (app.front(), backend) } else { (backend, app.front()) };
+    let (mut silent, mut late) = (silent(silent_at), late(late_at));
+    silent.stdin(Stdio::null()).stdout(File::create(&received).unwrap());
+    late.env("FILE", &file);
+    let (server, client) = if client_first { (&mut late, &mut silent) } else { (&mut silent, &mut late) };
+    let mut server = server.spawn().unwrap();
+    until("the server listens", || {
+        sockets::tcp(None).iter().any(|socket| socket.state == "LISTEN" && socket.local == backend).then_some(())
+    });
+    let ended = client.status().unwrap();
+    assert!(ended.success(), "{ended}");
+    until("the server ends", || server.try_wait().unwrap());
+    assert_eq!(sha256(&received), sha256(&file));
+}
+
+/// Waits for the other side's FIN, and two seconds more, before it sends `$FILE`.
+const LATE: &str = "SYSTEM:cat >/dev/null; sleep 2; cat $FILE";
+
+fn socat(words: &[&str]) -> Command {
+    let mut command = Command::new("socat");
+    // How long it goes on after one side's FIN.
+    command.args(["-t", "60"]).args(words);
+    command
+}
+
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
-fn a_client_that_ends_its_input_still_gets_the_answer() {
-    // What `kubectl cp` and `socat` do: FIN after the last byte, then the answer.
-    let server = Server::echo();
-    let mut app = App::start(&Config::to(&[server.address()]));
-    let front = app.front();
-    let mut script = Command::new("bash");
-    script.arg("-c").arg(format!("exec 3<>/dev/tcp/{}/{}; cat >&3; cat <&3", front.ip(), front.port()));
-    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"asked").unwrap();
-    let mut answer = [0; 5];
-    child.stdout.take().unwrap().read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"asked");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(app.next_session()["bytes_out"], 5);
+fn socat_is_answered_two_seconds_after_its_fin() {
+    let silent = |at| socat(&["-", &format!("TCP:{at}")]);
+    let late = |at: SocketAddr| socat(&[&format!("TCP-LISTEN:{},bind={}", at.port(), at.ip()), LATE]);
+    half_closed(silent, late, true);
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn socat_goes_on_two_seconds_after_its_servers_fin() {
+    let silent = |at: SocketAddr| socat(&["-", &format!("TCP-LISTEN:{},bind={}", at.port(), at.ip())]);
+    let late = |at| socat(&[&format!("TCP:{at}"), LATE]);
+    half_closed(silent, late, false);
 }

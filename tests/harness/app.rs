@@ -151,10 +151,17 @@ impl App {
 
     /// Starts it and waits for nothing.
     pub fn launch(config: &Config) -> Self {
+        Self::launch_with(config, |_| ())
+    }
+
+    /// As [`App::launch`], with an environment of the test's making.
+    pub fn launch_with(config: &Config, prepare: impl FnOnce(&mut Command)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("evenkeel.toml");
         std::fs::write(&file, config.text()).unwrap();
-        let program = Program::start(Command::new(BINARY).arg("run").arg(&file));
+        let mut command = Command::new(BINARY);
+        prepare(command.arg("run").arg(&file));
+        let program = Program::start(&mut command);
         Self { program, front: config.front, stats: config.stats, read: 0, directory }
     }
 

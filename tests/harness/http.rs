@@ -36,10 +36,28 @@ pub fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> Opt
     let entity = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
     let entity = if body.is_empty() { "" } else { &entity };
     stream.write_all(format!("{head}{entity}\r\n{body}").as_bytes()).ok()?;
+    parse(&read_answer(stream))
+}
+
+/// Reads until the body is as long as announced, or to the end: not every server closes when asked to.
+fn read_answer(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
+    let mut chunk = [0; 16 * 1024];
     // A peer that resets after its answer has answered.
-    let _ = stream.read_to_end(&mut answer);
-    parse(&String::from_utf8_lossy(&answer))
+    while let Ok(length @ 1..) = stream.read(&mut chunk) {
+        answer.extend_from_slice(&chunk[..length]);
+        if is_whole(&answer) {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let announced = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    announced.is_some_and(|length| length.trim().parse() == Ok(answer.len() - end - 4))
 }
 
 fn parse(answer: &str) -> Option<Response> {

@@ -205,7 +205,8 @@ impl Server {
                 }
             }
             tls.conn.send_close_notify();
-            let _ = tls.flush();
+            // Not `flush`, which would go on with a handshake that has failed, and wait for the client.
+            while tls.conn.wants_write() && tls.conn.write_tls(&mut tls.sock).is_ok() {}
             let _ = tls.sock.shutdown(Shutdown::Write);
         })
     }

@@ -98,6 +98,8 @@ fn livez_doesnt_depend_on_servers_and_readyz_does() {
     let app = App::start(&Config::to(&[server.address()]).backend(FAST_TCP).backend("required = true"));
     until("ready", || (app.http_status("/readyz") == 200).then_some(()));
     assert_eq!(app.http_status("/livez"), 200);
+    // A backend that never had a server doesn't count.
+    until("it has been seen ready", || (app.status()["backends"][0]["ever_up"] == true).then_some(()));
     let address = server.stop();
     app.server_is("a", "down");
     until("not ready", || (app.http_status("/readyz") == 503).then_some(()));

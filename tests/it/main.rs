@@ -15,5 +15,6 @@ mod limits;
 mod records;
 mod reset;
 mod start;
+mod stats;
 mod stop;
 mod timeouts;

@@ -1,10 +1,13 @@
 //! All is bound before anything is served, or nothing is.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+
+use rustix::process::Signal;
 
 use crate::harness::app::{App, Config};
 use crate::harness::peers::{Peer, Server};
-use crate::harness::sockets;
+use crate::harness::wait::PATIENCE;
 
 /// Starts, expects a refusal with exit code 1, and gives what was printed.
 fn refused(config: &Config) -> Vec<String> {
@@ -26,8 +29,7 @@ fn a_second_instance_on_the_same_port_is_refused_and_the_first_unharmed() {
     let app = App::start(&config);
     let second = Config::to(&[server.address()]).listen(&config.front().to_string(), config.front());
     one_line_names(&refused(&second), config.front().port());
-    let stats = second.stats();
-    assert!(!sockets::tcp(None).iter().any(|socket| socket.state == "LISTEN" && socket.local == stats));
+    assert!(TcpStream::connect(second.stats()).is_err(), "nothing of the second one is left running");
     for _ in 0..20 {
         let mut client = app.connect();
         client.say("all of them mine");
@@ -51,7 +53,7 @@ fn one_taken_port_of_several_leaves_nothing_served() {
     let port = taken.local_addr().unwrap().port();
     let more = format!("[[frontend]]\nname = \"last\"\nlisten = \"127.0.0.1:{port}\"\nbackend = \"back\"\n");
     one_line_names(&refused(&free.clone().more(&more)), port);
-    assert!(std::net::TcpStream::connect(free.front()).is_err(), "nothing is left running");
+    assert!(TcpStream::connect(free.front()).is_err(), "nothing is left running");
 }
 
 #[test]
@@ -63,4 +65,33 @@ fn an_address_that_the_host_lacks_is_bound_on_request() {
     let mut app = App::launch(&elsewhere);
     assert_eq!(app.ended().code(), Some(1));
     App::start(&elsewhere.frontend("freebind = true"));
+}
+
+#[test]
+fn the_service_manager_is_told_when_it_serves_and_when_it_stops() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hears = |wanted: &str| {
+        let mut message = [0; 4096];
+        // Other words may come in between: a status, a sign of life.
+        while !String::from_utf8_lossy(&message).lines().any(|line| line.trim_end_matches('\0') == wanted) {
+            message.fill(0);
+            manager.recv(&mut message).unwrap_or_else(|error| panic!("instead of {wanted}: {error}"));
+        }
+    };
+    let server = Server::echo();
+    let config = Config::to(&[server.address()]);
+    let mut app = App::launch_with(&config, |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    hears("READY=1");
+    let mut client = app.connect();
+    client.say("at once");
+    client.hears("at once");
+    drop(client);
+    app.signal(Signal::TERM);
+    hears("STOPPING=1");
+    assert_eq!(app.ended().code(), Some(0));
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::harness::app::{App, Config};
 use crate::harness::peers::{Manual, Peer, Server};
-use crate::harness::wait::until;
+use crate::harness::wait::{pause, until};
 
 #[test]
 fn with_nobody_left_it_ends_at_once() {
@@ -30,11 +30,16 @@ fn with_nobody_left_it_ends_at_once() {
 /// Two sessions, the first of them the longer idle, in a process that has just been told to stop.
 fn stopping(server: &Manual) -> (App, [(TcpStream, TcpStream); 2]) {
     let mut app = App::start(&Config::to(&[server.address()]).process("shutdown_grace = \"60s\""));
-    let sessions = [app.session(server), app.session(server)].map(|(mut client, mut served)| {
+    let session = || {
+        let (mut client, mut served) = app.session(server);
         client.say("hello");
         served.hears("hello");
         (client, served)
-    });
+    };
+    let idle = session();
+    // By so much it is the longer idle, beyond what any clock could round off.
+    pause(Duration::from_millis(600));
+    let sessions = [idle, session()];
     app.signal(Signal::TERM);
     app.next_line("that it stops", |line| line["message"].as_str().is_some_and(|text| text.contains("no longer")));
     (app, sessions)

@@ -100,11 +100,11 @@ fn an_empty_process_has_a_page() {
     assert!(render(&snapshot).contains("No servers are configured."));
 }
 
-/// For the eye: `EVENKEEL_PAGES=directory cargo test pages_for_the_eye -- --ignored` writes the page in several states.
+/// Also for the eye: `EVENKEEL_PAGES=directory cargo test every_state_has_its_page` leaves the pages there.
 #[test]
-#[ignore = "writes files to look at"]
-fn pages_for_the_eye() {
-    let directory = PathBuf::from(std::env::var_os("EVENKEEL_PAGES").expect("EVENKEEL_PAGES names a directory"));
+fn every_state_has_its_page() {
+    let fleeting = tempfile::tempdir().unwrap();
+    let directory = std::env::var_os("EVENKEEL_PAGES").map_or(fleeting.path().to_owned(), PathBuf::from);
     let mut down = fixture::cluster();
     down.take_down(VIENNA);
     let mut none = fixture::cluster();
@@ -124,6 +124,7 @@ fn pages_for_the_eye() {
     check.certificate.as_mut().unwrap().not_after = fixture::now() + std::time::Duration::from_secs(6 * 86_400);
     for (name, snapshot) in [("healthy", fixture::cluster()), ("down", down), ("none", none), ("mixed", mixed)] {
         let html = render(&snapshot).replace("/assets/", "assets/");
+        assert!(html.trim_end().ends_with("</html>"), "{name}");
         std::fs::write(directory.join(format!("{name}.html")), html).unwrap();
     }
     assets::write_all(&directory);

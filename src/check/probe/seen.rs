@@ -76,13 +76,12 @@ impl Seen {
         }
     }
 
-    /// An HTTP status. An overloaded, failing or stopping apiserver answers 429, 500 or 503: alive, but not for new work.
+    /// An HTTP status: alive if it is accepted, down otherwise.
     pub fn answered(answer: &Answer, accept: &[u16], took: Duration) -> Self {
         let code = answer.code;
         let (state, status) = match code {
             200..=399 if accept.contains(&code) => (Readiness::Ready, CheckStatus::L7Ok),
             _ if accept.contains(&code) => (Readiness::Ready, CheckStatus::L7Okc),
-            429 | 500 | 503 => (Readiness::Draining, CheckStatus::L7Sts),
             _ => (Readiness::Down(DownCause::Unexpected), CheckStatus::L7Sts),
         };
         let detail = match (state, answer.body.as_str()) {

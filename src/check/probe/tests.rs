@@ -441,10 +441,10 @@ async fn statuses_mean_what_the_check_says() {
         (b"HTTP/1.1 404 x\r\n\r\n404 page not found\n", (L7Sts, unexpected, Some("HTTP 404: 404 page not found"))),
         (
             b"HTTP/1.1 500 x\r\nContent-Length: 22\r\n\r\n[-]etcd failed\nlivez no",
-            (L7Sts, Readiness::Draining, Some("HTTP 500: [-]etcd failed livez no")),
+            (L7Sts, Readiness::Down(DownCause::Unexpected), Some("HTTP 500: [-]etcd failed livez no")),
         ),
-        (b"HTTP/1.1 503 x\r\n\r\n", (L7Sts, Readiness::Draining, Some("HTTP 503"))),
-        (b"HTTP/1.1 429 x\r\n\r\n", (L7Sts, Readiness::Draining, Some("HTTP 429"))),
+        (b"HTTP/1.1 503 x\r\n\r\n", (L7Sts, Readiness::Down(DownCause::Unexpected), Some("HTTP 503"))),
+        (b"HTTP/1.1 429 x\r\n\r\n", (L7Sts, Readiness::Down(DownCause::Unexpected), Some("HTTP 429"))),
         (b"HTTP/1.1 204 x\r\n\r\n", (L7Sts, unexpected, Some("HTTP 204"))),
         (b"\0\x01garbage\x1b[31m", (L7Rsp, unexpected, Some("the answer is not HTTP: \"garbage [31m\""))),
         (b"HTTP/1.1", (L7Rsp, unexpected, Some("connection closed before an answer"))),

@@ -119,6 +119,7 @@ impl StandIn {
     }
 
     /// Where it listens, or will again.
+    #[cfg(test)]
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,12 +1,10 @@
 //! The sections that are about the process as a whole.
 
-use std::io::IsTerminal;
-
 use super::super::expand::Expanded;
-use super::super::leaf::{LogStyle, Workers};
+use super::super::leaf::Workers;
 use super::super::raw;
 use super::{filled, keepalive};
-use crate::model::{Admin, Limits, Log, LogFormat, Policy, Process};
+use crate::model::{Admin, Limits, Log, Policy, Process};
 
 /// evenkeel's own, with what the file states for everything.
 pub fn policy(expanded: &Expanded) -> Policy {
@@ -30,15 +28,9 @@ pub fn admin(raw: &raw::Admin) -> Option<Admin> {
     Some(Admin { socket: socket.on()?.0.clone(), mode: filled(&raw.mode).0 })
 }
 
-/// What is logged; `auto` is settled by whether standard output is a terminal.
+/// What is logged.
 pub fn log(raw: &raw::Log) -> Log {
-    let format = match filled(&raw.format) {
-        LogStyle::Text => LogFormat::Text,
-        LogStyle::Json => LogFormat::Json,
-        LogStyle::Auto if std::io::stdout().is_terminal() => LogFormat::Text,
-        LogStyle::Auto => LogFormat::Json,
-    };
-    Log { format, level: filled(&raw.level), null_sessions: filled(&raw.null_sessions) }
+    Log { format: filled(&raw.format), level: filled(&raw.level), null_sessions: filled(&raw.null_sessions) }
 }
 
 /// The process as a whole.
