@@ -141,7 +141,7 @@ async fn once(pool: &Pool, leased: &Leased, deadline: Instant) -> Result<TcpStre
     counters.iter().for_each(|of| counters::count(&of.connects));
     let result = match leased.server.address() {
         Some(address) => {
-            let dial = net::dial(address, pool.spec.keepalive);
+            let dial = net::dial(address);
             timeout_at(deadline, dial).await.unwrap_or(Err(DialError::TimedOut))
         }
         None => Err(DialError::Unreachable),

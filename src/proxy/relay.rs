@@ -36,6 +36,9 @@ pub async fn relay(Connected { client, server, mut record, leased }: Connected) 
     let port = record.source.map_or(0, |source| source.port());
     record.cell().set_server(record.frontend.pool.spec.id, leased.server.spec.id, port);
     record.cell().limit_idle(Limits::of(&record).open.map(|(limit, _)| limit));
+    if record.frontend.pool.spec.keepalive.is_some() {
+        record.cell().set_fresh();
+    }
     record.entered().touch();
     let mut relay =
         Relay { record: &record, client, server, up: Flow::default(), down: Flow::default(), noted: Noted::default() };
@@ -147,11 +150,14 @@ impl Relay<'_> {
         if let Some(command) = cell.command() {
             return Poll::Ready(Turn::Told(command));
         }
-        if cell.is_asked_to_look() {
-            if let Some(fault) = self.unseen_fault() {
-                return Poll::Ready(Turn::Failed(fault));
-            }
-            cell.set_unread(true);
+        let errands = cell.errands();
+        if errands.settle {
+            net::options::keep_alive(&self.server, self.record.frontend.pool.spec.keepalive);
+        }
+        if errands.look
+            && let Some(fault) = self.unseen_fault()
+        {
+            return Poll::Ready(Turn::Failed(fault));
         }
         let mut scratch = self.record.worker.scratch.borrow_mut();
         let (mut up_left, mut down_left) = (BUDGET, BUDGET);
@@ -170,12 +176,14 @@ impl Relay<'_> {
         if let Poll::Ready(Err(fault)) = down {
             return Poll::Ready(Turn::Failed(fault.of(Side::Server, Side::Client)));
         }
-        self.note_stages();
-        match (self.up.stage, self.down.stage) {
-            (Stage::Finished, Stage::Finished) => Poll::Ready(Turn::Finished),
-            _ if up_left == 0 || down_left == 0 => Poll::Ready(Turn::Yield),
-            _ => Poll::Pending,
+        if self.up.is_flushed_to_the_end() && self.down.is_flushed_to_the_end() {
+            // Closing says the last FIN.
+            return Poll::Ready(Turn::Finished);
         }
+        self.up.pass_fin(&self.server);
+        self.down.pass_fin(&self.client);
+        self.note_stages();
+        if up_left == 0 || down_left == 0 { Poll::Ready(Turn::Yield) } else { Poll::Pending }
     }
 
     /// Tells the sweep what to look after: the deadline of a half-closed session, a reset that no read would show.
@@ -304,12 +312,7 @@ impl Flow {
         loop {
             ready!(self.poll_flush(cx, to.as_mut(), &passed)).map_err(FlowFault::Write)?;
             match self.stage {
-                Stage::Finished => return Poll::Ready(Ok(())),
-                Stage::Ending => {
-                    ready!(poll_fin(cx, to.as_mut()));
-                    self.stage = Stage::Finished;
-                    return Poll::Ready(Ok(()));
-                }
+                Stage::Finished | Stage::Ending => return Poll::Ready(Ok(())),
                 Stage::Open if *budget == 0 => return Poll::Ready(Ok(())),
                 Stage::Open => {}
             }
@@ -346,16 +349,30 @@ impl Flow {
         Poll::Ready(Ok(()))
     }
 
+    /// Passes a FIN on once all that came before it is written.
+    fn pass_fin(&mut self, to: &TcpStream) {
+        if self.stage == Stage::Ending && self.pending.is_empty() {
+            net::options::finish(to);
+            self.stage = Stage::Finished;
+        }
+    }
+
     /// Writes what is pending and passes a FIN on, whatever the other side still sends.
     fn poll_finish(&mut self, cx: &mut Context<'_>, mut to: Pin<&mut TcpStream>, passed: impl Fn(usize)) -> Poll<()> {
-        if self.stage == Stage::Finished {
-            return Poll::Ready(());
+        if self.stage == Stage::Open {
+            self.stage = Stage::Ending;
         }
-        if ready!(self.poll_flush(cx, to.as_mut(), &passed)).is_ok() {
-            ready!(poll_fin(cx, to));
+        // What can't be written any more is given up.
+        if ready!(self.poll_flush(cx, to.as_mut(), &passed)).is_err() {
+            self.pending = Vec::new();
         }
-        self.stage = Stage::Finished;
+        self.pass_fin(&to);
         Poll::Ready(())
+    }
+
+    /// Whether FIN has come and all before it is written.
+    fn is_flushed_to_the_end(&self) -> bool {
+        self.stage != Stage::Open && self.pending.is_empty()
     }
 
     /// Whether its source is not being read, because of what is pending or because it has finished.
@@ -383,11 +400,6 @@ fn write_some(
         }
     }
     Ok(written)
-}
-
-fn poll_fin(cx: &mut Context<'_>, to: Pin<&mut TcpStream>) -> Poll<()> {
-    // A side that is already gone can't be told; its own direction shows what became of it.
-    to.poll_shutdown(cx).map(drop)
 }
 
 /// Reads until the end, for nobody.
