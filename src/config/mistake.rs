@@ -218,12 +218,14 @@ fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone, ot
     }
 }
 
-/// Where the key is at home, if that is elsewhere and no key here is near it in spelling.
+/// Where the key is at home, if that is the file's top and no key here is near it in spelling.
 fn key_hint(key: &str, known: &'static [&'static str]) -> String {
     let at_top = File::KEYS.contains(&key) && spelling::meant(key, known.iter().copied()).is_none();
-    match at_top {
-        true => format!("`{key}` belongs to the top of the file, before the first `[section]`"),
-        false => did_you_mean(key, known.iter().copied(), "the keys here are"),
+    match key {
+        _ if !at_top => did_you_mean(key, known.iter().copied(), "the keys here are"),
+        "preset" | "controllers" => format!("`{key}` belongs to the top of the file, before the first `[section]`"),
+        "frontend" | "backend" => format!("`[[{key}]]` is a section of its own"),
+        _ => format!("`[{key}]` is a section of its own"),
     }
 }
 

@@ -100,7 +100,8 @@ impl<'a> Spot<'a> {
             Some('=') => false,
             // A table's header has the bracket, too.
             Some(_) => opening.contains('='),
-            None => rest.starts_with([',', ']']),
+            // A line of its own in a list, and no prose.
+            None => !value.trim().contains(' ') && [",", "]", "],"].contains(&rest.trim()),
         };
         let curly = |c: char| matches!(c, '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}');
         let plain = |c: char| c.is_alphanumeric() || "-_.:/@+ ".contains(c) || curly(c);
