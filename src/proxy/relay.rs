@@ -1,8 +1,11 @@
 //! All bytes both ways, until both sides have finished or one of them has failed.
 //!
 //! No buffer belongs to a session: bytes are read into the worker's scratch and written straight on, and only what the
-//! other side does not take is kept. Both directions run in one task and end each for itself: a FIN is passed on as a
+//! other side does not take is kept. Bulk does not come up at all: it goes through a pipe of the kernel. Both directions run in one task and end each for itself: a FIN is passed on as a
 //! FIN after the last byte before it, and leaves the other direction alone; a reset is passed on as a reset at once.
+
+mod bulk;
+mod flow;
 
 use std::future::poll_fn;
 use std::io;
@@ -10,10 +13,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use self::flow::{Flow, Stage, Way, poll_discard};
 use super::dial::Connected;
 use super::record::{Ended, Record};
 use crate::event::{Cause, Ending, Phase, Who};
@@ -23,10 +26,6 @@ use crate::pool::sessions::Command;
 
 /// Bytes that each direction of a session may move before others have their turn.
 const BUDGET: usize = 256 * 1024;
-
-/// What a read takes of the budget at least: the runtime gives a session 128 reads and writes a turn, and a direction
-/// that never pauses, in small pieces, must leave half of them to the other.
-const READ: usize = BUDGET / 30;
 
 /// How long a session that was told to end waits for its peers to finish.
 const LINGER: Duration = Duration::from_millis(500);
@@ -88,24 +87,6 @@ struct Noted {
     half_closed: bool,
 }
 
-/// One direction.
-#[derive(Default)]
-struct Flow {
-    /// Read, and not yet taken by the other side.
-    pending: Vec<u8>,
-    stage: Stage,
-}
-
-#[derive(Default, PartialEq, Eq, Clone, Copy)]
-enum Stage {
-    #[default]
-    Open,
-    /// FIN has come, and goes on when all is written.
-    Ending,
-    /// FIN has been passed on.
-    Finished,
-}
-
 /// Why a session's turn is over.
 enum Turn {
     Finished,
@@ -159,19 +140,22 @@ impl Relay<'_> {
         {
             return Poll::Ready(Turn::Failed(fault));
         }
-        let mut scratch = self.record.worker.scratch.borrow_mut();
-        let (mut up_left, mut down_left) = (BUDGET, BUDGET);
+        let worker = &self.record.worker;
+        let mut scratch = worker.scratch.borrow_mut();
+        let mut way = Way { scratch: &mut scratch, pipes: &worker.pipes, budget: BUDGET };
         let count_in = |bytes| count(self.record, bytes, Direction::In);
         let count_out = |bytes| count(self.record, bytes, Direction::Out);
         let client = Pin::new(&mut self.client);
         let server = Pin::new(&mut self.server);
-        let up = self.up.poll(cx, client, server, &mut scratch, &mut up_left, count_in);
+        let up = self.up.poll(cx, client, server, &mut way, count_in);
+        let up_left = std::mem::replace(&mut way.budget, BUDGET);
         if let Poll::Ready(Err(fault)) = up {
             return Poll::Ready(Turn::Failed(fault.of(Side::Client, Side::Server)));
         }
         let client = Pin::new(&mut self.client);
         let server = Pin::new(&mut self.server);
-        let down = self.down.poll(cx, server, client, &mut scratch, &mut down_left, count_out);
+        let down = self.down.poll(cx, server, client, &mut way, count_out);
+        let down_left = way.budget;
         drop(scratch);
         if let Poll::Ready(Err(fault)) = down {
             return Poll::Ready(Turn::Failed(fault.of(Side::Server, Side::Client)));
@@ -281,136 +265,6 @@ fn count(record: &Record, bytes: usize, direction: Direction) {
         }
     }
     record.entered().touch();
-}
-
-/// Where one direction failed.
-enum FlowFault {
-    Read(io::Error),
-    Write(io::Error),
-}
-
-impl FlowFault {
-    fn of(self, from: Side, to: Side) -> Fault {
-        match self {
-            Self::Read(error) => Fault { side: from, error },
-            Self::Write(error) => Fault { side: to, error },
-        }
-    }
-}
-
-impl Flow {
-    /// Moves bytes until one side is not ready, the budget is spent, or the direction is finished.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut from: Pin<&mut TcpStream>,
-        mut to: Pin<&mut TcpStream>,
-        scratch: &mut [u8],
-        budget: &mut usize,
-        passed: impl Fn(usize),
-    ) -> Poll<Result<(), FlowFault>> {
-        loop {
-            ready!(self.poll_flush(cx, to.as_mut(), &passed)).map_err(FlowFault::Write)?;
-            match self.stage {
-                Stage::Finished | Stage::Ending => return Poll::Ready(Ok(())),
-                Stage::Open if *budget == 0 => return Poll::Ready(Ok(())),
-                Stage::Open => {}
-            }
-            let mut bytes = ReadBuf::new(scratch);
-            ready!(from.as_mut().poll_read(cx, &mut bytes)).map_err(FlowFault::Read)?;
-            let bytes = bytes.filled();
-            if bytes.is_empty() {
-                self.stage = Stage::Ending;
-                continue;
-            }
-            *budget = budget.saturating_sub(bytes.len().max(READ));
-            let written = write_some(cx, to.as_mut(), bytes, &passed).map_err(FlowFault::Write)?;
-            self.pending.extend_from_slice(&bytes[written..]);
-        }
-    }
-
-    /// Writes what is pending.
-    fn poll_flush(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: Pin<&mut TcpStream>,
-        passed: &impl Fn(usize),
-    ) -> Poll<io::Result<()>> {
-        if self.pending.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        let written = write_some(cx, to, &self.pending, passed)?;
-        if written < self.pending.len() {
-            self.pending.drain(..written);
-            return Poll::Pending;
-        }
-        // The memory goes back: a session that is not behind owns none.
-        self.pending = Vec::new();
-        Poll::Ready(Ok(()))
-    }
-
-    /// Passes a FIN on once all that came before it is written.
-    fn pass_fin(&mut self, to: &TcpStream) {
-        if self.stage == Stage::Ending && self.pending.is_empty() {
-            net::options::finish(to);
-            self.stage = Stage::Finished;
-        }
-    }
-
-    /// Writes what is pending and passes a FIN on, whatever the other side still sends.
-    fn poll_finish(&mut self, cx: &mut Context<'_>, mut to: Pin<&mut TcpStream>, passed: impl Fn(usize)) -> Poll<()> {
-        if self.stage == Stage::Open {
-            self.stage = Stage::Ending;
-        }
-        // What can't be written any more is given up.
-        if ready!(self.poll_flush(cx, to.as_mut(), &passed)).is_err() {
-            self.pending = Vec::new();
-        }
-        self.pass_fin(&to);
-        Poll::Ready(())
-    }
-
-    /// Whether FIN has come and all before it is written.
-    fn is_flushed_to_the_end(&self) -> bool {
-        self.stage != Stage::Open && self.pending.is_empty()
-    }
-
-    /// Whether its source is not being read, because of what is pending or because it has finished.
-    fn is_unread(&self) -> bool {
-        !self.pending.is_empty() || self.stage != Stage::Open
-    }
-}
-
-/// Writes as much as the socket takes; if that is not all, the task is woken when it takes more.
-fn write_some(
-    cx: &mut Context<'_>,
-    mut to: Pin<&mut TcpStream>,
-    bytes: &[u8],
-    passed: &impl Fn(usize),
-) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match to.as_mut().poll_write(cx, &bytes[written..]) {
-            Poll::Ready(Ok(taken)) => {
-                written += taken;
-                passed(taken);
-            }
-            Poll::Ready(Err(error)) => return Err(error),
-            Poll::Pending => break,
-        }
-    }
-    Ok(written)
-}
-
-/// Reads until the end, for nobody.
-fn poll_discard(cx: &mut Context<'_>, mut from: Pin<&mut TcpStream>, scratch: &mut [u8]) -> Poll<()> {
-    loop {
-        let mut bytes = ReadBuf::new(scratch);
-        match ready!(from.as_mut().poll_read(cx, &mut bytes)) {
-            Ok(()) if !bytes.filled().is_empty() => {}
-            _ => return Poll::Ready(()),
-        }
-    }
 }
 
 #[cfg(test)]
