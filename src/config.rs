@@ -59,6 +59,7 @@ mod resolve;
 mod show;
 mod source;
 mod spelling;
+mod syntax;
 mod text;
 mod value;
 

@@ -31,6 +31,8 @@ pub struct SessionRecord {
     /// Our own address towards the server, which its audit log shows; `None` if no dial succeeded.
     pub source: Option<SocketAddr>,
     pub accepted: SystemTime,
+    /// The line's own time, however late a slow log writes it.
+    pub ended: SystemTime,
     /// Waited for a server's slot; `None` if the session ended before.
     pub waited: Option<Duration>,
     /// From the first dial to the connection, over all tries; `None` without a connection.

@@ -4,20 +4,22 @@
 //! [`Listener`] accepts on it within a runtime; [`dial`] makes the connection to a server.
 
 pub mod options;
+pub mod pipe;
 pub mod resolve;
 pub mod sys;
 pub mod tls;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::model::{Keepalive, ListenAddress};
 
@@ -50,7 +52,7 @@ pub fn bind(address: ListenAddress, options: BindOptions) -> Result<Bound, BindE
                 socket.set_only_v6(false).map_err(failed)?;
                 (socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), false)
             }
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {
+            Err(error) if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
                 (stream_socket(Domain::IPV4).map_err(failed)?, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), true)
             }
             Err(error) => return Err(failed(error)),
@@ -208,18 +210,33 @@ pub enum AcceptError {
     /// That one connection failed; the next may be fine.
     #[error("the connection ended before it was accepted")]
     Connection,
-    /// This process or host has run out of something; trying again at once would spin.
+    /// This process or host has run out of something, or the listener itself has failed; trying again at once would
+    /// spin.
     #[error("{0}")]
     Resource(io::Error),
 }
 
 impl From<io::Error> for AcceptError {
     fn from(error: io::Error) -> Self {
-        use rustix::io::Errno;
-        let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        // What accept(2) says of the one connection that it would have given; all else would be said again at once.
+        let of_one = [
+            Errno::CONNABORTED,
+            Errno::CONNRESET,
+            Errno::INTR,
+            Errno::PERM,
+            Errno::PROTO,
+            Errno::NOPROTOOPT,
+            Errno::OPNOTSUPP,
+            Errno::TIMEDOUT,
+            Errno::NETDOWN,
+            Errno::NETUNREACH,
+            Errno::HOSTDOWN,
+            Errno::HOSTUNREACH,
+            Errno::NONET,
+        ];
         match error.raw_os_error() {
-            Some(code) if scarce.iter().any(|errno| errno.raw_os_error() == code) => Self::Resource(error),
-            _ => Self::Connection,
+            Some(code) if of_one.iter().any(|errno| errno.raw_os_error() == code) => Self::Connection,
+            _ => Self::Resource(error),
         }
     }
 }
@@ -229,15 +246,26 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Connects to a server, with its options set. The caller bounds the time.
-pub async fn dial(address: SocketAddr, keepalive: Option<Keepalive>) -> Result<TcpStream, DialError> {
-    let socket = match address.ip() {
-        IpAddr::V4(_) => TcpSocket::new_v4(),
-        IpAddr::V6(_) => TcpSocket::new_v6(),
+/// Connects to a server. The caller bounds the time, and sets keepalive once the connection is worth it
+/// ([`options::keep_alive`]).
+///
+/// Four calls: socket, TCP_NODELAY (a relay's small writes must not wait for an acknowledgement), connect, and the
+/// registration with the runtime. Whether the connection stands is told by the readiness that ends the wait.
+pub async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
+        .map_err(DialError::Local)?;
+    socket.set_tcp_nodelay(true).map_err(DialError::Local)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error.into()),
+        _ => {}
     }
-    .map_err(DialError::Local)?;
-    options::before_dial(&socket, keepalive).map_err(DialError::Local)?;
-    socket.connect(address).await.map_err(DialError::from)
+    let stream = TcpStream::from_std(socket.into()).map_err(DialError::Local)?;
+    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await.map_err(DialError::Local)?;
+    if ready.is_error() {
+        let error = options::pending_error(&stream).unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
+        return Err(error.into());
+    }
+    Ok(stream)
 }
 
 /// Why a server could not be reached.
@@ -278,4 +306,21 @@ impl fmt::Display for DialError {
 /// Whether a failed read or write means that the peer, or the way to it, is silent rather than closed.
 pub fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_has_failed_is_not_mistaken_for_connections_that_have() {
+        let options = BindOptions { freebind: false, backlog: 16, keepalive: None };
+        let bound = bind(ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), options).unwrap();
+        let shared = bound.share().unwrap();
+        let listener = Listener::new(bound).unwrap();
+        // As by another process that has the same socket from the service manager.
+        shared.socket.shutdown(std::net::Shutdown::Both).unwrap();
+        listener.ready().await.unwrap();
+        assert!(matches!(listener.accept(), Err(AcceptError::Resource(_))));
+    }
 }

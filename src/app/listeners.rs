@@ -115,7 +115,7 @@ impl AdminSocket {
             Err(_) => {}
         }
         // Opened under another name and renamed, so that nobody ever meets it with other permissions.
-        let fresh = path.with_extension(format!("{}.new", std::process::id()));
+        let fresh = path.with_file_name(format!(".{}", std::process::id()));
         let _ = fs::remove_file(&fresh);
         let listener = UnixListener::bind(&fresh).map_err(failed)?;
         fs::set_permissions(&fresh, fs::Permissions::from_mode(spec.mode)).map_err(failed)?;

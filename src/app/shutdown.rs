@@ -107,12 +107,12 @@ fn most_idle_first(workers: &[Watched]) -> Vec<Session> {
     sessions.into_iter().map(|(_, session)| session).collect()
 }
 
-/// Closes one after another, the last before the time is up.
+/// Closes one after another, evenly: the first after half a step, so that a single one has half of the time.
 async fn close_evenly(left: Vec<Session>, over: Duration) {
     let begun = Instant::now();
     let step = over / u32::try_from(left.len()).unwrap_or(u32::MAX).max(1);
     for (place, (sessions, id)) in (0..).zip(left) {
-        sleep_until(begun + step * place).await;
+        sleep_until(begun + step * place + step / 2).await;
         sessions.command(id, Command::Shutdown);
     }
     sleep_until(begun + over).await;

@@ -130,7 +130,7 @@ impl Attempt<'_> {
     }
 
     async fn connect(&self) -> Result<TcpStream, Seen> {
-        let dialled = timeout_at(self.deadline, net::dial(self.address, None)).await;
+        let dialled = timeout_at(self.deadline, net::dial(self.address)).await;
         dialled.unwrap_or(Err(DialError::TimedOut)).map_err(|error| match error {
             DialError::TimedOut => Seen::down(DownCause::Unreachable, CheckStatus::L4Tout, self.too_late("connecting")),
             other => Seen::not_dialled(&other),

@@ -1,13 +1,13 @@
 //! Certificates of authorities, from PEM files.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::source::bytes;
 
 /// Certificates, DER.
 pub type Roots = Arc<[Vec<u8>]>;
@@ -17,9 +17,7 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// The file's certificates, DER, at least one; otherwise why not, in words.
 pub fn roots(file: &Path) -> Result<Roots, String> {
-    let mut pem = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut pem));
-    read.map_err(|error| error.to_string())?;
+    let pem = bytes(file, MAX_FILE).map_err(|error| error.to_string())?;
     if pem.len() as u64 > MAX_FILE {
         return Err("it is larger than 1 MiB".to_owned());
     }

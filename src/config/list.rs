@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::leaf::Whole;
 use super::mistake::Mistake;
+use super::raw::{Backend, Frontend};
 use super::read::{Found, Origin, Reader, Stated, Value, in_file_order};
 use super::show::{Writer, quoted};
 use super::text::Machine;
@@ -51,13 +52,20 @@ impl<T: Value, const MIN: usize> Value for List<T, MIN> {
 
 /// For one value where a list is wanted.
 fn in_a_list(found: &Found<'_>) -> Option<String> {
-    match found.value {
-        DeValue::Table(_) if found.key == "frontend" || found.key == "backend" => {
-            Some(format!("write `[[{}]]`, with two brackets on each side", found.key))
-        }
-        DeValue::Table(_) => None,
-        _ => Some("write it in brackets: [ … ]".to_owned()),
-    }
+    let DeValue::Table(table) = found.value else { return Some("write it in brackets: [ … ]".to_owned()) };
+    let (key, own) = match found.key {
+        "frontend" => ("frontend", Frontend::KEYS),
+        "backend" => ("backend", Backend::KEYS),
+        _ => return None,
+    };
+    // `[frontend.kubeAPI]`
+    let named = in_file_order(table).into_iter().find_map(|(name, _, value)| {
+        (matches!(value.get_ref(), DeValue::Table(_)) && !own.contains(&name)).then_some(name)
+    });
+    Some(match named {
+        Some(name) => format!("write `[[{key}]]`, and `name = \"{name}\"` below it"),
+        None => format!("write `[[{key}]]`, with two brackets on each side"),
+    })
 }
 
 /// One value, or a list of at least one.

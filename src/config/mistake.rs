@@ -5,9 +5,10 @@ use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
+use super::raw::File;
 use super::read::Span;
 use super::spelling;
-use super::value::{AddressError, DurationError};
+use super::value::{self, AddressError, DurationError};
 use crate::model::NameError;
 
 /// Whether a mistake keeps the configuration from being used.
@@ -28,11 +29,15 @@ pub enum Mistake {
     #[error("the file is larger than 8 MiB, more than any configuration needs")]
     TooLarge,
     #[error("the file is not text: line {line} is not UTF-8")]
-    NotUtf8 { line: usize },
+    NotUtf8 { line: usize, utf16: bool },
     #[error("the file says nothing")]
     Empty,
     #[error("this is not TOML: {message}")]
     Syntax { message: String, hint: Option<String> },
+    #[error("this is {format}, not TOML")]
+    OtherFormat { format: &'static str, hint: &'static str },
+    #[error("a text stands in quotation marks: {text}")]
+    Unquoted { text: String },
     #[error("unknown key `{key}` in {place}")]
     UnknownKey { key: String, place: &'static str, known: &'static [&'static str] },
     #[error("`{key}` must be {wanted}, not {found}")]
@@ -63,6 +68,8 @@ pub enum Mistake {
     DuplicateAddress { backend: String, address: String },
     #[error("two listeners on one address: {second} ({owner}) and {first} ({first_owner})")]
     ListenersCollide { first: String, first_owner: String, second: String, owner: String },
+    #[error("{server} is evenkeel itself: {owner} listens on {listener}, which takes connections to {address}")]
+    LeadsToItself { server: String, address: String, listener: String, owner: String },
     #[error("no frontend leads to backend `{name}`")]
     UnusedBackend { name: String },
     #[error("`preset` needs `controllers`")]
@@ -109,6 +116,8 @@ kinds! {
     NotUtf8 = "not-utf8",
     Empty = "empty",
     Syntax = "syntax",
+    OtherFormat = "other-format",
+    Unquoted = "unquoted",
     UnknownKey = "unknown-key",
     WrongType = "wrong-type",
     MissingKey = "missing-key",
@@ -124,6 +133,7 @@ kinds! {
     DuplicateName = "duplicate-name",
     DuplicateAddress = "duplicate-address",
     ListenersCollide = "listeners-collide",
+    LeadsToItself = "leads-to-itself",
     UnusedBackend = "unused-backend",
     PresetWithoutControllers = "preset-without-controllers",
     ControllersWithoutPreset = "controllers-without-preset",
@@ -141,6 +151,8 @@ impl Mistake {
     pub fn unreadable(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::IsADirectory => Self::Unreadable("it is a directory".to_owned()),
+            io::ErrorKind::PermissionDenied => Self::Unreadable("permission denied".to_owned()),
             _ => Self::Unreadable(error.to_string()),
         }
     }
@@ -156,12 +168,15 @@ impl Mistake {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotFound => Some("check the path; `config/minimal.toml` is a file to start from".into()),
+            Self::NotFound => Some(format!("check the path; for a new file {SHORTEST}")),
             Self::Unreadable(_) => Some("it must be a file that the user evenkeel runs as may read".into()),
             Self::TooLarge => Some("is it the right file?".into()),
+            Self::NotUtf8 { utf16: true, .. } => Some("it looks like UTF-16: save it as UTF-8".into()),
             Self::NotUtf8 { .. } => Some("save it as UTF-8, or check that it is the right file".into()),
             Self::Empty | Self::NothingToServe => Some(SHORTEST.into()),
-            Self::UnknownKey { key, known, .. } => Some(did_you_mean(key, known.iter().copied(), "the keys here are")),
+            Self::OtherFormat { hint, .. } => Some((*hint).to_owned()),
+            Self::Unquoted { text } => Some(quoting_hint(text)),
+            Self::UnknownKey { key, known, .. } => Some(key_hint(key, known)),
             Self::UnknownWord { word, known, .. } => Some(did_you_mean(word, known.iter().copied(), "it can be")),
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
@@ -171,6 +186,9 @@ impl Mistake {
             Self::DuplicateName { things, .. } => Some(format!("give each of the {things} a name of its own")),
             Self::DuplicateAddress { .. } => Some("to send one server more sessions, raise its `weight`".into()),
             Self::ListenersCollide { .. } => Some("change the port or the address of one of them".into()),
+            Self::LeadsToItself { .. } => {
+                Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())
+            }
             Self::UnusedBackend { .. } => Some("it is checked all the same; remove it if it isn't needed".into()),
             Self::PresetWithoutControllers => Some(r#"add `controllers = ["10.10.0.2", "10.10.1.2"]`"#.into()),
             Self::ControllersWithoutPreset => Some(r#"add `preset = "k0s"` (or kubeadm, rke2, k3s)"#.into()),
@@ -198,6 +216,23 @@ fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone, ot
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("{otherwise} {}", known.take(LISTED).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// Where the key is at home, if that is the file's top and no key here is near it in spelling.
+fn key_hint(key: &str, known: &'static [&'static str]) -> String {
+    let at_top = File::KEYS.contains(&key) && spelling::meant(key, known.iter().copied()).is_none();
+    match key {
+        _ if !at_top => did_you_mean(key, known.iter().copied(), "the keys here are"),
+        "preset" | "controllers" => format!("`{key}` belongs to the top of the file, before the first `[section]`"),
+        "frontend" | "backend" => format!("`[[{key}]]` is a section of its own"),
+        _ => format!("`[{key}]` is a section of its own"),
+    }
+}
+
+fn quoting_hint(text: &str) -> String {
+    let joined = text.replace(' ', "");
+    let text = if value::duration(&joined).is_ok() { &joined } else { text };
+    format!("write \"{text}\"")
 }
 
 fn known_backends(name: &str, known: &[String]) -> String {

@@ -11,6 +11,7 @@ use super::preset::Preset;
 use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::show::Writer;
 use super::source::Source;
+use super::syntax;
 use super::text::{Address, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
     BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, OnLimit, OnNoServer, ServerName,
@@ -20,7 +21,7 @@ use crate::model::{
 pub fn read(source: &Source, mistakes: &mut Mistakes) -> Option<File> {
     let (tree, errors) = DeTable::parse_recoverable(&source.text);
     if !errors.is_empty() {
-        note_syntax(&errors, source, mistakes);
+        syntax::note(&errors, source, mistakes);
         return None;
     }
     if tree.get_ref().is_empty() {
@@ -28,40 +29,6 @@ pub fn read(source: &Source, mistakes: &mut Mistakes) -> Option<File> {
         return None;
     }
     Some(File::read_table(tree.get_ref(), Span::default(), &mut Reader::new(mistakes)))
-}
-
-/// Notes the first mistake of each line: what follows it there is mostly its consequence.
-fn note_syntax(errors: &[toml::de::Error], source: &Source, mistakes: &mut Mistakes) {
-    let mut places: Vec<(Span, &str)> =
-        errors.iter().map(|error| (error.span().unwrap_or(0..0).into(), error.message())).collect();
-    places.sort();
-    places.dedup_by_key(|(span, _)| source.line(span.start));
-    for (span, message) in places {
-        let hint = unquoted(source, span).or_else(|| looks_like(&source.text).map(str::to_owned));
-        mistakes.push(Some(span), Mistake::Syntax { message: message.to_owned(), hint });
-    }
-}
-
-/// For a value that is a text without quotation marks.
-fn unquoted(source: &Source, span: Span) -> Option<String> {
-    let value = source.text.get(span.start..span.end).filter(|value| !value.is_empty())?;
-    let is_value = source.text.get(..span.start)?.trim_end_matches(' ').ends_with('=');
-    let is_word = value.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c));
-    (is_value && is_word).then(|| format!("if it is a text, write \"{value}\""))
-}
-
-/// What else the text may be.
-fn looks_like(text: &str) -> Option<&'static str> {
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let word = first.split_whitespace().next()?;
-    match word {
-        "global" | "defaults" | "frontend" | "backend" | "listen" => {
-            Some("this looks like a haproxy.cfg; `config/evenkeel.toml` shows how one reads in TOML")
-        }
-        "---" => Some("this looks like YAML; a configuration is TOML: `key = value`"),
-        _ if word.ends_with(':') => Some("this looks like YAML; a configuration is TOML: `key = value`"),
-        _ => None,
-    }
 }
 
 /// Every table that a file may have, named by its path, with its keys.

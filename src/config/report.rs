@@ -53,6 +53,9 @@ const EXCERPT: usize = 400;
 /// Lines longer than this, in bytes, are no excerpt that helps.
 const LONGEST_LINE: usize = 2_000;
 
+/// Messages longer than this, in characters, are cut in the middle.
+const LONGEST_MESSAGE: usize = 400;
+
 impl Report {
     pub(super) fn new(source: Source, mistakes: Mistakes) -> Self {
         let entries = mistakes.in_order().into_iter().map(|found| entry(&source, found)).collect();
@@ -162,7 +165,29 @@ impl Report {
             let mark = kind.span(place.span.start - lines.start..end - lines.start);
             if label.is_empty() { mark } else { mark.label(*label) }
         });
-        Snippet::source(harmless(text)).path(name).line_start(first).annotations(annotations).into()
+        Snippet::source(without_returns(&harmless(text))).path(name).line_start(first).annotations(annotations).into()
+    }
+}
+
+/// A carriage return before a line's end says nothing: a space takes its place, so that offsets stay.
+fn without_returns(text: &str) -> String {
+    let text = text.replace("\r\n", " \n");
+    match text.strip_suffix('\r') {
+        Some(rest) => format!("{rest} "),
+        None => text,
+    }
+}
+
+/// One line, cut in the middle if a file's words make it longer than helps.
+fn one_line(text: &str) -> String {
+    let text = text.trim_end().replace('\n', "\u{240a}");
+    match text.chars().count().checked_sub(LONGEST_MESSAGE) {
+        None | Some(0) => text,
+        Some(_) => {
+            let (begin, end) = (text.chars().take(LONGEST_MESSAGE / 2), text.chars().rev().take(LONGEST_MESSAGE / 4));
+            let end: String = end.collect::<Vec<_>>().into_iter().rev().collect();
+            format!("{} … {end}", begin.collect::<String>())
+        }
     }
 }
 
@@ -184,10 +209,10 @@ fn entry(source: &Source, found: Found) -> Entry {
     Entry {
         severity: found.mistake.severity(),
         kind: found.mistake.kind(),
-        hint: found.mistake.hint(),
+        hint: found.mistake.hint().map(|hint| one_line(&hint)),
         place: found.at.map(|span| source.place(span)),
         also: found.also.map(|(span, label)| (source.place(span), label)),
-        message: found.mistake.to_string(),
+        message: one_line(&found.mistake.to_string()),
     }
 }
 

@@ -27,6 +27,7 @@ use names::Known;
 pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) -> Option<Config> {
     names::note_preset(expanded, mistakes);
     listeners::note_collisions(expanded, mistakes);
+    listeners::note_circles(expanded, mistakes);
     names::note_duplicate_names(expanded, mistakes);
     let known = Known::of(expanded);
     let mut checks = Checks::new(&source.directory);

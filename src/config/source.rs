@@ -1,8 +1,11 @@
 //! A file's text with its name, and where its lines begin.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::MAX_FILE;
 use super::mistake::{Mistake, Mistakes};
@@ -29,7 +32,7 @@ impl Source {
             mistakes.push(None, mistake);
             Report::new(Self::in_memory("", &name), mistakes)
         };
-        let bytes = bytes(path).map_err(|error| refused(Mistake::unreadable(&error)))?;
+        let bytes = bytes(path, MAX_FILE).map_err(|error| refused(Mistake::unreadable(&error)))?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(refused(Mistake::TooLarge));
         }
@@ -37,7 +40,9 @@ impl Source {
             Ok(text) => Ok(Self::new(text, &name, path)),
             Err(error) => {
                 let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                Err(refused(Mistake::NotUtf8 { line: 1 + good.iter().filter(|byte| **byte == b'\n').count() }))
+                let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+                let utf16 = [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| error.as_bytes().starts_with(mark));
+                Err(refused(Mistake::NotUtf8 { line, utf16 }))
             }
         }
     }
@@ -77,9 +82,18 @@ impl Source {
     }
 }
 
-/// The file's bytes, and one more than [`MAX_FILE`] at most.
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+/// The file's bytes, one more than `most` at most.
+///
+/// A pipe is read to its end, as of `<(…)` in a shell; one that nobody has open for writing is an error instead of a
+/// wait without end.
+pub fn bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).expect("it is one of the lower bits");
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    rustix::io::ioctl_fionbio(&file, false)?;
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    (&file).take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.is_empty() && file.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("it is a pipe, and nobody writes into it"));
+    }
     Ok(bytes)
 }

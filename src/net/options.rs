@@ -1,11 +1,12 @@
 //! Socket options, each set where it costs least.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{SockRef, Socket, TcpKeepalive};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::model::Keepalive;
 
@@ -15,10 +16,10 @@ pub fn inherit_on_accept(listener: &Socket, keepalive: Option<Keepalive>) -> io:
     set_keepalive(&SockRef::from(listener), keepalive)
 }
 
-/// Sets what a connection to a server has, before it is dialled.
-pub fn before_dial(socket: &TcpSocket, keepalive: Option<Keepalive>) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    set_keepalive(&SockRef::from(socket), keepalive)
+/// Has the kernel ask the peer of a connection whether it lives, from now on.
+pub fn keep_alive(stream: &TcpStream, keepalive: Option<Keepalive>) {
+    // A connection that is already gone can't be told, and need not be.
+    let _ = set_keepalive(&SockRef::from(stream), keepalive);
 }
 
 fn set_keepalive(socket: &SockRef<'_>, keepalive: Option<Keepalive>) -> io::Result<()> {
@@ -30,6 +31,12 @@ fn set_keepalive(socket: &SockRef<'_>, keepalive: Option<Keepalive>) -> io::Resu
 pub fn reset_on_close(stream: &TcpStream) {
     // A socket that is already gone can't be told, and need not be.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Sends FIN after what has been written; the other direction goes on.
+pub fn finish(stream: &TcpStream) {
+    // A side that is already gone can't be told; what it sends shows what became of it.
+    let _ = SockRef::from(stream).shutdown(Shutdown::Write);
 }
 
 /// The error that arrived on a connection that nobody reads at the moment, such as the peer's reset.

@@ -38,7 +38,7 @@ pub(super) fn format(record: &SessionRecord, format: LogFormat, out: &mut Vec<u8
 
 fn text(record: &SessionRecord, out: &mut Vec<u8>) -> std::io::Result<()> {
     let [who, phase] = record.ending.letters();
-    write!(out, "{}  INFO session client={} frontend={}", timestamp(), record.client, record.frontend)?;
+    write!(out, "{}  INFO session client={} frontend={}", timestamp(record.ended), record.client, record.frontend)?;
     match &record.server {
         Some(server) => write!(out, " server={}/{server}", record.backend)?,
         None => write!(out, " backend={} server=none", record.backend)?,
@@ -72,7 +72,7 @@ fn json(record: &SessionRecord, out: &mut Vec<u8>) -> std::io::Result<()> {
     write!(
         out,
         r#"{{"timestamp":"{}","level":"INFO","message":"session","id":"{}","frontend":"{}","backend":"{}""#,
-        timestamp(),
+        timestamp(record.ended),
         record.id,
         record.frontend,
         record.backend
@@ -122,6 +122,8 @@ impl std::fmt::Display for Short {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use crate::event::{Cause, Concurrent, Ending, Phase, SessionId, Who};
     use crate::model::{BackendName, FrontendName, ServerName};
@@ -135,7 +137,8 @@ mod tests {
             client: "192.0.2.7:40000".parse().unwrap(),
             listener: "[::]:6443".parse().unwrap(),
             source: Some("192.0.2.1:50000".parse().unwrap()),
-            accepted: std::time::SystemTime::UNIX_EPOCH,
+            accepted: SystemTime::UNIX_EPOCH,
+            ended: SystemTime::UNIX_EPOCH + Duration::from_millis(18_180_250),
             waited: Some(Duration::ZERO),
             dialled: Some(Duration::from_micros(420)),
             total: Duration::from_secs(18_180),
@@ -157,7 +160,8 @@ mod tests {
     #[test]
     fn text_says_it_in_one_line() {
         let line = line(&record(), LogFormat::Text);
-        let (_, rest) = line.split_once("  ").unwrap();
+        let (timestamp, rest) = line.split_once("  ").unwrap();
+        assert_eq!(timestamp, "1970-01-01T05:03:00.250Z", "when it ended, however late it is written");
         assert_eq!(
             rest,
             "INFO session client=192.0.2.7:40000 frontend=kubeAPI server=kubeAPI_backend/k0s-1 source=192.0.2.1:50000 \
@@ -169,6 +173,7 @@ mod tests {
     #[test]
     fn json_is_json_with_and_without_a_server() {
         let full: serde_json::Value = serde_json::from_str(&line(&record(), LogFormat::Json)).unwrap();
+        assert_eq!(full["timestamp"], "1970-01-01T05:03:00.250Z");
         assert_eq!(full["source"], "192.0.2.1:50000");
         assert_eq!(full["dial_ms"], 0.42);
         let nobody = SessionRecord { server: None, source: None, dialled: None, ..record() };

@@ -6,9 +6,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -98,9 +98,18 @@ impl Logging {
 
 impl Drop for Logging {
     fn drop(&mut self) {
+        let by = Instant::now() + LAST_LINES;
         let (written, all_written) = sync_channel(1);
-        self.lines.send(Line::End(written));
-        if all_written.recv_timeout(LAST_LINES).is_ok()
+        let mut end = Line::End(written);
+        // The last one of a full queue waits for its place, or those before it would be lost uncounted.
+        while let Err(TrySendError::Full(line)) = self.lines.queue.try_send(end) {
+            if Instant::now() >= by {
+                return;
+            }
+            end = line;
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        if all_written.recv_timeout(by.saturating_duration_since(Instant::now())).is_ok()
             && let Some(writer) = self.writer.take()
         {
             let _ = writer.join();
@@ -163,7 +172,7 @@ fn append(line: Line, format: LogFormat, text: &mut Vec<u8>) -> Option<SyncSende
 }
 
 fn tell_dropped(lines: u64, format: LogFormat, text: &mut Vec<u8>) {
-    let now = timestamp();
+    let now = timestamp(clock::wall());
     let _ = match format {
         LogFormat::Text => writeln!(text, "{now}  WARN the log was too slow: lines dropped lines={lines}"),
         LogFormat::Json => writeln!(
@@ -178,15 +187,15 @@ const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Wall time as it stands at the beginning of a line.
-pub(super) fn timestamp() -> String {
-    OffsetDateTime::from(clock::wall()).format(TIMESTAMP).unwrap_or_default()
+pub(super) fn timestamp(at: SystemTime) -> String {
+    OffsetDateTime::from(at).format(TIMESTAMP).unwrap_or_default()
 }
 
 struct Timer;
 
 impl FormatTime for Timer {
     fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
-        writer.write_str(&timestamp())
+        writer.write_str(&timestamp(clock::wall()))
     }
 }
 
@@ -257,5 +266,67 @@ pub fn server_change(change: &ServerChange) {
     }
     if change.active_left + change.backup_left == 0 && change.from.is_usable() {
         tracing::error!(backend = %change.backend, "backend has no usable server left");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    /// A target that says when it is written to, and takes nothing until its gate is opened.
+    struct Gated {
+        reached: Sender<()>,
+        gate: Receiver<()>,
+        lines: Arc<AtomicU64>,
+    }
+
+    impl Write for Gated {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            let _ = self.reached.send(());
+            let _ = self.gate.recv();
+            let lines = text.split(|byte| *byte == b'\n').filter(|line| *line == b"line").count();
+            self.lines.fetch_add(lines as u64, Relaxed);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A log whose target is stuck and whose queue is full; the gate's other end, and the lines that are written.
+    fn stuck() -> (Logging, Sender<()>, Arc<AtomicU64>) {
+        let ((reached, at_target), (open, gate)) = (channel(), channel());
+        let lines = Arc::default();
+        let logging =
+            Logging::to(Gated { reached, gate, lines: Arc::clone(&lines) }, LogFormat::Text, LogLevel::Info).unwrap();
+        logging.lines.send(Line::Text(b"line\n".to_vec()));
+        at_target.recv().unwrap();
+        for _ in 0..=QUEUE {
+            logging.lines.send(Line::Text(b"line\n".to_vec()));
+        }
+        assert_eq!(logging.dropped().load(Relaxed), 1, "one more than the queue holds");
+        (logging, open, lines)
+    }
+
+    #[test]
+    fn the_end_waits_for_a_full_queue_that_is_being_read() {
+        let (logging, open, lines) = stuck();
+        // The reader is late, and not gone.
+        std::thread::spawn(move || {
+            std::thread::park_timeout(LAST_LINES / 10);
+            drop(open);
+        });
+        drop(logging);
+        assert_eq!(lines.load(Relaxed), 1 + QUEUE as u64, "what was not dropped is written");
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_ever() {
+        let (logging, _open, lines) = stuck();
+        drop(logging);
+        assert_eq!(lines.load(Relaxed), 0);
     }
 }

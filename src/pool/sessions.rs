@@ -55,14 +55,21 @@ pub struct Cell {
     /// Our port towards the server, 0 before there is one.
     port: AtomicU16,
     command: AtomicU8,
-    /// Whether a side is not being read, so that nobody would notice its reset: [`ALL_READ`] and so on.
-    unread: AtomicU8,
+    /// What the sweep is to ask the session for, and what it has asked for: [`UNREAD`] and so on.
+    errands: AtomicU8,
 }
 
-const ALL_READ: u8 = 0;
+/// A side is not being read, so that nobody would notice its reset.
 const UNREAD: u8 = 1;
-/// The sweep has asked the session to look at the side that it does not read.
+/// The sweep has asked the session to look at that side.
 const LOOK: u8 = 2;
+/// Its connection to the server is younger than [`SETTLED`].
+const FRESH: u8 = 4;
+/// The sweep has asked the session to do what only longer ones need.
+const SETTLE: u8 = 8;
+
+/// The age in milliseconds from which on a session is worth what only longer ones need: most are over by then.
+const SETTLED: u64 = 1000;
 
 /// Why a session is told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +81,15 @@ pub enum Command {
     Close = 2,
     /// The process stops.
     Shutdown = 3,
+}
+
+/// What the sweep asks of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Errands {
+    /// Look at the side that is not being read: it may have been reset.
+    pub look: bool,
+    /// It is a second old: do what only longer sessions need.
+    pub settle: bool,
 }
 
 impl Command {
@@ -121,7 +137,7 @@ impl Sessions {
             idle_limit: AtomicU32::new(0),
             port: AtomicU16::new(0),
             command: AtomicU8::new(0),
-            unread: AtomicU8::new(ALL_READ),
+            errands: AtomicU8::new(0),
         });
         vacant.insert(Place { cell: Arc::clone(&cell), waker: None });
         Entered { sessions: Arc::clone(self), cell }
@@ -151,14 +167,14 @@ impl Sessions {
         place.is_some()
     }
 
-    /// Looks at every session: those that have been idle for too long are told to end, and those with a side that
-    /// nobody reads are woken to look whether it was reset.
+    /// Looks at every session: those that have been idle for too long are told to end, and others are woken for
+    /// their [`Errands`].
     pub fn sweep(&self) {
         let now = self.now();
         for (_, place) in &self.lock().taken {
             if place.cell.is_overdue(now) {
                 place.tell(Command::Idle);
-            } else if place.cell.unread.compare_exchange(UNREAD, LOOK, Relaxed, Relaxed).is_ok() {
+            } else if place.cell.ask(now) {
                 place.wake();
             }
         }
@@ -259,12 +275,40 @@ impl Cell {
 
     /// Whether one of its sides is not being read at the moment.
     pub fn set_unread(&self, unread: bool) {
-        self.unread.store(if unread { UNREAD } else { ALL_READ }, Relaxed);
+        if unread {
+            self.errands.fetch_or(UNREAD, Relaxed);
+        } else {
+            self.errands.fetch_and(!(UNREAD | LOOK), Relaxed);
+        }
     }
 
-    /// Whether the sweep wants the session to look at the side that it does not read.
-    pub fn is_asked_to_look(&self) -> bool {
-        self.unread.load(Relaxed) == LOOK
+    /// Has the sweep ask for [`Errands::settle`] when the session is a second old.
+    pub fn set_fresh(&self) {
+        self.errands.fetch_or(FRESH, Relaxed);
+    }
+
+    /// What the sweep has asked for since the last call.
+    pub fn errands(&self) -> Errands {
+        let asked = self.errands.load(Relaxed) & (LOOK | SETTLE);
+        if asked != 0 {
+            self.errands.fetch_and(!asked, Relaxed);
+        }
+        Errands { look: asked & LOOK != 0, settle: asked & SETTLE != 0 }
+    }
+
+    /// Notes what the session is to do; `true` if there is anything.
+    fn ask(&self, now: u64) -> bool {
+        let errands = self.errands.load(Relaxed);
+        let mut asked = 0;
+        if errands & UNREAD != 0 {
+            asked |= LOOK;
+        }
+        if errands & FRESH != 0 && now.saturating_sub(self.accepted) >= SETTLED {
+            self.errands.fetch_and(!FRESH, Relaxed);
+            asked |= SETTLE;
+        }
+        self.errands.fetch_or(asked, Relaxed);
+        asked != 0
     }
 
     /// Where it goes, and from which port of ours.

@@ -24,7 +24,7 @@ pub struct Connected {
     pub leased: Leased,
 }
 
-/// For how long servers are tried that count as down.
+/// For how long servers are tried that count as down, all together.
 const LAST_RESORT: Duration = Duration::from_secs(2);
 
 pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
@@ -65,12 +65,14 @@ async fn tries(
 ) -> Result<(TcpStream, Leased), Failure> {
     let mut deadline = begun + pool.spec.timeouts.connect;
     let mut tried = Tried::new();
+    let mut last_resort = false;
     loop {
-        if leased.last_resort {
-            deadline = deadline.min(begun + LAST_RESORT);
+        if leased.last_resort && !std::mem::replace(&mut last_resort, true) {
+            deadline = deadline.min(Instant::now() + LAST_RESORT);
         }
+        let by = if last_resort { share(deadline, pool, &tried) } else { deadline };
         let error = tokio::select! {
-            connected = one_server(record, pool, &leased, deadline) => match connected {
+            connected = one_server(record, pool, &leased, by) => match connected {
                 Ok(server) => return Ok((server, leased)),
                 Err(error) => error,
             },
@@ -92,6 +94,14 @@ async fn tries(
         record.enter_phase(Phase::Connect);
         note_move(record, pool, &tried);
     }
+}
+
+/// Until when one server is tried, so that the others which are left have as long: a silent one must not use up the
+/// time of one that would answer.
+fn share(deadline: Instant, pool: &Pool, tried: &Tried) -> Instant {
+    let now = Instant::now();
+    let left = pool.servers().len().saturating_sub(tried.len()).max(1);
+    now + deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX)
 }
 
 /// Counts a session that goes on to another server: as a retry and a move of the one that failed it.
@@ -131,7 +141,7 @@ async fn once(pool: &Pool, leased: &Leased, deadline: Instant) -> Result<TcpStre
     counters.iter().for_each(|of| counters::count(&of.connects));
     let result = match leased.server.address() {
         Some(address) => {
-            let dial = net::dial(address, pool.spec.keepalive);
+            let dial = net::dial(address);
             timeout_at(deadline, dial).await.unwrap_or(Err(DialError::TimedOut))
         }
         None => Err(DialError::Unreachable),

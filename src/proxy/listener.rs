@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
+use tokio::time::Instant;
 
 use super::frontend::{Frontend, Permits};
 use super::limit::Limit;
@@ -40,8 +41,6 @@ pub async fn serve(listener: Listener, frontend: Arc<Frontend>, worker: Rc<Worke
         }
         if let Err(error) = accept_batch(&listener, &frontend, &worker).await {
             scarcity.wait(&frontend, &error.to_string()).await;
-        } else {
-            scarcity = Scarcity::default();
         }
         tokio::task::yield_now().await;
     }
@@ -121,18 +120,23 @@ fn note_full(limit: &Limit, frontend: &Frontend) {
     }
 }
 
-/// An episode of having run out of something: told once, and waited out without spinning.
+/// Having run out of something: told once an episode, and waited out without spinning.
 #[derive(Debug, Default)]
 struct Scarcity {
-    told: bool,
+    last: Option<Instant>,
 }
 
 impl Scarcity {
+    /// How long accepting must have gone well for the next failure to be another episode: a descriptor that is freed and
+    /// taken again is none.
+    const CALM: Duration = Duration::from_secs(5);
+
     async fn wait(&mut self, frontend: &Frontend, error: &str) {
-        if !std::mem::replace(&mut self.told, true) {
+        if self.last.is_none_or(|last| last.elapsed() >= Self::CALM) {
             frontend.process.note_accept_pause();
             tracing::error!(frontend = %frontend.spec.name, error, "can't accept: pausing until there is room again");
         }
         tokio::time::sleep(PAUSE).await;
+        self.last = Some(Instant::now());
     }
 }

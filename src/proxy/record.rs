@@ -174,6 +174,7 @@ impl Drop for Record {
             listener: self.listener,
             source: self.source,
             accepted: self.accepted,
+            ended: clock::wall(),
             waited: self.waited,
             dialled: self.dialled,
             total,

@@ -1,8 +1,11 @@
 //! All bytes both ways, until both sides have finished or one of them has failed.
 //!
 //! No buffer belongs to a session: bytes are read into the worker's scratch and written straight on, and only what the
-//! other side does not take is kept. Both directions run in one task and end each for itself: a FIN is passed on as a
+//! other side does not take is kept. Bulk does not come up at all: it goes through a pipe of the kernel. Both directions run in one task and end each for itself: a FIN is passed on as a
 //! FIN after the last byte before it, and leaves the other direction alone; a reset is passed on as a reset at once.
+
+mod bulk;
+mod flow;
 
 use std::future::poll_fn;
 use std::io;
@@ -10,10 +13,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use self::flow::{Flow, Stage, Way, poll_discard};
 use super::dial::Connected;
 use super::record::{Ended, Record};
 use crate::event::{Cause, Ending, Phase, Who};
@@ -24,10 +27,6 @@ use crate::pool::sessions::Command;
 /// Bytes that each direction of a session may move before others have their turn.
 const BUDGET: usize = 256 * 1024;
 
-/// What a read takes of the budget at least: the runtime gives a session 128 reads and writes a turn, and a direction
-/// that never pauses, in small pieces, must leave half of them to the other.
-const READ: usize = BUDGET / 30;
-
 /// How long a session that was told to end waits for its peers to finish.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -36,6 +35,9 @@ pub async fn relay(Connected { client, server, mut record, leased }: Connected) 
     let port = record.source.map_or(0, |source| source.port());
     record.cell().set_server(record.frontend.pool.spec.id, leased.server.spec.id, port);
     record.cell().limit_idle(Limits::of(&record).open.map(|(limit, _)| limit));
+    if record.frontend.pool.spec.keepalive.is_some() {
+        record.cell().set_fresh();
+    }
     record.entered().touch();
     let mut relay =
         Relay { record: &record, client, server, up: Flow::default(), down: Flow::default(), noted: Noted::default() };
@@ -85,24 +87,6 @@ struct Noted {
     half_closed: bool,
 }
 
-/// One direction.
-#[derive(Default)]
-struct Flow {
-    /// Read, and not yet taken by the other side.
-    pending: Vec<u8>,
-    stage: Stage,
-}
-
-#[derive(Default, PartialEq, Eq, Clone, Copy)]
-enum Stage {
-    #[default]
-    Open,
-    /// FIN has come, and goes on when all is written.
-    Ending,
-    /// FIN has been passed on.
-    Finished,
-}
-
 /// Why a session's turn is over.
 enum Turn {
     Finished,
@@ -147,35 +131,43 @@ impl Relay<'_> {
         if let Some(command) = cell.command() {
             return Poll::Ready(Turn::Told(command));
         }
-        if cell.is_asked_to_look() {
-            if let Some(fault) = self.unseen_fault() {
-                return Poll::Ready(Turn::Failed(fault));
-            }
-            cell.set_unread(true);
+        let errands = cell.errands();
+        if errands.settle {
+            net::options::keep_alive(&self.server, self.record.frontend.pool.spec.keepalive);
         }
-        let mut scratch = self.record.worker.scratch.borrow_mut();
-        let (mut up_left, mut down_left) = (BUDGET, BUDGET);
+        if errands.look
+            && let Some(fault) = self.unseen_fault()
+        {
+            return Poll::Ready(Turn::Failed(fault));
+        }
+        let worker = &self.record.worker;
+        let mut scratch = worker.scratch.borrow_mut();
+        let mut way = Way { scratch: &mut scratch, pipes: &worker.pipes, budget: BUDGET };
         let count_in = |bytes| count(self.record, bytes, Direction::In);
         let count_out = |bytes| count(self.record, bytes, Direction::Out);
         let client = Pin::new(&mut self.client);
         let server = Pin::new(&mut self.server);
-        let up = self.up.poll(cx, client, server, &mut scratch, &mut up_left, count_in);
+        let up = self.up.poll(cx, client, server, &mut way, count_in);
+        let up_left = std::mem::replace(&mut way.budget, BUDGET);
         if let Poll::Ready(Err(fault)) = up {
             return Poll::Ready(Turn::Failed(fault.of(Side::Client, Side::Server)));
         }
         let client = Pin::new(&mut self.client);
         let server = Pin::new(&mut self.server);
-        let down = self.down.poll(cx, server, client, &mut scratch, &mut down_left, count_out);
+        let down = self.down.poll(cx, server, client, &mut way, count_out);
+        let down_left = way.budget;
         drop(scratch);
         if let Poll::Ready(Err(fault)) = down {
             return Poll::Ready(Turn::Failed(fault.of(Side::Server, Side::Client)));
         }
-        self.note_stages();
-        match (self.up.stage, self.down.stage) {
-            (Stage::Finished, Stage::Finished) => Poll::Ready(Turn::Finished),
-            _ if up_left == 0 || down_left == 0 => Poll::Ready(Turn::Yield),
-            _ => Poll::Pending,
+        if self.up.is_flushed_to_the_end() && self.down.is_flushed_to_the_end() {
+            // Closing says the last FIN.
+            return Poll::Ready(Turn::Finished);
         }
+        self.up.pass_fin(&self.server);
+        self.down.pass_fin(&self.client);
+        self.note_stages();
+        if up_left == 0 || down_left == 0 { Poll::Ready(Turn::Yield) } else { Poll::Pending }
     }
 
     /// Tells the sweep what to look after: the deadline of a half-closed session, a reset that no read would show.
@@ -273,132 +265,6 @@ fn count(record: &Record, bytes: usize, direction: Direction) {
         }
     }
     record.entered().touch();
-}
-
-/// Where one direction failed.
-enum FlowFault {
-    Read(io::Error),
-    Write(io::Error),
-}
-
-impl FlowFault {
-    fn of(self, from: Side, to: Side) -> Fault {
-        match self {
-            Self::Read(error) => Fault { side: from, error },
-            Self::Write(error) => Fault { side: to, error },
-        }
-    }
-}
-
-impl Flow {
-    /// Moves bytes until one side is not ready, the budget is spent, or the direction is finished.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut from: Pin<&mut TcpStream>,
-        mut to: Pin<&mut TcpStream>,
-        scratch: &mut [u8],
-        budget: &mut usize,
-        passed: impl Fn(usize),
-    ) -> Poll<Result<(), FlowFault>> {
-        loop {
-            ready!(self.poll_flush(cx, to.as_mut(), &passed)).map_err(FlowFault::Write)?;
-            match self.stage {
-                Stage::Finished => return Poll::Ready(Ok(())),
-                Stage::Ending => {
-                    ready!(poll_fin(cx, to.as_mut()));
-                    self.stage = Stage::Finished;
-                    return Poll::Ready(Ok(()));
-                }
-                Stage::Open if *budget == 0 => return Poll::Ready(Ok(())),
-                Stage::Open => {}
-            }
-            let mut bytes = ReadBuf::new(scratch);
-            ready!(from.as_mut().poll_read(cx, &mut bytes)).map_err(FlowFault::Read)?;
-            let bytes = bytes.filled();
-            if bytes.is_empty() {
-                self.stage = Stage::Ending;
-                continue;
-            }
-            *budget = budget.saturating_sub(bytes.len().max(READ));
-            let written = write_some(cx, to.as_mut(), bytes, &passed).map_err(FlowFault::Write)?;
-            self.pending.extend_from_slice(&bytes[written..]);
-        }
-    }
-
-    /// Writes what is pending.
-    fn poll_flush(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: Pin<&mut TcpStream>,
-        passed: &impl Fn(usize),
-    ) -> Poll<io::Result<()>> {
-        if self.pending.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        let written = write_some(cx, to, &self.pending, passed)?;
-        if written < self.pending.len() {
-            self.pending.drain(..written);
-            return Poll::Pending;
-        }
-        // The memory goes back: a session that is not behind owns none.
-        self.pending = Vec::new();
-        Poll::Ready(Ok(()))
-    }
-
-    /// Writes what is pending and passes a FIN on, whatever the other side still sends.
-    fn poll_finish(&mut self, cx: &mut Context<'_>, mut to: Pin<&mut TcpStream>, passed: impl Fn(usize)) -> Poll<()> {
-        if self.stage == Stage::Finished {
-            return Poll::Ready(());
-        }
-        if ready!(self.poll_flush(cx, to.as_mut(), &passed)).is_ok() {
-            ready!(poll_fin(cx, to));
-        }
-        self.stage = Stage::Finished;
-        Poll::Ready(())
-    }
-
-    /// Whether its source is not being read, because of what is pending or because it has finished.
-    fn is_unread(&self) -> bool {
-        !self.pending.is_empty() || self.stage != Stage::Open
-    }
-}
-
-/// Writes as much as the socket takes; if that is not all, the task is woken when it takes more.
-fn write_some(
-    cx: &mut Context<'_>,
-    mut to: Pin<&mut TcpStream>,
-    bytes: &[u8],
-    passed: &impl Fn(usize),
-) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match to.as_mut().poll_write(cx, &bytes[written..]) {
-            Poll::Ready(Ok(taken)) => {
-                written += taken;
-                passed(taken);
-            }
-            Poll::Ready(Err(error)) => return Err(error),
-            Poll::Pending => break,
-        }
-    }
-    Ok(written)
-}
-
-fn poll_fin(cx: &mut Context<'_>, to: Pin<&mut TcpStream>) -> Poll<()> {
-    // A side that is already gone can't be told; its own direction shows what became of it.
-    to.poll_shutdown(cx).map(drop)
-}
-
-/// Reads until the end, for nobody.
-fn poll_discard(cx: &mut Context<'_>, mut from: Pin<&mut TcpStream>, scratch: &mut [u8]) -> Poll<()> {
-    loop {
-        let mut bytes = ReadBuf::new(scratch);
-        match ready!(from.as_mut().poll_read(cx, &mut bytes)) {
-            Ok(()) if !bytes.filled().is_empty() => {}
-            _ => return Poll::Ready(()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::net::pipe::Pipes;
 use crate::observe::access_log::Records;
 use crate::pool::sessions::Sessions;
 
@@ -16,6 +17,8 @@ use crate::pool::sessions::Sessions;
 pub struct Worker {
     /// Through which the bytes of all its sessions go, one read at a time.
     pub scratch: RefCell<Box<[u8]>>,
+    /// Through which bulk goes.
+    pub pipes: Pipes,
     pub sessions: Arc<Sessions>,
     pub records: Records,
     pulse: Arc<Pulse>,
@@ -26,7 +29,13 @@ pub const SCRATCH: usize = 128 * 1024;
 
 impl Worker {
     pub fn new(sessions: Arc<Sessions>, records: Records, pulse: Arc<Pulse>) -> Rc<Self> {
-        Rc::new(Self { scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()), sessions, records, pulse })
+        Rc::new(Self {
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            pipes: Pipes::default(),
+            sessions,
+            records,
+            pulse,
+        })
     }
 
     /// How often the sweep looks at all sessions: deadlines are as exact as this.

@@ -9,6 +9,7 @@ use crate::harness::http;
 use crate::harness::peers::{Manual, Peer, Server};
 use crate::harness::program::{output, run};
 use crate::harness::tls;
+use crate::harness::wait::until;
 
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
@@ -35,13 +36,14 @@ fn the_kernel_asks_quiet_peers_on_both_sides() {
     let server = Manual::listen();
     let app = App::start(&Config::to(&[server.address()]));
     let (client, served) = app.session(&server);
-    // The client's side first asks after 30 s, the server's after 15 s; what `ss` shows is what is left of it.
+    // The client's side first asks after 30 s, the server's after 15 s, set when the session is a second old; what `ss`
+    // shows is what is left of it.
     let left = |local: SocketAddr, peer: SocketAddr| {
         let filter = format!("src {local} and dst {peer}");
         let shown = run(Command::new("ss").args(["--tcp", "--numeric", "--options", "--no-header", &filter]));
-        let timer = shown.split("timer:(keepalive,").nth(1).unwrap_or_else(|| panic!("{local} {peer}: {shown}"));
-        timer.split("sec").next().and_then(|seconds| seconds.parse::<f64>().ok()).unwrap_or_else(|| panic!("{timer}"))
+        shown.split("timer:(keepalive,").nth(1)?.split("sec").next()?.parse::<f64>().ok()
     };
+    let left = |local, peer| until(&format!("keepalive from {local} to {peer}"), || left(local, peer));
     let to_client = left(app.front(), client.local_addr().unwrap());
     let to_server = left(served.peer_addr().unwrap(), server.address());
     assert!((25.0..=30.0).contains(&to_client) && (10.0..=15.0).contains(&to_server), "{to_client} {to_server}");

@@ -47,6 +47,34 @@ fn when_all_refuse_the_client_is_reset_at_once() {
     assert_eq!(record["retries"], 2);
 }
 
+/// A silent server and a living one behind it, in a process that has seen no more than that a port beside them refuses.
+fn living_one_behind_a_silent_one(silent_is_down: bool) -> (App, BlackHole, Server) {
+    let (hole, server) = (BlackHole::dig(), Server::echo());
+    let check = format!("check = {{ type = \"tcp\", port = {} }}", refusing().port());
+    let config = Config::to(&[hole.address(), server.address()]).backend("balance = \"first\"").backend(&check);
+    let config = if silent_is_down { config } else { config.server(0, "check = \"off\"") };
+    let app = App::start(&config);
+    app.server_is("a", if silent_is_down { "down" } else { "ready" });
+    app.server_is("b", "down");
+    (app, hole, server)
+}
+
+#[test]
+fn a_silent_server_that_is_down_leaves_time_to_try_the_others() {
+    let (app, _hole, _server) = living_one_behind_a_silent_one(true);
+    let mut client = app.connect();
+    client.say("is anyone there");
+    client.hears("is anyone there");
+}
+
+#[test]
+fn a_silent_server_that_counts_as_ready_leaves_time_to_try_those_that_are_down() {
+    let (app, _hole, _server) = living_one_behind_a_silent_one(false);
+    let mut client = app.connect();
+    client.say("is anyone there");
+    client.hears("is anyone there");
+}
+
 #[test]
 fn the_connect_timeout_bounds_all_dials_together() {
     let (one, other) = (BlackHole::dig(), BlackHole::dig());

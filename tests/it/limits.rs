@@ -2,13 +2,14 @@
 
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::harness::app::{App, Config};
 use crate::harness::http;
 use crate::harness::peers::{Manual, Peer, Server};
-use crate::harness::wait::until;
+use crate::harness::wait::{pause, until};
 
 /// Checks that one client holds the only place, and that the next one is served as soon as the first has left.
 fn second_waits_for_first(config: &Config, server: &Manual) {
@@ -152,18 +153,15 @@ fn a_session_that_waits_too_long_for_a_place_is_let_go() {
 fn running_out_of_descriptors_is_survived() {
     let server = Server::echo();
     let mut app = App::start(&Config::to(&[server.address()]));
-    let pid = Pid::from_raw(i32::try_from(app.program().pid()).unwrap()).unwrap();
-    let open = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap().count() as u64;
-    // Two files more than now: a session needs both, and the next client can't even be accepted.
-    let hard = getrlimit(Resource::Nofile).maximum;
-    let before = prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(open + 2), maximum: hard }).unwrap();
+    // A session needs both, and the next client can't even be accepted.
+    let before = leave_descriptors(&mut app, 2);
     let mut clients: Vec<TcpStream> = (0..8).map(|_| app.connect()).collect();
     // One whose session found no descriptor for its server has been reset already.
     clients.iter_mut().for_each(|client| drop(std::io::Write::write_all(client, b"patience")));
     app.next_line("that descriptors are short", |line| {
         line["message"].as_str().is_some_and(|message| message.contains("can't accept"))
     });
-    prlimit(Some(pid), Resource::Nofile, before).unwrap();
+    prlimit(Some(pid_of(&mut app)), Resource::Nofile, before).unwrap();
     // Those whose session had begun when it ran out may have been let go; whoever still waited is served.
     let served = clients.iter_mut().filter_map(|client| std::io::Read::read(client, &mut [0; 8]).ok()).count();
     assert!(served > 0, "nobody was served after the limit was raised");
@@ -171,4 +169,37 @@ fn running_out_of_descriptors_is_survived() {
     client.say("back to normal");
     client.hears("back to normal");
     assert_eq!(http::get(app.stats(), "/livez").unwrap().status, 200);
+}
+
+#[test]
+fn descriptors_that_are_short_again_and_again_are_one_episode() {
+    let server = Server::echo();
+    let mut app = App::start(&Config::to(&[server.address()]).process("workers = 1"));
+    let mut holder = app.connect();
+    holder.say("mine");
+    holder.hears("mine");
+    // A client can be accepted, and has to be let go for want of a second descriptor.
+    leave_descriptors(&mut app, 1);
+    for _ in 0..10 {
+        app.resets_a_client();
+        // Long enough for accepting to be tried, and to go well, before the next one.
+        pause(Duration::from_millis(150));
+    }
+    let told = app.program().printed().iter().filter(|line| line.contains("can't accept")).count();
+    assert_eq!(told, 1, "it is the same shortage all the time");
+}
+
+/// Leaves the process so many descriptors that it may still open; gives the limit that was.
+fn leave_descriptors(app: &mut App, more: usize) -> Rlimit {
+    let pid = pid_of(app);
+    let names = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap();
+    let open: Vec<u64> = names.map(|name| name.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    // The limit is on a descriptor's number, and the kernel gives out the lowest that is free.
+    let last = (0..).filter(|number| !open.contains(number)).nth(more - 1).expect("numbers go on");
+    let hard = getrlimit(Resource::Nofile).maximum;
+    prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(last + 1), maximum: hard }).unwrap()
+}
+
+fn pid_of(app: &mut App) -> Pid {
+    Pid::from_raw(i32::try_from(app.program().pid()).unwrap()).unwrap()
 }

@@ -30,7 +30,7 @@ fn with_nobody_left_it_ends_at_once() {
 /// Two sessions, the first of them the longer idle, in a process that has just been told to stop.
 fn stopping(server: &Manual) -> (App, [(TcpStream, TcpStream); 2]) {
     let mut app = App::start(&Config::to(&[server.address()]).process("shutdown_grace = \"60s\""));
-    let mut session = || {
+    let session = || {
         let (mut client, mut served) = app.session(server);
         client.say("hello");
         served.hears("hello");

@@ -108,7 +108,7 @@ impl Caller {
     }
 
     async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
-        let tcp = net::dial(self.address, None).await.map_err(|error| io::Error::other(error.to_string()))?;
+        let tcp = net::dial(self.address).await.map_err(|error| io::Error::other(error.to_string()))?;
         let established = self.tls.handshake(tcp, self.address.ip()).await.map_err(io::Error::other)?;
         Ok(established.stream)
     }

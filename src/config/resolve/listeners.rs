@@ -1,13 +1,14 @@
-//! Where is listened: each address once, over all frontends and the stats page.
+//! Where is listened: each address once, over all frontends and the stats page, and none of them a server's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 
 use super::super::expand::Expanded;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::Origin;
 use super::filled;
-use crate::model::{ListenAddress, ProxyId, Stats};
+use crate::model::{Endpoint, HostAddress, ListenAddress, ProxyId, Stats};
 
 /// `None` if it is off.
 pub fn stats(raw: &raw::Stats, id: ProxyId) -> Option<Stats> {
@@ -51,6 +52,32 @@ pub fn note_collisions(expanded: &Expanded, mistakes: &mut Mistakes) {
     }
 }
 
+/// Notes each server that is a listener of a frontend: its sessions would come back, and take another session each
+/// time. Only what is sure on any machine is noted: the very address, or loopback where all addresses are listened on.
+pub fn note_circles(expanded: &Expanded, mistakes: &mut Mistakes) {
+    let mut ports: HashMap<u16, Port> = HashMap::new();
+    for listener in frontends_listeners(expanded) {
+        ports.entry(listener.address.port()).or_default().add(listener);
+    }
+    // One controller of a preset is a server in several backends.
+    let mut noted = HashSet::new();
+    for backend in expanded.backends() {
+        for member in backend.servers.iter().flat_map(|servers| &servers.value.0) {
+            let Some(address) = &member.value.0.address else { continue };
+            let endpoint = &address.value.endpoint;
+            let listener = ports.get(&endpoint.port).and_then(|port| port.taking(endpoint));
+            let Some(listener) = listener.filter(|_| noted.insert(address.span())) else { continue };
+            let mistake = Mistake::LeadsToItself {
+                server: super::named("server", &super::text(&member.value.0.name)),
+                address: address.value.written.clone(),
+                listener: listener.address.to_string(),
+                owner: listener.owner.clone(),
+            };
+            mistakes.push_pair(address.span(), listener.origin.span(), "this takes its sessions", mistake);
+        }
+    }
+}
+
 /// The listeners of one port, such that looking for a collision doesn't look at each of many addresses.
 #[derive(Default)]
 struct Port {
@@ -70,6 +97,21 @@ impl Port {
         wide.or_else(narrow)
     }
 
+    /// The listener that is reached under this address.
+    fn taking(&self, endpoint: &Endpoint) -> Option<&Listener> {
+        let ip = match &endpoint.host {
+            HostAddress::Ip(ip) => *ip,
+            // It means loopback everywhere, though not in which family (RFC 6761, section 6.3).
+            HostAddress::Name(name) if name.trim_end_matches('.') == "localhost" => {
+                return self.wide.iter().find(|listener| matches!(listener.address, ListenAddress::DualStack { .. }));
+            }
+            HostAddress::Name(_) => return None,
+        };
+        let address = ListenAddress::Tcp(SocketAddr::new(ip, endpoint.port));
+        let wide = || self.wide.iter().find(|listener| ip.is_loopback() && listener.address.overlaps(address));
+        self.narrow.get(&address).or_else(wide)
+    }
+
     fn add(&mut self, listener: Listener) {
         match is_wide(listener.address) {
             true => self.wide.push(listener),
@@ -85,7 +127,7 @@ fn is_wide(address: ListenAddress) -> bool {
     }
 }
 
-fn listeners(expanded: &Expanded) -> Vec<Listener> {
+fn frontends_listeners(expanded: &Expanded) -> Vec<Listener> {
     let mut listeners = Vec::new();
     for frontend in expanded.frontends() {
         let owner = super::named("frontend", &super::text(&frontend.name));
@@ -93,6 +135,11 @@ fn listeners(expanded: &Expanded) -> Vec<Listener> {
             listeners.push(Listener { address: address.value, origin: address.origin, owner: owner.clone() });
         }
     }
+    listeners
+}
+
+fn listeners(expanded: &Expanded) -> Vec<Listener> {
+    let mut listeners = frontends_listeners(expanded);
     let stats = expanded.stats.listen.as_ref().and_then(|listen| listen.value.on());
     for address in stats.iter().flat_map(|listen| &listen.0) {
         let owner = match address.origin {

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use super::*;
-use crate::model::LogFormat;
+use crate::model::{LogFormat, LogLevel};
 use crate::observe::logging::Logging;
 use crate::pool::sessions::{Cell, Sessions};
 use crate::pool::{Lease, Pool, Tried};
@@ -66,7 +66,7 @@ impl Scene {
         let pool = Pool::new(config.backends[0].clone());
         let frontend = Frontend::new(config.frontends[0].clone(), pool, process);
         let log = Arc::new(Mutex::new(Vec::new()));
-        let logging = Logging::to(Memory(Arc::clone(&log)), LogFormat::Json).unwrap();
+        let logging = Logging::to(Memory(Arc::clone(&log)), LogFormat::Json, LogLevel::Info).unwrap();
         let worker = Worker::new(Sessions::new(0), logging.records(), Pulse::new());
         spawn_local(Rc::clone(&worker).sweep());
         Self { worker, frontend, front, back, log, logging }

@@ -1,0 +1,109 @@
+//! Pipes of the kernel: bytes go from one socket to another through them without coming up to us (splice(2)).
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// The pipes of one worker: those that nobody uses wait to be used again.
+#[derive(Debug, Default)]
+pub struct Pipes {
+    home: Rc<Home>,
+}
+
+#[derive(Debug, Default)]
+struct Home {
+    free: RefCell<Vec<Ends>>,
+    lent: Cell<usize>,
+}
+
+/// A pipe that one direction of a session uses; empty, it goes back to the worker's when it is dropped.
+#[derive(Debug)]
+pub struct Pipe {
+    /// `None` only while it is being dropped.
+    ends: Option<Ends>,
+    /// Bytes inside.
+    held: usize,
+    home: Rc<Home>,
+}
+
+#[derive(Debug)]
+struct Ends {
+    read: OwnedFd,
+    write: OwnedFd,
+    capacity: usize,
+}
+
+impl Pipes {
+    /// Pipes that a worker has in use at most, two descriptors each; who comes later copies.
+    pub const MAX: usize = 32;
+
+    /// Bytes that a pipe is to hold. Without CAP_SYS_RESOURCE the kernel gives a user so much for 64 MiB of pipes
+    /// (`fs.pipe-user-pages-soft`), and less after that.
+    const CAPACITY: usize = 1 << 20;
+
+    /// A pipe, or `None` when too many are in use or the kernel gives none.
+    pub fn take(&self) -> Option<Pipe> {
+        if self.home.lent.get() == Self::MAX {
+            return None;
+        }
+        let free = self.home.free.borrow_mut().pop();
+        let ends = free.or_else(|| Ends::open(Self::CAPACITY).ok())?;
+        self.home.lent.set(self.home.lent.get() + 1);
+        Some(Pipe { ends: Some(ends), held: 0, home: Rc::clone(&self.home) })
+    }
+}
+
+impl Ends {
+    fn open(wanted: usize) -> io::Result<Self> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // The kernel's own size is 64 KiB, which a half of a half never goes below in vain.
+        let sizes = std::iter::successors(Some(wanted), |size| Some(size / 2)).take_while(|size| *size > 64 * 1024);
+        let given = sizes.filter_map(|size| fcntl_setpipe_size(&write, size).ok()).next();
+        Ok(Self { read, write, capacity: given.unwrap_or(64 * 1024) })
+    }
+}
+
+impl Pipe {
+    /// Takes in what the socket has; 0 is the end of its stream. `WouldBlock` once it has nothing for now: its
+    /// readiness is cleared then. Only an empty pipe is filled, so that being full is never the reason.
+    pub fn fill(&mut self, from: &TcpStream) -> io::Result<usize> {
+        debug_assert_eq!(self.held, 0, "a pipe that holds bytes can't tell why it takes no more");
+        let ends = self.ends.as_ref().expect("a pipe in use has its ends");
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        let taken = from.try_io(Interest::READABLE, || {
+            splice(from, None, &ends.write, None, ends.capacity, flags).map_err(io::Error::from)
+        })?;
+        self.held = taken;
+        Ok(taken)
+    }
+
+    /// Gives the socket what it takes; `WouldBlock` if that is nothing: its readiness is cleared then.
+    pub fn empty(&mut self, to: &TcpStream) -> io::Result<usize> {
+        let ends = self.ends.as_ref().expect("a pipe in use has its ends");
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        let given = to.try_io(Interest::WRITABLE, || {
+            splice(&ends.read, None, to, None, self.held, flags).map_err(io::Error::from)
+        })?;
+        self.held -= given;
+        Ok(given)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.home.lent.set(self.home.lent.get() - 1);
+        // Bytes of one session must never meet another.
+        if self.held == 0 {
+            self.home.free.borrow_mut().extend(self.ends.take());
+        }
+    }
+}
