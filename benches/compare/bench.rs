@@ -30,7 +30,8 @@ pub struct Bench {
 pub struct Burst {
     /// Seconds that the proxy was on a core.
     pub ran: f64,
-    /// Seconds that it was ready to run without one, for each second that it ran: how busy others kept the core.
+    /// As in [`Sample`].
+    pub busy: f64,
     pub waited: f64,
     /// What each group saw.
     pub seen: Vec<Seen>,
@@ -38,7 +39,7 @@ pub struct Burst {
 
 impl Burst {
     pub fn sample(&self, values: Vec<f64>) -> Sample {
-        Sample { values, waited: self.waited }
+        Sample { values, busy: self.busy, waited: self.waited }
     }
 }
 
@@ -137,7 +138,9 @@ impl Bench {
         self.load.close()?;
         let seen = seen?;
         *self.exchanged.entry(proxy.kind).or_default() += seen.iter().map(|seen| seen.exchanges).sum::<u64>();
-        Ok(Burst { ran: spent.ran.as_secs_f64(), waited: spent.share_waited(), seen })
+        let ran = spent.ran.as_secs_f64();
+        let seconds = seen.first().map_or(f64::NAN, |seen| seen.seconds);
+        Ok(Burst { ran, busy: ran / seconds, waited: spent.share_waited(), seen })
     }
 
     /// Something to say about the run beside its figures; what was last said of it counts.
@@ -147,7 +150,9 @@ impl Bench {
 
     fn prefer(&self, proxy: &Proxy, preferred: bool) -> Result<()> {
         if self.realtime {
-            machine::prefer(proxy.pids(), preferred)?;
+            // Whoever reads the records is one of us.
+            machine::prefer(&machine::threads(&[&[std::process::id()], proxy.pids()].concat()), preferred)?;
+            // Of load and servers the first thread carries everything; the others come and go with checks.
             machine::prefer(&[self.load.pid(), self.servers.pid()], preferred)?;
         }
         Ok(())

@@ -66,8 +66,18 @@ pub struct Figure {
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub values: Vec<f64>,
-    /// Seconds that the proxy waited for a core, for each that it had one.
+    /// Share of the burst that the proxy was on a core.
+    pub busy: f64,
+    /// Seconds that it was ready to run without one, for each that it ran: who else wanted that core, its own other
+    /// threads among them.
     pub waited: f64,
+}
+
+impl Sample {
+    /// What was not a matter of time.
+    pub fn of(values: Vec<f64>) -> Self {
+        Self { values, busy: 0.0, waited: 0.0 }
+    }
 }
 
 /// Median and quartiles.
@@ -141,9 +151,9 @@ impl Measured {
         }
     }
 
-    /// How long proxies waited for a core, for each second that they had one: the median over all bursts.
-    pub fn waited(&self) -> f64 {
-        let all = self.samples.values().flatten().map(|sample| sample.waited).collect();
+    /// The median over all bursts of all proxies of how busy they were, or how long they waited.
+    pub fn overall(&self, of: fn(&Sample) -> f64) -> f64 {
+        let all = self.samples.values().flatten().map(of).collect();
         Spread::of(all).map_or(0.0, |spread| spread.median)
     }
 }

@@ -116,14 +116,20 @@ pub fn said(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }
 
-/// Lets these processes run before all others, or as all others again.
-pub fn prefer(processes: &[u32], preferred: bool) -> Result<()> {
+/// Lets threads run before all others, or as all others again.
+pub fn prefer(threads: &[u32], preferred: bool) -> Result<()> {
     let (policy, priority) = if preferred { ("-r", "1") } else { ("-o", "0") };
-    for process in processes {
-        let said = said("chrt", &["-a", policy, "-p", priority, &process.to_string()])?;
+    for thread in threads {
+        let said = said("chrt", &[policy, "-p", priority, &thread.to_string()])?;
         ensure!(said.is_empty(), "chrt: {said}");
     }
     Ok(())
+}
+
+/// The threads of these processes.
+pub fn threads(processes: &[u32]) -> Vec<u32> {
+    let tasks = processes.iter().filter_map(|process| fs::read_dir(format!("/proc/{process}/task")).ok());
+    tasks.flatten().flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// The machine in a line.

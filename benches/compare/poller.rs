@@ -52,7 +52,7 @@ impl Poller {
         self.events.clear();
         let limit = limit.map(|limit| Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(limit.subsec_nanos()).try_into().expect("less than a billion"),
+            tv_nsec: i64::from(limit.subsec_nanos()),
         });
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), limit.as_ref()) {
             Ok(_) => {}

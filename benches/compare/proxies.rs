@@ -102,6 +102,11 @@ impl Setting {
 
     /// A thread on each of two cores.
     pub const TWO: Self = Self { threads: 2, sessions: (4000, 3000), cores: "0,1" };
+
+    /// Whether sessions take nearly all descriptors.
+    pub fn is_crowded(self) -> bool {
+        self.sessions == Self::CROWDED.sessions
+    }
 }
 
 /// Where programs and their files are.

@@ -4,7 +4,7 @@ mod results;
 mod table;
 
 use std::fs;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -30,8 +30,11 @@ pub fn proved(kinds: &[Kind]) {
     println!("contents and half-close are right: {}", names.join(", "));
 }
 
-/// One line that is overwritten, for whoever watches.
+/// One line that is overwritten, if somebody watches.
 pub fn round(axis: Axis, round: usize, rounds: usize) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
     eprint!("\r{}: {round} of {rounds}   ", axis.name());
     if round == rounds {
         eprint!("\r\x1b[K");

@@ -74,6 +74,10 @@ pub fn mix(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
     let lists = Group { down: (1 << 20, 5 << 20), rate: Some(25.0), ..small(proxy, 8, Connection::Stays) };
     let new = Group { rate: Some(100.0), ..small(proxy, 16, Connection::ClientCloses) };
     let burst = bench.burst(proxy, vec![quiet, lists, new], MIXED)?;
+    let missed: u64 = burst.seen.iter().map(|seen| seen.missed).sum();
+    if missed > 0 {
+        bench.note(format!("mix, {}", proxy.kind.name()), format!("{missed} exchanges of one burst were not begun"));
+    }
     let [quiet, lists, _] = &burst.seen[..] else { unreachable!("three groups were opened") };
     Ok(burst.sample(vec![burst.ran * 1e3 / quiet.seconds, quiet.p99 * 1e6, lists.p50 * 1e3]))
 }
@@ -97,22 +101,21 @@ pub fn latency(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
 /// The cost of a short connection at each number of them at a time; last the most as against 16.
 pub fn concurrency(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
     let mut values = Vec::new();
-    let mut waited: f64 = 0.0;
+    let (mut busy, mut waited): (f64, f64) = (0.0, 0.0);
     for clients in CONCURRENT {
         let burst = bench.burst(proxy, vec![small(proxy, clients, Connection::ClientCloses)], POINT)?;
         values.push(each(burst.ran, &burst.seen)?);
-        waited = waited.max(burst.waited);
+        (busy, waited) = (busy.max(burst.busy), waited.max(burst.waited));
     }
     let at = |number| CONCURRENT.iter().position(|count| *count == number).map_or(f64::NAN, |place| values[place]);
     values.push(at(1024) / at(16));
-    Ok(Sample { values, waited })
+    Ok(Sample { values, busy, waited })
 }
 
 pub fn two_threads(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
     let connections = connections(bench, proxy, false)?;
     let requests = requests(bench, proxy, 64)?;
-    let waited = connections.waited.max(requests.waited);
-    Ok(Sample { values: [connections.values, requests.values].concat(), waited })
+    Ok(Sample { values: [connections.values, requests.values].concat(), ..connections })
 }
 
 /// For counting: so many exchanges of short connections, or of requests on 64.

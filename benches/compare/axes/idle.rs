@@ -46,7 +46,7 @@ pub fn grow(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
         held.push(settled(proxy)?);
     }
     bench.load.close()?;
-    Ok(Sample { values: values(&held), waited: 0.0 })
+    Ok(Sample::of(values(&held)))
 }
 
 /// What it holds once that no longer changes, or after two seconds.

@@ -1,6 +1,7 @@
 //! How often a proxy asks the kernel for something: the figure without noise. strace slows it down, and so changes what
 //! comes together; so the counts are compared at the same number of connections.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -22,7 +23,7 @@ const EXCHANGES: u64 = 4000;
 pub fn count(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
     let connections = counted(bench, proxy, Connection::ClientCloses)?;
     let requests = counted(bench, proxy, Connection::Stays)?;
-    Ok(Sample { values: vec![connections, requests], waited: 0.0 })
+    Ok(Sample::of(vec![connections, requests]))
 }
 
 fn counted(bench: &mut Bench, proxy: &Proxy, connection: Connection) -> Result<f64> {
@@ -78,6 +79,6 @@ fn calls(table: &str) -> Result<Vec<(u64, String)>> {
         })
         .collect();
     ensure!(!calls.is_empty(), "strace has seen nothing");
-    calls.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+    calls.sort_unstable_by_key(|(count, _)| Reverse(*count));
     Ok(calls)
 }

@@ -31,8 +31,7 @@ pub(super) fn plan(kind: Kind, setting: Setting, programs: &Programs) -> Result<
     let configuration = configuration(kind, setting, &inside.join(&socket).display().to_string());
     std::fs::write(outside.join(&file), &configuration)?;
     let records = Records::from_socket(&outside.join(&socket))?;
-    // In the foreground, quiet about what it has no need to warn of.
-    command.args(["-db", "-q", "-f"]).arg(inside.join(&file));
+    command.args(["-db", "-f"]).arg(inside.join(&file));
     Ok(Plan { command, configuration, records })
 }
 
@@ -45,6 +44,9 @@ fn configuration(kind: Kind, setting: Setting, log: &str) -> String {
          timeout client 86400s\n    timeout server 86400s\n    timeout tunnel 86400s\n    maxconn {frontend}\n{}",
         setting.threads,
         match kind {
+            // It keeps two descriptors for each pipe, and a pipe for every fourth session unless told otherwise; idle
+            // sessions have none.
+            Kind::Haproxy32Splice if setting.is_crowded() => "    tune.pipesize 1048576\n    maxpipes 200\n",
             Kind::Haproxy32Splice => "    tune.pipesize 1048576\n",
             Kind::Haproxy32Buffer => "    tune.bufsize 262144\n",
             _ => "",

@@ -19,22 +19,23 @@ pub fn name(run: &Run, options: &BenchOptions) -> String {
     format!("{date}-{}", if axes.is_empty() { "some".to_owned() } else { axes.join("-") })
 }
 
+/// One object; each axis and each configuration is a line, so that two runs can be laid side by side.
 pub fn json(run: &Run) -> Result<String> {
     let versions: Map<_, _> =
         run.versions.iter().map(|(kind, version)| (kind.name().to_owned(), json!(version))).collect();
-    let axes: Map<_, _> = run.axes.iter().map(|measured| (measured.axis.name(), axis(measured))).collect();
-    let text = serde_json::to_string_pretty(&json!({
-        "date": run.date,
-        "machine": run.machine,
-        "versions": versions,
-        "pairs": run.pairs,
-        "realtime": run.realtime,
-        "load_average": [run.load.0, run.load.1],
-        "axes": axes,
-        "notes": run.notes,
-        "configurations": run.configurations,
-    }))?;
-    Ok(text + "\n")
+    let mut lines: Vec<(String, Value)> = vec![
+        ("date".to_owned(), json!(run.date)),
+        ("machine".to_owned(), json!(run.machine)),
+        ("versions".to_owned(), versions.into()),
+        ("pairs".to_owned(), json!(run.pairs)),
+        ("realtime".to_owned(), json!(run.realtime)),
+        ("load_average".to_owned(), json!([run.load.0, run.load.1])),
+        ("notes".to_owned(), json!(run.notes)),
+    ];
+    lines.extend(run.axes.iter().map(|measured| (format!("axis {}", measured.axis.name()), axis(measured))));
+    lines.extend(run.configurations.iter().map(|(name, text)| (format!("configuration {name}"), json!(text))));
+    let lines = lines.into_iter().map(|(key, value)| Ok(format!("{}: {value}", serde_json::to_string(&key)?)));
+    Ok(format!("{{\n{}\n}}\n", lines.collect::<Result<Vec<_>>>()?.join(",\n")))
 }
 
 /// Figures by name, and for each proxy a list of their values in each round.
@@ -45,8 +46,10 @@ fn axis(measured: &Measured) -> Value {
         .samples
         .iter()
         .map(|(kind, samples)| {
-            let rounds: Vec<_> =
-                samples.iter().map(|sample| json!({ "values": sample.values, "waited": sample.waited })).collect();
+            let rounds: Vec<_> = samples
+                .iter()
+                .map(|sample| json!({ "values": sample.values, "busy": sample.busy, "waited": sample.waited }))
+                .collect();
             (kind.name().to_owned(), Value::from(rounds))
         })
         .collect();

@@ -11,6 +11,7 @@ pub struct Row {
     opponent: Option<Kind>,
     judged: Option<Spread>,
     rounds: usize,
+    busy: f64,
     waited: f64,
 }
 
@@ -28,7 +29,8 @@ fn row(measured: &Measured, place: usize, figure: Figure) -> Row {
         opponent: measured.opponent(place),
         judged: measured.judged(place),
         rounds: measured.rounds(),
-        waited: measured.waited(),
+        busy: measured.overall(|sample| sample.busy),
+        waited: measured.overall(|sample| sample.waited),
     }
 }
 
@@ -40,7 +42,7 @@ impl Row {
             Against::Nothing => self.figure.unit.show(value),
             Against::Best | Against::Defaults => format!("{value:.2}"),
         };
-        let (median, low, high) = (show(median), show(low), show(high));
+        let (low, median, high) = (show(low), show(median), show(high));
         match (self.figure.against, self.opponent) {
             (Against::Nothing, _) | (_, None) => format!("{median} ({low}–{high})"),
             (_, Some(opponent)) => format!("{median} ({low}–{high}) of {}", opponent.name()),
@@ -76,13 +78,14 @@ pub fn text(row: &Row) -> String {
     let values: Vec<_> =
         row.values.iter().map(|(kind, value)| format!("{} {}", kind.name(), row.figure.unit.show(*value))).collect();
     format!(
-        "{}: {}; bar {}: {}\n    {} ({} rounds, waited for a core {:.0} %)",
+        "{}: {}; bar {}: {}\n    {} ({} rounds; on a core {:.0} % of the time, waiting for one {:.0} % of that)",
         row.figure.title,
         row.verdict(),
         row.bar(),
         row.outcome(),
         values.join(", "),
         row.rounds,
+        row.busy * 100.0,
         row.waited * 100.0
     )
 }
