@@ -60,14 +60,23 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     let mut run = Run::begin(options, &bench.programs)?;
     report::begin(&run);
     bench.prove(&kinds, &mut run)?;
+    let mut failed = Vec::new();
     for axis in options.axes() {
-        let measured = bench.measure(axis, &kinds, axis.rounds(options.pairs()))?;
-        report::axis(&measured);
-        run.axes.push(measured);
+        match bench.measure(axis, &kinds, axis.rounds(options.pairs())) {
+            Ok(measured) => {
+                report::axis(&measured);
+                run.axes.push(measured);
+            }
+            Err(error) => {
+                report::failure(axis, &error);
+                failed.push(axis);
+                bench.load.close()?;
+            }
+        }
     }
     run.notes = std::mem::take(&mut bench.notes);
     run.end();
-    report::finish(&run, options)
+    report::finish(&run, options, &failed)
 }
 
 impl Bench {

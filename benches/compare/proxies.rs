@@ -6,7 +6,6 @@ mod nginx;
 mod records;
 
 use std::net::SocketAddrV4;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -205,11 +204,11 @@ impl Drop for Proxy {
     }
 }
 
-/// The command on these cores; it keeps its process id.
+/// The command on these cores; it keeps its process id, and ends when the bench does, however that happens.
 fn pinned(command: Command, cores: &str) -> Command {
     let mut pinned = Command::new("taskset");
-    pinned.args(["-c", cores]).arg(command.get_program()).args(command.get_args());
-    pinned.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+    pinned.args(["-c", cores, "setpriv", "--pdeathsig", "TERM"]).arg(command.get_program()).args(command.get_args());
+    pinned.stdin(Stdio::null()).stdout(Stdio::piped());
     pinned
 }
 
