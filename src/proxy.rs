@@ -48,8 +48,9 @@ async fn live(accepted: Accepted) -> Result<Ended, Ended> {
     let admitted = admit::admit(accepted)?;
     let inspected = inspect::inspect(admitted)?;
     let routed = route::route(inspected)?;
-    let assigned = lease::lease(routed).await?;
-    let connected = dial::dial(assigned).await?;
+    // Boxed, because these need room for a while only, and the session would hold it to its end.
+    let assigned = Box::pin(lease::lease(routed)).await?;
+    let connected = Box::pin(dial::dial(assigned)).await?;
     Ok(relay::relay(connected).await)
 }
 

@@ -30,7 +30,8 @@ const BUDGET: usize = 256 * 1024;
 /// How long a session that was told to end waits for its peers to finish.
 const LINGER: Duration = Duration::from_millis(500);
 
-pub async fn relay(Connected { client, server, mut record, leased }: Connected) -> Ended {
+/// The future is what an idle session owns beside its connections: it holds each value once.
+pub fn relay(Connected { client, server, mut record, leased }: Connected) -> impl Future<Output = Ended> {
     record.enter_phase(Phase::Data);
     let port = record.source.map_or(0, |source| source.port());
     record.cell().set_server(record.frontend.pool.spec.id, leased.server.spec.id, port);
@@ -39,14 +40,16 @@ pub async fn relay(Connected { client, server, mut record, leased }: Connected) 
         record.cell().set_fresh();
     }
     record.entered().touch();
-    let mut relay =
-        Relay { record: &record, client, server, up: Flow::default(), down: Flow::default(), noted: Noted::default() };
-    let ending = relay.run().await;
-    // Closed before it is counted out, and counted out after its record has counted it in.
-    drop(relay);
-    let ended = record.end(ending);
-    drop(leased);
-    ended
+    let mut relay = Relay { record, client, server, up: Flow::default(), down: Flow::default(), noted: Noted::default() };
+    async move {
+        let ending = relay.run().await;
+        let Relay { record, client, server, up, down, .. } = relay;
+        // Closed before it is counted out, and counted out after its record has counted it in.
+        drop((client, server, up, down));
+        let ended = record.end(ending);
+        drop(leased);
+        ended
+    }
 }
 
 /// Longest times without a byte, and whose silence it is then.
@@ -69,8 +72,8 @@ impl Limits {
     }
 }
 
-struct Relay<'a> {
-    record: &'a Record,
+struct Relay {
+    record: Box<Record>,
     client: TcpStream,
     server: TcpStream,
     /// Client to server.
@@ -108,7 +111,7 @@ enum Side {
     Server,
 }
 
-impl Relay<'_> {
+impl Relay {
     async fn run(&mut self) -> Ending {
         loop {
             match poll_fn(|cx| self.turn(cx)).await {
@@ -119,7 +122,8 @@ impl Relay<'_> {
                 Turn::Told(command) => {
                     // Said first: closing ends both directions, whichever had ended before.
                     let ending = self.told(command);
-                    self.close().await;
+                    // Boxed, because an idle session would hold the room for it.
+                    Box::pin(self.close()).await;
                     return ending;
                 }
             }
@@ -143,8 +147,8 @@ impl Relay<'_> {
         let worker = &self.record.worker;
         let mut scratch = worker.scratch.borrow_mut();
         let mut way = Way { scratch: &mut scratch, pipes: &worker.pipes, budget: BUDGET };
-        let count_in = |bytes| count(self.record, bytes, Direction::In);
-        let count_out = |bytes| count(self.record, bytes, Direction::Out);
+        let count_in = |bytes| count(&self.record, bytes, Direction::In);
+        let count_out = |bytes| count(&self.record, bytes, Direction::Out);
         let client = Pin::new(&mut self.client);
         let server = Pin::new(&mut self.server);
         let up = self.up.poll(cx, client, server, &mut way, count_in);
@@ -179,7 +183,7 @@ impl Relay<'_> {
             cell.set_unread(now.unread);
         }
         if now.half_closed && !before.half_closed {
-            let Limits { open, half_closed } = Limits::of(self.record);
+            let Limits { open, half_closed } = Limits::of(&self.record);
             cell.limit_idle(open.map(|(limit, _)| limit).into_iter().chain(half_closed).min());
             self.record.entered().touch();
         }
@@ -216,8 +220,8 @@ impl Relay<'_> {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = self.record.worker.scratch.borrow_mut();
-        let count_in = |bytes| count(self.record, bytes, Direction::In);
-        let count_out = |bytes| count(self.record, bytes, Direction::Out);
+        let count_in = |bytes| count(&self.record, bytes, Direction::In);
+        let count_out = |bytes| count(&self.record, bytes, Direction::Out);
         let up = self.up.poll_finish(cx, Pin::new(&mut self.server), count_in);
         let down = self.down.poll_finish(cx, Pin::new(&mut self.client), count_out);
         let client = poll_discard(cx, Pin::new(&mut self.client), &mut scratch);
@@ -230,7 +234,7 @@ impl Relay<'_> {
 
     fn told(&self, command: Command) -> Ending {
         let (who, cause) = command.ending();
-        let Limits { open, half_closed } = Limits::of(self.record);
+        let Limits { open, half_closed } = Limits::of(&self.record);
         // Of a half-closed session the shorter of the two limits has passed.
         let by_half_close = half_closed.filter(|_| self.is_half_closed());
         let (who, cause) = match (command, open, by_half_close) {

@@ -23,7 +23,8 @@ pub(super) struct Bulk {
     carries: bool,
     /// Moves in a row that speak for the other way.
     contrary: u8,
-    pipe: Option<Pipe>,
+    /// Boxed, because most directions never have one.
+    pipe: Option<Box<Pipe>>,
 }
 
 impl Bulk {
@@ -66,7 +67,7 @@ impl Bulk {
             match pipe.fill(from) {
                 Ok(taken) => {
                     if taken > 0 {
-                        self.pipe = Some(pipe);
+                        self.pipe = Some(Box::new(pipe));
                     }
                     self.note(taken);
                     return Poll::Ready(Ok(Some(taken)));

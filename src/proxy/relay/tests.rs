@@ -434,3 +434,13 @@ fn a_session_that_panics_ends_alone_and_gives_everything_back() {
         assert_eq!((&record["letters"], &record["cause"]), (&"ID".into(), &"internal error".into()));
     });
 }
+
+/// What an idle session owns beside its two connections: its future, its record, its cell.
+#[test]
+fn an_idle_session_is_small() {
+    fn future<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+    let sizes = (future(crate::proxy::session), size_of::<Record>(), size_of::<Cell>());
+    assert!(sizes.0 <= 416 && sizes.1 <= 256 && sizes.2 <= 128, "future, record, cell: {sizes:?}");
+}
