@@ -5,6 +5,7 @@
 
 pub mod options;
 pub mod pipe;
+pub mod reactor;
 pub mod resolve;
 pub mod sys;
 pub mod tls;
@@ -12,7 +13,7 @@ pub mod tls;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -185,7 +186,7 @@ impl Listener {
     }
 
     /// Takes one connection from the queue; `None` if there is none after all, and then [`Listener::ready`] waits again.
-    pub fn accept(&self) -> Result<Option<(TcpStream, SocketAddr)>, AcceptError> {
+    pub fn accept(&self) -> Result<Option<(OwnedFd, SocketAddr)>, AcceptError> {
         // One accept4 is all that a connection costs here: the flags spare a fcntl, the listener's options are
         // inherited, and the peer's address comes with it.
         let accepted = self.socket.try_io(Interest::READABLE, |socket| {
@@ -197,10 +198,9 @@ impl Listener {
             Err(error) => return Err(AcceptError::from(error)),
         };
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        let stream = TcpStream::from_std(std::net::TcpStream::from(descriptor)).map_err(AcceptError::from)?;
         // A peer that reset before we asked has no address left; it is gone, and the next one may be there.
         let peer = peer.ok_or(AcceptError::Connection)?;
-        Ok(Some((stream, canonical(peer))))
+        Ok(Some((descriptor, canonical(peer))))
     }
 }
 
@@ -246,26 +246,25 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Connects to a server. The caller bounds the time, and sets keepalive once the connection is worth it
-/// ([`options::keep_alive`]).
-///
-/// Four calls: socket, TCP_NODELAY (a relay's small writes must not wait for an acknowledgement), connect, and the
-/// registration with the runtime. Whether the connection stands is told by the readiness that ends the wait.
+/// Connects for something other than a session: a probe, a client of the demo. The caller bounds the time.
 pub async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
+    let stream = TcpStream::from_std(connecting(address)?.into()).map_err(DialError::Local)?;
+    stream.writable().await.map_err(DialError::Local)?;
+    match options::pending_error(&stream) {
+        Some(error) => Err(error.into()),
+        None => Ok(stream),
+    }
+}
+
+/// A socket on its way to a server: made, told that small writes must not wait for an acknowledgement, and connecting.
+fn connecting(address: SocketAddr) -> Result<Socket, DialError> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
         .map_err(DialError::Local)?;
     socket.set_tcp_nodelay(true).map_err(DialError::Local)?;
     match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error.into()),
-        _ => {}
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error.into()),
+        _ => Ok(socket),
     }
-    let stream = TcpStream::from_std(socket.into()).map_err(DialError::Local)?;
-    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await.map_err(DialError::Local)?;
-    if ready.is_error() {
-        let error = options::pending_error(&stream).unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
-        return Err(error.into());
-    }
-    Ok(stream)
 }
 
 /// Why a server could not be reached.

@@ -31,6 +31,7 @@ use std::task::Poll;
 
 use self::listener::Accepted;
 use self::record::{Ended, Record};
+use crate::net::reactor::Stream;
 
 /// Carries one session to its end.
 pub async fn session(accepted: Accepted) {
@@ -48,13 +49,14 @@ async fn live(accepted: Accepted) -> Result<Ended, Ended> {
     let admitted = admit::admit(accepted)?;
     let inspected = inspect::inspect(admitted)?;
     let routed = route::route(inspected)?;
-    let assigned = lease::lease(routed).await?;
-    let connected = dial::dial(assigned).await?;
+    // Boxed, because these need room for a while only, and the session would hold it to its end.
+    let assigned = Box::pin(lease::lease(routed)).await?;
+    let connected = Box::pin(dial::dial(assigned)).await?;
     Ok(relay::relay(connected).await)
 }
 
 /// Returns when the session is told to end, or when its client resets while nobody reads from it.
-async fn interrupted(client: &tokio::net::TcpStream, record: &Record) -> crate::event::Ending {
+async fn interrupted(client: &Stream, record: &Record) -> crate::event::Ending {
     use crate::event::{Cause, Ending, Who};
     let told = poll_fn(|_| match record.cell().command() {
         // The task is woken whenever there is a command: see `Entered::wake_with`.
@@ -66,6 +68,6 @@ async fn interrupted(client: &tokio::net::TcpStream, record: &Record) -> crate::
             let (who, cause) = command.ending();
             Ending::new(who, record.phase(), cause)
         }
-        _ = client.ready(tokio::io::Interest::ERROR) => Ending::new(Who::Client, record.phase(), Cause::Reset),
+        _ = poll_fn(|cx| client.poll_failed(cx)) => Ending::new(Who::Client, record.phase(), Cause::Reset),
     }
 }

@@ -36,8 +36,8 @@ pub fn proxy(server: SocketAddr) -> SocketAddr {
         let logging = Logging::to(std::io::sink(), LogFormat::Json, LogLevel::Info).expect("a thread");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         tokio::task::LocalSet::new().block_on(&runtime, async {
-            let worker = Worker::new(Sessions::new(0), logging.records(), Pulse::new());
-            tokio::task::spawn_local(worker.clone().sweep());
+            let worker = Worker::new(Sessions::new(0), logging.records(), Pulse::new()).expect("an epoll");
+            tokio::task::spawn_local(worker.clone().run());
             listener::serve(Listener::new(bound).expect("a runtime"), frontend, worker).await;
         });
     });

@@ -115,7 +115,10 @@ impl Part {
     /// Serves until it is told to end.
     async fn work(self) {
         let Self { listeners, records, watched, mut phases, mut end } = self;
-        let worker = Worker::new(watched.sessions, records, watched.pulse);
+        let worker = match Worker::new(watched.sessions, records, watched.pulse) {
+            Ok(worker) => worker,
+            Err(error) => return tracing::error!(%error, "a worker can't watch connections"),
+        };
         let mut accepting = JoinSet::new();
         for (bound, frontend) in listeners {
             match net::Listener::new(bound) {
@@ -125,12 +128,12 @@ impl Part {
                 Err(error) => tracing::error!(frontend = %frontend.spec.name, %error, "can't accept"),
             }
         }
-        let sweep = tokio::task::spawn_local(worker.sweep());
+        let run = tokio::task::spawn_local(worker.run());
         // A sender that is gone is an end as well: the control thread has left.
         let _ = phases.wait_for(|phase| *phase == ProcessPhase::Stopping).await;
         accepting.shutdown().await;
         let _ = end.wait_for(|end| *end).await;
-        sweep.abort();
+        run.abort();
     }
 }
 

@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{SockRef, Socket, TcpKeepalive};
-use tokio::net::TcpStream;
 
 use crate::model::Keepalive;
 
@@ -17,7 +16,7 @@ pub fn inherit_on_accept(listener: &Socket, keepalive: Option<Keepalive>) -> io:
 }
 
 /// Has the kernel ask the peer of a connection whether it lives, from now on.
-pub fn keep_alive(stream: &TcpStream, keepalive: Option<Keepalive>) {
+pub fn keep_alive(stream: &impl AsFd, keepalive: Option<Keepalive>) {
     // A connection that is already gone can't be told, and need not be.
     let _ = set_keepalive(&SockRef::from(stream), keepalive);
 }
@@ -28,13 +27,13 @@ fn set_keepalive(socket: &SockRef<'_>, keepalive: Option<Keepalive>) -> io::Resu
 }
 
 /// Makes the closing of this connection a reset (RST) instead of a FIN; what the peer has not been sent is dropped.
-pub fn reset_on_close(stream: &TcpStream) {
+pub fn reset_on_close(stream: &impl AsFd) {
     // A socket that is already gone can't be told, and need not be.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 /// Sends FIN after what has been written; the other direction goes on.
-pub fn finish(stream: &TcpStream) {
+pub fn finish(stream: &impl AsFd) {
     // A side that is already gone can't be told; what it sends shows what became of it.
     let _ = SockRef::from(stream).shutdown(Shutdown::Write);
 }

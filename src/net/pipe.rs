@@ -4,10 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+
+use super::reactor::Stream;
+
+/// Pages are moved rather than copied where the kernel can, and nothing waits.
+const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
 /// The pipes of one worker: those that nobody uses wait to be used again.
 #[derive(Debug, Default)]
@@ -69,28 +73,23 @@ impl Ends {
 }
 
 impl Pipe {
-    /// Takes in what the socket has; 0 is the end of its stream. `WouldBlock` once it has nothing for now: its
-    /// readiness is cleared then. Only an empty pipe is filled, so that being full is never the reason.
-    pub fn fill(&mut self, from: &TcpStream) -> io::Result<usize> {
+    /// Takes in what the socket has, once it has something; 0 is the end of its stream. Only an empty pipe is filled,
+    /// so that being full is never why it takes nothing.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Stream) -> Poll<io::Result<usize>> {
         debug_assert_eq!(self.held, 0, "a pipe that holds bytes can't tell why it takes no more");
         let ends = self.ends.as_ref().expect("a pipe in use has its ends");
-        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        let taken = from.try_io(Interest::READABLE, || {
-            splice(from, None, &ends.write, None, ends.capacity, flags).map_err(io::Error::from)
-        })?;
-        self.held = taken;
-        Ok(taken)
+        let move_in = || splice(from, None, &ends.write, None, ends.capacity, FLAGS).map_err(io::Error::from);
+        self.held = ready!(from.poll_reading(cx, move_in))?;
+        Poll::Ready(Ok(self.held))
     }
 
-    /// Gives the socket what it takes; `WouldBlock` if that is nothing: its readiness is cleared then.
-    pub fn empty(&mut self, to: &TcpStream) -> io::Result<usize> {
+    /// Gives the socket what it takes, once it takes something.
+    pub fn poll_empty(&mut self, cx: &mut Context<'_>, to: &Stream) -> Poll<io::Result<usize>> {
         let ends = self.ends.as_ref().expect("a pipe in use has its ends");
-        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        let given = to.try_io(Interest::WRITABLE, || {
-            splice(&ends.read, None, to, None, self.held, flags).map_err(io::Error::from)
-        })?;
+        let move_out = || splice(&ends.read, None, to, None, self.held, FLAGS).map_err(io::Error::from);
+        let given = ready!(to.poll_writing(cx, move_out))?;
         self.held -= given;
-        Ok(given)
+        Poll::Ready(Ok(given))
     }
 
     pub fn is_empty(&self) -> bool {

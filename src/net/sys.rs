@@ -4,7 +4,7 @@
 
 use std::env;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
@@ -53,9 +53,15 @@ fn number(variable: &str) -> Option<u32> {
     env::var(variable).ok()?.parse().ok()
 }
 
-/// Registers a listening socket with the current runtime, for reading only.
-pub fn watch_readable(socket: Socket) -> io::Result<AsyncFd<Socket>> {
-    // SAFETY: `Socket` owns its descriptor and always returns that one; it stays open until it is dropped, and the
+/// Registers a descriptor with the current runtime, for reading only.
+pub fn watch_readable<T: Owner>(owner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: each `Owner` owns its descriptor and always returns that one; it stays open until it is dropped, and the
     // `AsyncFd` that holds it drops its registration first.
-    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(|error| error.into_parts().1)
+    unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE) }.map_err(|error| error.into_parts().1)
 }
+
+/// Types known to own one descriptor for as long as they live.
+pub trait Owner: AsRawFd {}
+
+impl Owner for Socket {}
+impl Owner for OwnedFd {}

@@ -55,18 +55,16 @@ pub struct Cell {
     /// Our port towards the server, 0 before there is one.
     port: AtomicU16,
     command: AtomicU8,
-    /// What the sweep is to ask the session for, and what it has asked for: [`UNREAD`] and so on.
-    errands: AtomicU8,
+    /// Whether its connection to the server has been given what only longer sessions need: [`FRESH`] and so on.
+    age: AtomicU8,
 }
 
-/// A side is not being read, so that nobody would notice its reset.
-const UNREAD: u8 = 1;
-/// The sweep has asked the session to look at that side.
-const LOOK: u8 = 2;
-/// Its connection to the server is younger than [`SETTLED`].
-const FRESH: u8 = 4;
-/// The sweep has asked the session to do what only longer ones need.
-const SETTLE: u8 = 8;
+/// Nothing is to be given.
+const PLAIN: u8 = 0;
+/// Younger than [`SETTLED`].
+const FRESH: u8 = 1;
+/// The sweep has found it old enough.
+const SETTLE: u8 = 2;
 
 /// The age in milliseconds from which on a session is worth what only longer ones need: most are over by then.
 const SETTLED: u64 = 1000;
@@ -81,15 +79,6 @@ pub enum Command {
     Close = 2,
     /// The process stops.
     Shutdown = 3,
-}
-
-/// What the sweep asks of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Errands {
-    /// Look at the side that is not being read: it may have been reset.
-    pub look: bool,
-    /// It is a second old: do what only longer sessions need.
-    pub settle: bool,
 }
 
 impl Command {
@@ -137,7 +126,7 @@ impl Sessions {
             idle_limit: AtomicU32::new(0),
             port: AtomicU16::new(0),
             command: AtomicU8::new(0),
-            errands: AtomicU8::new(0),
+            age: AtomicU8::new(PLAIN),
         });
         vacant.insert(Place { cell: Arc::clone(&cell), waker: None });
         Entered { sessions: Arc::clone(self), cell }
@@ -167,14 +156,14 @@ impl Sessions {
         place.is_some()
     }
 
-    /// Looks at every session: those that have been idle for too long are told to end, and others are woken for
-    /// their [`Errands`].
+    /// Looks at every session: those that have been idle for too long are told to end, and
+    /// those that have become a second old are woken.
     pub fn sweep(&self) {
         let now = self.now();
         for (_, place) in &self.lock().taken {
             if place.cell.is_overdue(now) {
                 place.tell(Command::Idle);
-            } else if place.cell.ask(now) {
+            } else if place.cell.settles(now) {
                 place.wake();
             }
         }
@@ -273,42 +262,19 @@ impl Cell {
         self.idle_limit.store(limit, Relaxed);
     }
 
-    /// Whether one of its sides is not being read at the moment.
-    pub fn set_unread(&self, unread: bool) {
-        if unread {
-            self.errands.fetch_or(UNREAD, Relaxed);
-        } else {
-            self.errands.fetch_and(!(UNREAD | LOOK), Relaxed);
-        }
-    }
-
-    /// Has the sweep ask for [`Errands::settle`] when the session is a second old.
+    /// Has the session woken when it is a second old.
     pub fn set_fresh(&self) {
-        self.errands.fetch_or(FRESH, Relaxed);
+        self.age.store(FRESH, Relaxed);
     }
 
-    /// What the sweep has asked for since the last call.
-    pub fn errands(&self) -> Errands {
-        let asked = self.errands.load(Relaxed) & (LOOK | SETTLE);
-        if asked != 0 {
-            self.errands.fetch_and(!asked, Relaxed);
-        }
-        Errands { look: asked & LOOK != 0, settle: asked & SETTLE != 0 }
+    /// Whether it has just become a second old, said once: time for what only longer sessions need.
+    pub fn is_to_settle(&self) -> bool {
+        self.age.load(Relaxed) == SETTLE && self.age.compare_exchange(SETTLE, PLAIN, Relaxed, Relaxed).is_ok()
     }
 
-    /// Notes what the session is to do; `true` if there is anything.
-    fn ask(&self, now: u64) -> bool {
-        let errands = self.errands.load(Relaxed);
-        let mut asked = 0;
-        if errands & UNREAD != 0 {
-            asked |= LOOK;
-        }
-        if errands & FRESH != 0 && now.saturating_sub(self.accepted) >= SETTLED {
-            self.errands.fetch_and(!FRESH, Relaxed);
-            asked |= SETTLE;
-        }
-        self.errands.fetch_or(asked, Relaxed);
-        asked != 0
+    fn settles(&self, now: u64) -> bool {
+        now.saturating_sub(self.accepted) >= SETTLED
+            && self.age.compare_exchange(FRESH, SETTLE, Relaxed, Relaxed).is_ok()
     }
 
     /// Where it goes, and from which port of ours.

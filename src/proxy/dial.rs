@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::lease::{self, Assigned, Denied};
 use super::record::{Ended, Record};
 use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::DialRefused;
+use crate::net::reactor::Stream;
 use crate::net::{self, DialError};
 use crate::pool::counters;
 use crate::pool::{Leased, Pool, Tried};
@@ -18,8 +18,8 @@ use crate::pool::{Leased, Pool, Tried};
 /// A session with both its connections.
 #[derive(Debug)]
 pub struct Connected {
-    pub client: TcpStream,
-    pub server: TcpStream,
+    pub client: Stream,
+    pub server: Stream,
     pub record: Box<Record>,
     pub leased: Leased,
 }
@@ -34,7 +34,7 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
     match tries(&client, &mut record, &pool, leased, begun).await {
         Ok((server, leased)) => {
             record.dialled = Some(begun.elapsed());
-            record.source = server.local_addr().ok();
+            record.source = server.local_address().ok();
             Ok(Connected { client, server, record, leased })
         }
         Err(Failure::Dial(error)) => {
@@ -57,12 +57,12 @@ enum Failure {
 
 /// Dials one server after another until one answers, none is left, or the time is up.
 async fn tries(
-    client: &TcpStream,
+    client: &Stream,
     record: &mut Record,
     pool: &Arc<Pool>,
     mut leased: Leased,
     begun: Instant,
-) -> Result<(TcpStream, Leased), Failure> {
+) -> Result<(Stream, Leased), Failure> {
     let mut deadline = begun + pool.spec.timeouts.connect;
     let mut tried = Tried::new();
     let mut last_resort = false;
@@ -116,13 +116,13 @@ fn note_move(record: &mut Record, pool: &Pool, tried: &Tried) {
 }
 
 /// Dials one server, and again if HAProxy's way is wanted.
-async fn one_server(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) -> Result<TcpStream, DialError> {
+async fn one_server(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) -> Result<Stream, DialError> {
     let (mut left, pause) = match record.frontend.process.policy.dial_refused {
         DialRefused::NextServer => (0, Duration::ZERO),
         DialRefused::SameServer { retries, pause } => (retries, pause),
     };
     loop {
-        let result = once(pool, leased, deadline.min(Instant::now() + pool.spec.timeouts.dial)).await;
+        let result = once(record, pool, leased, deadline.min(Instant::now() + pool.spec.timeouts.dial)).await;
         match result {
             Err(error) if left > 0 && Instant::now() + pause < deadline => {
                 tracing::debug!(server = %leased.server.spec.name, %error, "dial failed, trying the same server again");
@@ -136,12 +136,12 @@ async fn one_server(record: &Record, pool: &Pool, leased: &Leased, deadline: Ins
     }
 }
 
-async fn once(pool: &Pool, leased: &Leased, deadline: Instant) -> Result<TcpStream, DialError> {
+async fn once(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) -> Result<Stream, DialError> {
     let counters = [leased.server.counters.as_ref(), pool.counters.as_ref()];
     counters.iter().for_each(|of| counters::count(&of.connects));
     let result = match leased.server.address() {
         Some(address) => {
-            let dial = net::dial(address);
+            let dial = Stream::dial(&record.worker.reactor, address);
             timeout_at(deadline, dial).await.unwrap_or(Err(DialError::TimedOut))
         }
         None => Err(DialError::Unreachable),

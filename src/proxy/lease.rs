@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::record::{Ended, Record};
@@ -10,13 +9,14 @@ use super::route::Routed;
 use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::OnNoServer;
 use crate::net;
+use crate::net::reactor::Stream;
 use crate::pool::queue::Ticket;
 use crate::pool::{Lease, Leased, Pool, Tried};
 
 /// A session with a slot of a server.
 #[derive(Debug)]
 pub struct Assigned {
-    pub client: TcpStream,
+    pub client: Stream,
     pub record: Box<Record>,
     pub pool: Arc<Pool>,
     pub leased: Leased,
@@ -47,7 +47,7 @@ pub(super) enum Denied {
 
 /// A slot of a server that the session has not tried; waits for one when all are full.
 pub(super) async fn next(
-    client: &TcpStream,
+    client: &Stream,
     record: &mut Record,
     pool: &Arc<Pool>,
     tried: &Tried,
@@ -62,7 +62,7 @@ pub(super) async fn next(
     Ok(leased)
 }
 
-async fn wait(client: &TcpStream, record: &mut Record, pool: &Pool, ticket: Ticket) -> Result<Leased, Denied> {
+async fn wait(client: &Stream, record: &mut Record, pool: &Pool, ticket: Ticket) -> Result<Leased, Denied> {
     record.enter_phase(Phase::Queue);
     record.queue_ahead = ticket.ahead;
     let begun = Instant::now();
@@ -78,7 +78,7 @@ async fn wait(client: &TcpStream, record: &mut Record, pool: &Pool, ticket: Tick
 }
 
 /// What a client meets when nobody can have it.
-pub(super) fn turn_away(client: &TcpStream, pool: &Pool) {
+pub(super) fn turn_away(client: &Stream, pool: &Pool) {
     match pool.spec.on_no_server {
         OnNoServer::TryAll | OnNoServer::Reset => net::options::reset_on_close(client),
         OnNoServer::Close => {}

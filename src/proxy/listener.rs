@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
@@ -15,12 +14,13 @@ use super::limit::Limit;
 use super::record::Record;
 use super::worker::Worker;
 use crate::model::OnLimit;
+use crate::net::reactor::Stream;
 use crate::net::{self, AcceptError, Listener};
 
 /// A client that has come in, within the session limits.
 #[derive(Debug)]
 pub struct Accepted {
-    pub client: TcpStream,
+    pub client: Stream,
     pub record: Box<Record>,
 }
 
@@ -60,13 +60,13 @@ async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc
                         continue;
                     }
                 };
-                let Some((client, peer)) = take(listener)? else { return Ok(()) };
+                let Some((client, peer)) = take(listener, worker)? else { return Ok(()) };
                 (client, peer, permits)
             }
             OnLimit::Reset => {
                 // The connection comes first: a permit that another worker holds for a moment, to find the queue
                 // empty, must not turn anyone away.
-                let Some((client, peer)) = take(listener)? else { return Ok(()) };
+                let Some((client, peer)) = take(listener, worker)? else { return Ok(()) };
                 match frontend.permits() {
                     Ok(permits) => (client, peer, permits),
                     Err(limit) => {
@@ -84,17 +84,22 @@ async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc
 }
 
 /// The next connection of the queue that is still one.
-fn take(listener: &Listener) -> Result<Option<(TcpStream, SocketAddr)>, AcceptError> {
+fn take(listener: &Listener, worker: &Worker) -> Result<Option<(Stream, SocketAddr)>, AcceptError> {
     loop {
         match listener.accept() {
+            Ok(Some((client, peer))) => {
+                let client = Stream::accepted(&worker.reactor, client).map_err(AcceptError::from)?;
+                return Ok(Some((client, peer)));
+            }
+            Ok(None) => return Ok(None),
             Err(AcceptError::Connection) => {}
-            taken => return taken,
+            Err(error @ AcceptError::Resource(_)) => return Err(error),
         }
     }
 }
 
 fn begin(
-    client: TcpStream,
+    client: Stream,
     peer: SocketAddr,
     listener: SocketAddr,
     permits: Permits,

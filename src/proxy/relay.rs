@@ -9,11 +9,9 @@ mod flow;
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use self::flow::{Flow, Stage, Way, poll_discard};
@@ -22,6 +20,7 @@ use super::record::{Ended, Record};
 use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::BackendTimeouts;
 use crate::net;
+use crate::net::reactor::Stream;
 use crate::pool::sessions::Command;
 
 /// Bytes that each direction of a session may move before others have their turn.
@@ -30,7 +29,8 @@ const BUDGET: usize = 256 * 1024;
 /// How long a session that was told to end waits for its peers to finish.
 const LINGER: Duration = Duration::from_millis(500);
 
-pub async fn relay(Connected { client, server, mut record, leased }: Connected) -> Ended {
+/// The future is what an idle session owns beside its connections: it holds each value once.
+pub fn relay(Connected { client, server, mut record, leased }: Connected) -> impl Future<Output = Ended> {
     record.enter_phase(Phase::Data);
     let port = record.source.map_or(0, |source| source.port());
     record.cell().set_server(record.frontend.pool.spec.id, leased.server.spec.id, port);
@@ -39,14 +39,16 @@ pub async fn relay(Connected { client, server, mut record, leased }: Connected) 
         record.cell().set_fresh();
     }
     record.entered().touch();
-    let mut relay =
-        Relay { record: &record, client, server, up: Flow::default(), down: Flow::default(), noted: Noted::default() };
-    let ending = relay.run().await;
-    // Closed before it is counted out, and counted out after its record has counted it in.
-    drop(relay);
-    let ended = record.end(ending);
-    drop(leased);
-    ended
+    let mut relay = Relay { record, client, server, up: Flow::default(), down: Flow::default(), half_closed: false };
+    async move {
+        let ending = relay.run().await;
+        let Relay { record, client, server, up, down, .. } = relay;
+        // Closed before it is counted out, and counted out after its record has counted it in.
+        drop((client, server, up, down));
+        let ended = record.end(ending);
+        drop(leased);
+        ended
+    }
 }
 
 /// Longest times without a byte, and whose silence it is then.
@@ -69,21 +71,15 @@ impl Limits {
     }
 }
 
-struct Relay<'a> {
-    record: &'a Record,
-    client: TcpStream,
-    server: TcpStream,
+struct Relay {
+    record: Box<Record>,
+    client: Stream,
+    server: Stream,
     /// Client to server.
     up: Flow,
     /// Server to client.
     down: Flow,
-    noted: Noted,
-}
-
-/// What the cell was last told.
-#[derive(Default, PartialEq, Eq, Clone, Copy)]
-struct Noted {
-    unread: bool,
+    /// The cell has been given the deadline of a half-closed session.
     half_closed: bool,
 }
 
@@ -108,7 +104,7 @@ enum Side {
     Server,
 }
 
-impl Relay<'_> {
+impl Relay {
     async fn run(&mut self) -> Ending {
         loop {
             match poll_fn(|cx| self.turn(cx)).await {
@@ -119,7 +115,8 @@ impl Relay<'_> {
                 Turn::Told(command) => {
                     // Said first: closing ends both directions, whichever had ended before.
                     let ending = self.told(command);
-                    self.close().await;
+                    // Boxed, because an idle session would hold the room for it.
+                    Box::pin(self.close()).await;
                     return ending;
                 }
             }
@@ -131,30 +128,20 @@ impl Relay<'_> {
         if let Some(command) = cell.command() {
             return Poll::Ready(Turn::Told(command));
         }
-        let errands = cell.errands();
-        if errands.settle {
+        if cell.is_to_settle() {
             net::options::keep_alive(&self.server, self.record.frontend.pool.spec.keepalive);
-        }
-        if errands.look
-            && let Some(fault) = self.unseen_fault()
-        {
-            return Poll::Ready(Turn::Failed(fault));
         }
         let worker = &self.record.worker;
         let mut scratch = worker.scratch.borrow_mut();
         let mut way = Way { scratch: &mut scratch, pipes: &worker.pipes, budget: BUDGET };
-        let count_in = |bytes| count(self.record, bytes, Direction::In);
-        let count_out = |bytes| count(self.record, bytes, Direction::Out);
-        let client = Pin::new(&mut self.client);
-        let server = Pin::new(&mut self.server);
-        let up = self.up.poll(cx, client, server, &mut way, count_in);
+        let count_in = |bytes| count(&self.record, bytes, Direction::In);
+        let count_out = |bytes| count(&self.record, bytes, Direction::Out);
+        let up = self.up.poll(cx, &self.client, &self.server, &mut way, count_in);
         let up_left = std::mem::replace(&mut way.budget, BUDGET);
         if let Poll::Ready(Err(fault)) = up {
             return Poll::Ready(Turn::Failed(fault.of(Side::Client, Side::Server)));
         }
-        let client = Pin::new(&mut self.client);
-        let server = Pin::new(&mut self.server);
-        let down = self.down.poll(cx, server, client, &mut way, count_out);
+        let down = self.down.poll(cx, &self.server, &self.client, &mut way, count_out);
         let down_left = way.budget;
         drop(scratch);
         if let Poll::Ready(Err(fault)) = down {
@@ -166,33 +153,38 @@ impl Relay<'_> {
         }
         self.up.pass_fin(&self.server);
         self.down.pass_fin(&self.client);
-        self.note_stages();
+        if let Poll::Ready(fault) = self.poll_unread(cx) {
+            return Poll::Ready(Turn::Failed(fault));
+        }
+        self.note_half_close();
         if up_left == 0 || down_left == 0 { Poll::Ready(Turn::Yield) } else { Poll::Pending }
     }
 
-    /// Tells the sweep what to look after: the deadline of a half-closed session, a reset that no read would show.
-    fn note_stages(&mut self) {
-        let now = Noted { unread: self.up.is_unread() || self.down.is_unread(), half_closed: self.is_half_closed() };
-        let before = std::mem::replace(&mut self.noted, now);
-        let cell = self.record.cell();
-        if now.unread != before.unread {
-            cell.set_unread(now.unread);
+    /// The reset of a side that is not being read, which no read would show.
+    fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<Fault> {
+        for (side, stream, flow) in [(Side::Client, &self.client, &self.up), (Side::Server, &self.server, &self.down)] {
+            if flow.is_unread()
+                && let Poll::Ready(error) = stream.poll_failed(cx)
+            {
+                return Poll::Ready(Fault { side, error });
+            }
         }
-        if now.half_closed && !before.half_closed {
-            let Limits { open, half_closed } = Limits::of(self.record);
-            cell.limit_idle(open.map(|(limit, _)| limit).into_iter().chain(half_closed).min());
-            self.record.entered().touch();
+        Poll::Pending
+    }
+
+    /// Gives the session the deadline of a half-closed one.
+    fn note_half_close(&mut self) {
+        if self.half_closed || !self.is_half_closed() {
+            return;
         }
+        self.half_closed = true;
+        let Limits { open, half_closed } = Limits::of(&self.record);
+        self.record.cell().limit_idle(open.map(|(limit, _)| limit).into_iter().chain(half_closed).min());
+        self.record.entered().touch();
     }
 
     fn is_half_closed(&self) -> bool {
         self.up.stage != Stage::Open || self.down.stage != Stage::Open
-    }
-
-    /// The error of a side that is not read.
-    fn unseen_fault(&self) -> Option<Fault> {
-        let of = |side, stream: &TcpStream| net::options::pending_error(stream).map(|error| Fault { side, error });
-        of(Side::Client, &self.client).or_else(|| of(Side::Server, &self.server))
     }
 
     /// Passes a failure on to the other side as a reset; what that side has not taken is dropped.
@@ -216,12 +208,12 @@ impl Relay<'_> {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = self.record.worker.scratch.borrow_mut();
-        let count_in = |bytes| count(self.record, bytes, Direction::In);
-        let count_out = |bytes| count(self.record, bytes, Direction::Out);
-        let up = self.up.poll_finish(cx, Pin::new(&mut self.server), count_in);
-        let down = self.down.poll_finish(cx, Pin::new(&mut self.client), count_out);
-        let client = poll_discard(cx, Pin::new(&mut self.client), &mut scratch);
-        let server = poll_discard(cx, Pin::new(&mut self.server), &mut scratch);
+        let count_in = |bytes| count(&self.record, bytes, Direction::In);
+        let count_out = |bytes| count(&self.record, bytes, Direction::Out);
+        let up = self.up.poll_finish(cx, &self.server, count_in);
+        let down = self.down.poll_finish(cx, &self.client, count_out);
+        let client = poll_discard(cx, &self.client, &mut scratch);
+        let server = poll_discard(cx, &self.server, &mut scratch);
         for part in [up, down, client, server] {
             ready!(part);
         }
@@ -230,7 +222,7 @@ impl Relay<'_> {
 
     fn told(&self, command: Command) -> Ending {
         let (who, cause) = command.ending();
-        let Limits { open, half_closed } = Limits::of(self.record);
+        let Limits { open, half_closed } = Limits::of(&self.record);
         // Of a half-closed session the shorter of the two limits has passed.
         let by_half_close = half_closed.filter(|_| self.is_half_closed());
         let (who, cause) = match (command, open, by_half_close) {

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
-
 use super::inspect::Inspected;
 use super::listener::Accepted;
 use super::record::{Ended, Record};
+use crate::net::reactor::Stream;
 use crate::pool::Pool;
 
 /// A session whose backend is known.
 #[derive(Debug)]
 pub struct Routed {
-    pub client: TcpStream,
+    pub client: Stream,
     pub record: Box<Record>,
     pub pool: Arc<Pool>,
 }

@@ -1,6 +1,7 @@
 //! What the sessions of one worker share. A session lives and dies on one worker.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::net::pipe::Pipes;
+use crate::net::reactor::Reactor;
 use crate::observe::access_log::Records;
 use crate::pool::sessions::Sessions;
 
@@ -17,6 +19,8 @@ use crate::pool::sessions::Sessions;
 pub struct Worker {
     /// Through which the bytes of all its sessions go, one read at a time.
     pub scratch: RefCell<Box<[u8]>>,
+    /// Watches the connections of its sessions.
+    pub reactor: Rc<Reactor>,
     /// Through which bulk goes.
     pub pipes: Pipes,
     pub sessions: Arc<Sessions>,
@@ -28,21 +32,28 @@ pub struct Worker {
 pub const SCRATCH: usize = 128 * 1024;
 
 impl Worker {
-    pub fn new(sessions: Arc<Sessions>, records: Records, pulse: Arc<Pulse>) -> Rc<Self> {
-        Rc::new(Self {
+    /// A worker within the current runtime; [`Worker::run`] must be a task of it.
+    pub fn new(sessions: Arc<Sessions>, records: Records, pulse: Arc<Pulse>) -> io::Result<Rc<Self>> {
+        Ok(Rc::new(Self {
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            reactor: Reactor::new()?,
             pipes: Pipes::default(),
             sessions,
             records,
             pulse,
-        })
+        }))
     }
 
     /// How often the sweep looks at all sessions: deadlines are as exact as this.
     pub const SWEEP: Duration = Duration::from_millis(250);
 
+    /// What the worker does beside its sessions, for as long as it is polled.
+    pub async fn run(self: Rc<Self>) {
+        tokio::join!(Rc::clone(&self.reactor).drive(), self.sweep());
+    }
+
     /// Looks at all sessions again and again, and shows by it that the worker turns.
-    pub async fn sweep(self: Rc<Self>) {
+    async fn sweep(&self) {
         let mut turn = tokio::time::interval(Self::SWEEP);
         turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

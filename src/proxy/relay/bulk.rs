@@ -6,10 +6,9 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tokio::net::TcpStream;
-
 use super::flow::FlowFault;
 use crate::net::pipe::{Pipe, Pipes};
+use crate::net::reactor::Stream;
 
 /// A move of so many bytes is much: it costs less through a pipe than through the scratch.
 const MUCH: usize = 32 * 1024;
@@ -23,7 +22,8 @@ pub(super) struct Bulk {
     carries: bool,
     /// Moves in a row that speak for the other way.
     contrary: u8,
-    pipe: Option<Pipe>,
+    /// Boxed, because most directions never have one.
+    pipe: Option<Box<Pipe>>,
 }
 
 impl Bulk {
@@ -55,44 +55,26 @@ impl Bulk {
     pub fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
-        from: &TcpStream,
+        from: &Stream,
         pipes: &Pipes,
     ) -> Poll<Result<Option<usize>, FlowFault>> {
         let Some(mut pipe) = pipes.take() else {
             self.carries = false;
             return Poll::Ready(Ok(None));
         };
-        loop {
-            match pipe.fill(from) {
-                Ok(taken) => {
-                    if taken > 0 {
-                        self.pipe = Some(pipe);
-                    }
-                    self.note(taken);
-                    return Poll::Ready(Ok(Some(taken)));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(from.poll_read_ready(cx)).map_err(FlowFault::Read)?;
-                }
-                Err(error) => return Poll::Ready(Err(FlowFault::Read(error))),
-            }
+        let taken = ready!(pipe.poll_fill(cx, from)).map_err(FlowFault::Read)?;
+        if taken > 0 {
+            self.pipe = Some(Box::new(pipe));
         }
+        self.note(taken);
+        Poll::Ready(Ok(Some(taken)))
     }
 
     /// Moves out what is on its way.
-    pub fn poll_empty(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: &TcpStream,
-        passed: &impl Fn(usize),
-    ) -> Poll<io::Result<()>> {
+    pub fn poll_empty(&mut self, cx: &mut Context<'_>, to: &Stream, passed: &impl Fn(usize)) -> Poll<io::Result<()>> {
         let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
         while !pipe.is_empty() {
-            match pipe.empty(to) {
-                Ok(given) => passed(given),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(to.poll_write_ready(cx))?,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+            passed(ready!(pipe.poll_empty(cx, to))?);
         }
         self.pipe = None;
         Poll::Ready(Ok(()))

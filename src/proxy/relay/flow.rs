@@ -1,16 +1,13 @@
 //! One direction of a session: bytes from one side to the other, and its FIN.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::bulk::Bulk;
 use super::{Fault, Side};
 use crate::net;
 use crate::net::pipe::Pipes;
+use crate::net::reactor::Stream;
 
 /// What a read takes of the budget at least: the runtime gives a session 128 reads and writes a turn, and a direction
 /// that never pauses, in small pieces, must leave half of them to the other.
@@ -62,22 +59,22 @@ impl Flow {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        mut from: Pin<&mut TcpStream>,
-        mut to: Pin<&mut TcpStream>,
+        from: &Stream,
+        to: &Stream,
         way: &mut Way<'_>,
         passed: impl Fn(usize),
     ) -> Poll<Result<(), FlowFault>> {
         loop {
-            ready!(self.poll_flush(cx, to.as_mut(), &passed)).map_err(FlowFault::Write)?;
+            ready!(self.poll_flush(cx, to, &passed)).map_err(FlowFault::Write)?;
             match self.stage {
                 Stage::Finished | Stage::Ending => return Poll::Ready(Ok(())),
                 Stage::Open if way.budget == 0 => return Poll::Ready(Ok(())),
                 Stage::Open => {}
             }
             let moved = if self.bulk.is_carried() {
-                ready!(self.bulk.poll_fill(cx, &from, way.pipes))?
+                ready!(self.bulk.poll_fill(cx, from, way.pipes))?
             } else {
-                Some(ready!(self.poll_copy(cx, from.as_mut(), to.as_mut(), way.scratch, &passed))?)
+                Some(ready!(self.poll_copy(cx, from, to, way.scratch, &passed))?)
             };
             match moved {
                 Some(0) => self.stage = Stage::Ending,
@@ -91,14 +88,13 @@ impl Flow {
     fn poll_copy(
         &mut self,
         cx: &mut Context<'_>,
-        from: Pin<&mut TcpStream>,
-        to: Pin<&mut TcpStream>,
+        from: &Stream,
+        to: &Stream,
         scratch: &mut [u8],
         passed: &impl Fn(usize),
     ) -> Poll<Result<usize, FlowFault>> {
-        let mut bytes = ReadBuf::new(scratch);
-        ready!(from.poll_read(cx, &mut bytes)).map_err(FlowFault::Read)?;
-        let bytes = bytes.filled();
+        let read = ready!(from.poll_read(cx, scratch)).map_err(FlowFault::Read)?;
+        let bytes = &scratch[..read];
         let written = write_some(cx, to, bytes, passed).map_err(FlowFault::Write)?;
         self.pending.extend_from_slice(&bytes[written..]);
         self.bulk.note(bytes.len());
@@ -106,14 +102,9 @@ impl Flow {
     }
 
     /// Writes what is pending.
-    fn poll_flush(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: Pin<&mut TcpStream>,
-        passed: &impl Fn(usize),
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &Stream, passed: &impl Fn(usize)) -> Poll<io::Result<()>> {
         if self.pending.is_empty() {
-            return self.bulk.poll_empty(cx, &to, passed);
+            return self.bulk.poll_empty(cx, to, passed);
         }
         let written = write_some(cx, to, &self.pending, passed)?;
         if written < self.pending.len() {
@@ -126,7 +117,7 @@ impl Flow {
     }
 
     /// Passes a FIN on once all that came before it is written.
-    pub fn pass_fin(&mut self, to: &TcpStream) {
+    pub fn pass_fin(&mut self, to: &Stream) {
         if self.stage == Stage::Ending && self.is_flushed() {
             net::options::finish(to);
             self.stage = Stage::Finished;
@@ -134,21 +125,16 @@ impl Flow {
     }
 
     /// Writes what is pending and passes a FIN on, whatever the other side still sends.
-    pub fn poll_finish(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut to: Pin<&mut TcpStream>,
-        passed: impl Fn(usize),
-    ) -> Poll<()> {
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>, to: &Stream, passed: impl Fn(usize)) -> Poll<()> {
         if self.stage == Stage::Open {
             self.stage = Stage::Ending;
         }
         // What can't be written any more is given up.
-        if ready!(self.poll_flush(cx, to.as_mut(), &passed)).is_err() {
+        if ready!(self.poll_flush(cx, to, &passed)).is_err() {
             self.pending = Vec::new();
             self.bulk.discard();
         }
-        self.pass_fin(&to);
+        self.pass_fin(to);
         Poll::Ready(())
     }
 
@@ -169,15 +155,10 @@ impl Flow {
 }
 
 /// Writes as much as the socket takes; if that is not all, the task is woken when it takes more.
-fn write_some(
-    cx: &mut Context<'_>,
-    mut to: Pin<&mut TcpStream>,
-    bytes: &[u8],
-    passed: &impl Fn(usize),
-) -> io::Result<usize> {
+fn write_some(cx: &mut Context<'_>, to: &Stream, bytes: &[u8], passed: &impl Fn(usize)) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
-        match to.as_mut().poll_write(cx, &bytes[written..]) {
+        match to.poll_write(cx, &bytes[written..]) {
             Poll::Ready(Ok(taken)) => {
                 written += taken;
                 passed(taken);
@@ -190,12 +171,7 @@ fn write_some(
 }
 
 /// Reads until the end, for nobody.
-pub(super) fn poll_discard(cx: &mut Context<'_>, mut from: Pin<&mut TcpStream>, scratch: &mut [u8]) -> Poll<()> {
-    loop {
-        let mut bytes = ReadBuf::new(scratch);
-        match ready!(from.as_mut().poll_read(cx, &mut bytes)) {
-            Ok(()) if !bytes.filled().is_empty() => {}
-            _ => return Poll::Ready(()),
-        }
-    }
+pub(super) fn poll_discard(cx: &mut Context<'_>, from: &Stream, scratch: &mut [u8]) -> Poll<()> {
+    while let Ok(1..) = ready!(from.poll_read(cx, scratch)) {}
+    Poll::Ready(())
 }

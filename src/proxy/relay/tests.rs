@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use super::*;
@@ -67,8 +67,8 @@ impl Scene {
         let frontend = Frontend::new(config.frontends[0].clone(), pool, process);
         let log = Arc::new(Mutex::new(Vec::new()));
         let logging = Logging::to(Memory(Arc::clone(&log)), LogFormat::Json, LogLevel::Info).unwrap();
-        let worker = Worker::new(Sessions::new(0), logging.records(), Pulse::new());
-        spawn_local(Rc::clone(&worker).sweep());
+        let worker = Worker::new(Sessions::new(0), logging.records(), Pulse::new()).unwrap();
+        spawn_local(Rc::clone(&worker).run());
         Self { worker, frontend, front, back, log, logging }
     }
 
@@ -76,6 +76,7 @@ impl Scene {
     async fn client(&self) -> (TcpStream, Accepted) {
         let client = TcpStream::connect(self.front.local_addr().unwrap()).await.unwrap();
         let (accepted, peer) = self.front.accept().await.unwrap();
+        let accepted = Stream::accepted(&self.worker.reactor, accepted.into_std().unwrap().into()).unwrap();
         let permits = self.frontend.permits().expect("a place");
         let at: SocketAddr = self.front.local_addr().unwrap();
         let record = Record::begin(&self.worker, &self.frontend, permits, peer, at);
@@ -433,4 +434,14 @@ fn a_session_that_panics_ends_alone_and_gives_everything_back() {
         let record: serde_json::Value = serde_json::from_str(log.lines().next().expect("a record")).unwrap();
         assert_eq!((&record["letters"], &record["cause"]), (&"ID".into(), &"internal error".into()));
     });
+}
+
+/// What an idle session owns beside its two connections: its future, its record, its cell.
+#[test]
+fn an_idle_session_is_small() {
+    fn future<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+    let sizes = (future(crate::proxy::session), size_of::<Record>(), size_of::<Cell>());
+    assert!(sizes.0 <= 416 && sizes.1 <= 256 && sizes.2 <= 128, "future, record, cell: {sizes:?}");
 }
