@@ -9,7 +9,7 @@ use crate::axes::Axis;
 use crate::companion::{Load, Servers};
 use crate::figures::{Measured, Run, Sample};
 use crate::load::{Group, Seen, Until};
-use crate::machine::{self, Scratch};
+use crate::machine;
 use crate::options::BenchOptions;
 use crate::proof;
 use crate::proxies::{Kind, Programs, Proxy, Setting};
@@ -45,8 +45,8 @@ impl Burst {
 
 /// Measures what the options ask for, and says what came out.
 pub fn run(options: &BenchOptions) -> Result<()> {
-    let scratch = Scratch::new(std::env::temp_dir().join(format!("evenkeel-compare-{}", std::process::id())))?;
-    let programs = Programs { evenkeel: options.evenkeel.clone(), forky: options.forky.clone(), scratch };
+    let programs =
+        Programs { evenkeel: options.evenkeel.clone(), forky: options.forky.clone(), scratch: options.scratch.clone() };
     let servers = Servers::start(u8::try_from(Kind::ALL.len())?)?;
     let mut bench = Bench {
         load: Load::start()?,

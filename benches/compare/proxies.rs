@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use crate::machine::{self, CoreTime, Holding, PROXY_CORES, Scratch};
+use crate::machine::{self, CoreTime, Holding, PROXY_CORES};
 use crate::wire;
 use records::Records;
 
@@ -112,7 +112,7 @@ impl Setting {
 pub struct Programs {
     pub evenkeel: PathBuf,
     pub forky: PathBuf,
-    pub scratch: Scratch,
+    pub scratch: PathBuf,
 }
 
 impl Programs {

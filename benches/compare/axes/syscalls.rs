@@ -31,7 +31,7 @@ pub fn count(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
 
 fn counted(bench: &mut Bench, proxy: &Proxy, connection: Connection) -> Result<f64> {
     let kind = if connection == Connection::Stays { "request" } else { "connection" };
-    let file = bench.programs.scratch.file("strace");
+    let file = bench.programs.scratch.join("strace");
     bench.load.open(bursts::counted(proxy, connection))?;
     let mut strace = Command::new("taskset");
     strace.args(["-c", LOAD_CORES, "strace", "-f", "-c", "-U", "calls,name", "-o"]).arg(&file);
