@@ -145,6 +145,7 @@ impl Bench {
         let spent = proxy.core_time()?.since(before);
         self.prefer(proxy, false)?;
         self.load.close()?;
+        machine::forget_connections()?;
         let seen = seen?;
         *self.exchanged.entry(proxy.kind).or_default() += seen.iter().map(|seen| seen.exchanges).sum::<u64>();
         let ran = spent.ran.as_secs_f64();
