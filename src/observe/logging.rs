@@ -29,6 +29,9 @@ use crate::model::{Log, LogFormat, LogLevel};
 /// Lines that wait for the writer at most.
 const QUEUE: usize = 4096;
 
+/// How late a line may be.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// How long the end of the process waits for a log target that does not read.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -159,7 +162,14 @@ fn write_all(arriving: &Receiver<Line>, format: LogFormat, dropped: &AtomicU64, 
             let _ = end.send(());
             return;
         }
+        rest();
     }
+}
+
+/// Lets lines gather: while the writer rests, a worker that has one more need not wake it, and they go in one write.
+#[expect(clippy::disallowed_methods, reason = "this thread does nothing else, and nobody waits for it")]
+fn rest() {
+    std::thread::sleep(GATHER);
 }
 
 fn append(line: Line, format: LogFormat, text: &mut Vec<u8>) -> Option<SyncSender<()>> {
