@@ -202,12 +202,13 @@ impl Run {
     }
 
     /// How long HAProxy and nginx, which have one thread, waited for their core for each second that they had it: the
-    /// median over all bursts. It is next to nothing on a machine that does nothing else.
-    pub fn disturbance(&self) -> f64 {
+    /// median over all bursts. It is next to nothing on a machine that does nothing else; there is none where nothing was
+    /// a matter of time.
+    pub fn disturbance(&self) -> Option<f64> {
         let alone = self.axes.iter().filter(|measured| measured.axis.setting().threads == 1);
         let others = alone.flat_map(|measured| &measured.samples).filter(|(kind, _)| **kind != Kind::Evenkeel);
         let timed = others.flat_map(|(_, samples)| samples).filter(|sample| sample.busy > 0.0);
-        Spread::of(timed.map(|sample| sample.waited).collect()).map_or(0.0, |spread| spread.median)
+        Spread::of(timed.map(|sample| sample.waited).collect()).map(|spread| spread.median)
     }
 
     pub fn end(&mut self) {

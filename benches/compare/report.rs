@@ -105,7 +105,9 @@ fn readme(run: &Run, kinds: &[Kind], name: &str) -> String {
 
 /// Whether the figures can be believed.
 fn quietness(run: &Run) -> String {
-    let waited = run.disturbance() * 100.0;
+    let Some(waited) = run.disturbance().map(|share| share * 100.0) else {
+        return "Nothing here depends on how quiet the machine was.".to_owned();
+    };
     if waited < QUIET {
         format!("The machine was quiet: proxies with one thread waited for their core {waited:.1} % of their time.")
     } else {

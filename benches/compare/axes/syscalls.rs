@@ -16,8 +16,11 @@ use crate::load::{Connection, Until};
 use crate::machine::{self, LOAD_CORES};
 use crate::proxies::Proxy;
 
-/// Exchanges for each count; enough that checks in between do not matter.
-const EXCHANGES: u64 = 4000;
+/// Short connections that are counted; enough that checks in between do not matter.
+const CONNECTIONS: u64 = 4000;
+
+/// Requests that are counted; enough that what a session costs but once does not matter.
+const REQUESTS: u64 = 16_000;
 
 /// Calls that are rarer than this for each exchange come from checks and sweeps.
 const WORTH_NAMING: f64 = 0.02;
@@ -30,7 +33,8 @@ pub fn count(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
 }
 
 fn counted(bench: &mut Bench, proxy: &Proxy, connection: Connection) -> Result<f64> {
-    let kind = if connection == Connection::Stays { "request" } else { "connection" };
+    let (kind, exchanges) =
+        if connection == Connection::Stays { ("request", REQUESTS) } else { ("connection", CONNECTIONS) };
     let file = bench.programs.scratch.join("strace");
     bench.load.open(bursts::counted(proxy, connection))?;
     let mut strace = Command::new("taskset");
@@ -39,14 +43,14 @@ fn counted(bench: &mut Bench, proxy: &Proxy, connection: Connection) -> Result<f
         strace.args(["-p", &pid.to_string()]);
     }
     let mut strace = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn().context("strace")?;
-    let outcome = wait_until_traced(proxy).and_then(|()| bench.load.run(Until::Exchanges(EXCHANGES)));
+    let outcome = wait_until_traced(proxy).and_then(|()| bench.load.run(Until::Exchanges(exchanges)));
     let pid = i32::try_from(strace.id()).ok().and_then(Pid::from_raw).context("a process has a number")?;
     rustix::process::kill_process(pid, Signal::INT)?;
     strace.wait()?;
     bench.load.close()?;
     let seen = outcome?;
     let calls = calls(&fs::read_to_string(&file)?)?;
-    let shares = calls.iter().map(|(count, name)| (*count as f64 / EXCHANGES as f64, name));
+    let shares = calls.iter().map(|(count, name)| (*count as f64 / exchanges as f64, name));
     let text = shares.filter(|(share, _)| *share >= WORTH_NAMING).map(|(share, name)| format!("{name} {share:.2}"));
     bench.note(format!("calls per {kind}, {}", proxy.kind.name()), text.collect::<Vec<_>>().join(", "));
     let sum: u64 = calls.iter().map(|(count, _)| count).sum();
