@@ -9,7 +9,7 @@ use crate::axes::Axis;
 use crate::companion::{Load, Servers};
 use crate::figures::{Measured, Run, Sample};
 use crate::load::{Group, Seen, Until};
-use crate::machine::{self, Scratch};
+use crate::machine;
 use crate::options::BenchOptions;
 use crate::proof;
 use crate::proxies::{Kind, Programs, Proxy, Setting};
@@ -45,8 +45,8 @@ impl Burst {
 
 /// Measures what the options ask for, and says what came out.
 pub fn run(options: &BenchOptions) -> Result<()> {
-    let scratch = Scratch::new(std::env::temp_dir().join(format!("evenkeel-compare-{}", std::process::id())))?;
-    let programs = Programs { evenkeel: options.evenkeel.clone(), forky: options.forky.clone(), scratch };
+    let programs =
+        Programs { evenkeel: options.evenkeel.clone(), forky: options.forky.clone(), scratch: options.scratch.clone() };
     let servers = Servers::start(u8::try_from(Kind::ALL.len())?)?;
     let mut bench = Bench {
         load: Load::start()?,
@@ -60,14 +60,23 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     let mut run = Run::begin(options, &bench.programs)?;
     report::begin(&run);
     bench.prove(&kinds, &mut run)?;
+    let mut failed = Vec::new();
     for axis in options.axes() {
-        let measured = bench.measure(axis, &kinds, axis.rounds(options.pairs()))?;
-        report::axis(&measured);
-        run.axes.push(measured);
+        match bench.measure(axis, &kinds, axis.rounds(options.pairs())) {
+            Ok(measured) => {
+                report::axis(&measured);
+                run.axes.push(measured);
+            }
+            Err(error) => {
+                report::failure(axis, &error);
+                failed.push(axis);
+                bench.load.close()?;
+            }
+        }
     }
     run.notes = std::mem::take(&mut bench.notes);
     run.end();
-    report::finish(&run, options)
+    report::finish(&run, options, &failed)
 }
 
 impl Bench {
@@ -136,6 +145,7 @@ impl Bench {
         let spent = proxy.core_time()?.since(before);
         self.prefer(proxy, false)?;
         self.load.close()?;
+        machine::forget_connections()?;
         let seen = seen?;
         *self.exchanged.entry(proxy.kind).or_default() += seen.iter().map(|seen| seen.exchanges).sum::<u64>();
         let ran = spent.ran.as_secs_f64();

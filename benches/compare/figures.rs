@@ -24,17 +24,27 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// A value with as many digits as mean something.
+    /// A value with its unit.
     pub fn show(self, value: f64) -> String {
+        let number = self.number(value);
         match self {
-            Self::Micros if value < 100.0 => format!("{value:.1} µs"),
-            Self::Micros => format!("{value:.0} µs"),
-            Self::Millis if value < 10.0 => format!("{value:.2} ms"),
-            Self::Millis => format!("{value:.0} ms"),
-            Self::Count | Self::Ratio => format!("{value:.2}"),
-            Self::Bytes => format!("{value:.0} B"),
-            Self::MiB => format!("{value:.1} MiB"),
+            Self::Micros => number + " µs",
+            Self::Millis => number + " ms",
+            Self::Count | Self::Ratio => number,
+            Self::Bytes => number + " B",
+            Self::MiB => number + " MiB",
         }
+    }
+
+    /// A value with as many digits as mean something.
+    pub fn number(self, value: f64) -> String {
+        let digits = match self {
+            Self::Micros | Self::MiB if value < 100.0 => 1,
+            Self::Millis if value < 10.0 => 2,
+            Self::Count | Self::Ratio => 2,
+            Self::Micros | Self::Millis | Self::Bytes | Self::MiB => 0,
+        };
+        format!("{value:.digits$}")
     }
 }
 
@@ -151,7 +161,7 @@ impl Measured {
         }
     }
 
-    /// The median over all bursts of all proxies of how busy they were, or how long they waited.
+    /// The median, over all bursts of all proxies, of how busy they were or how long they waited.
     pub fn overall(&self, of: fn(&Sample) -> f64) -> f64 {
         let all = self.samples.values().flatten().map(of).collect();
         Spread::of(all).map_or(0.0, |spread| spread.median)
@@ -189,6 +199,15 @@ impl Run {
             axes: Vec::new(),
             notes: BTreeMap::new(),
         })
+    }
+
+    /// How long HAProxy and nginx, which have one thread, waited for their core for each second that they had it: the
+    /// median over all bursts. It is next to nothing on a machine that does nothing else.
+    pub fn disturbance(&self) -> f64 {
+        let alone = self.axes.iter().filter(|measured| measured.axis.setting().threads == 1);
+        let others = alone.flat_map(|measured| &measured.samples).filter(|(kind, _)| **kind != Kind::Evenkeel);
+        let timed = others.flat_map(|(_, samples)| samples).filter(|sample| sample.busy > 0.0);
+        Spread::of(timed.map(|sample| sample.waited).collect()).map_or(0.0, |spread| spread.median)
     }
 
     pub fn end(&mut self) {

@@ -1,7 +1,6 @@
 //! What the kernel says: time on a core, memory, descriptors, and what machine this is.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -132,6 +131,14 @@ pub fn threads(processes: &[u32]) -> Vec<u32> {
     tasks.flatten().flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// Ends all connections of the namespace that wait in TIME_WAIT: tens of thousands of them make new ones dearer, and the
+/// next burst would pay for this one.
+pub fn forget_connections() -> Result<()> {
+    let ss = Command::new("ss").args(["-K", "-H", "-t", "-n", "state", "time-wait"]).stdout(Stdio::null()).status();
+    ensure!(ss.context("ss")?.success(), "ss could not end connections in TIME_WAIT");
+    Ok(())
+}
+
 /// The machine in a line.
 pub fn describe() -> Result<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
@@ -149,25 +156,4 @@ pub fn describe() -> Result<String> {
 pub fn load_average() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(f64::NAN)
-}
-
-/// A directory that is gone when the bench is.
-pub struct Scratch(PathBuf);
-
-impl Scratch {
-    pub fn new(path: PathBuf) -> Result<Self> {
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

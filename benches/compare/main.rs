@@ -32,9 +32,12 @@ use clap::Parser;
 
 use options::{Options, Role};
 
+/// The first words that are meant for this program.
+const ROLES: [&str; 4] = ["bench", "server", "load", "--help"];
+
 fn main() -> ExitCode {
-    // `cargo bench` starts every bench, with a word of its own; this one needs the namespace that its script makes.
-    if std::env::args().skip(1).all(|argument| argument == "--bench" || argument == "--test") {
+    // `cargo bench` starts every bench, in words meant for others; this one needs the namespace that its script makes.
+    if !std::env::args().nth(1).is_some_and(|word| ROLES.contains(&word.as_str())) {
         println!("compare: started by benches/compare/run");
         return ExitCode::SUCCESS;
     }

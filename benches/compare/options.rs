@@ -51,6 +51,9 @@ pub struct BenchOptions {
     /// A directory with Debian forky, for HAProxy 3.2
     #[arg(long, value_name = "DIR")]
     pub forky: PathBuf,
+    /// A directory for configurations and sockets, with a short name
+    #[arg(long, value_name = "DIR")]
+    pub scratch: PathBuf,
     /// Where results, table and plots go: `benches` of the repository
     #[arg(long, value_name = "DIR")]
     pub into: PathBuf,

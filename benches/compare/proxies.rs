@@ -6,7 +6,6 @@ mod nginx;
 mod records;
 
 use std::net::SocketAddrV4;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use crate::machine::{self, CoreTime, Holding, PROXY_CORES, Scratch};
+use crate::machine::{self, CoreTime, Holding, PROXY_CORES};
 use crate::wire;
 use records::Records;
 
@@ -113,7 +112,7 @@ impl Setting {
 pub struct Programs {
     pub evenkeel: PathBuf,
     pub forky: PathBuf,
-    pub scratch: Scratch,
+    pub scratch: PathBuf,
 }
 
 impl Programs {
@@ -205,11 +204,11 @@ impl Drop for Proxy {
     }
 }
 
-/// The command on these cores; it keeps its process id.
+/// The command on these cores; it keeps its process id, and ends when the bench does, however that happens.
 fn pinned(command: Command, cores: &str) -> Command {
     let mut pinned = Command::new("taskset");
-    pinned.args(["-c", cores]).arg(command.get_program()).args(command.get_args());
-    pinned.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+    pinned.args(["-c", cores, "setpriv", "--pdeathsig", "TERM"]).arg(command.get_program()).args(command.get_args());
+    pinned.stdin(Stdio::null()).stdout(Stdio::piped());
     pinned
 }
 

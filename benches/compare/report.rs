@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::axes::Axis;
 use crate::figures::{Measured, Run};
@@ -17,6 +17,9 @@ use crate::proxies::Kind;
 
 /// What the README's part stands between.
 const MARKS: [&str; 2] = ["<!-- compare: begin -->", "<!-- compare: end -->"];
+
+/// Above this percentage of waiting for a core, somebody else was at work.
+const QUIET: f64 = 2.0;
 
 pub fn begin(run: &Run) {
     println!("{}, {} UTC", run.machine, run.date);
@@ -42,6 +45,11 @@ pub fn round(axis: Axis, round: usize, rounds: usize) {
     let _ = std::io::stderr().flush();
 }
 
+/// An axis that could not be measured; the others are.
+pub fn failure(axis: Axis, error: &anyhow::Error) {
+    eprintln!("{}: {error:#}", axis.name());
+}
+
 pub fn axis(measured: &Measured) {
     for line in table::rows(measured) {
         println!("{}", table::text(&line));
@@ -49,7 +57,7 @@ pub fn axis(measured: &Measured) {
 }
 
 /// Writes everything; the README and the plots only when everything was measured.
-pub fn finish(run: &Run, options: &BenchOptions) -> Result<()> {
+pub fn finish(run: &Run, options: &BenchOptions, failed: &[Axis]) -> Result<()> {
     let kinds = options.proxies();
     let name = results::name(run, options);
     let file = options.into.join("results").join(format!("{name}.json"));
@@ -59,25 +67,26 @@ pub fn finish(run: &Run, options: &BenchOptions) -> Result<()> {
     for (what, text) in &run.notes {
         println!("{what}: {text}");
     }
-    if options.is_full() {
+    println!("{}", quietness(run));
+    if options.is_full() && failed.is_empty() {
         plot::write(run, &options.into.join("results"))?;
         rewrite(&options.into.join("README.md"), &readme(run, &kinds, &name))?;
     }
     println!("every sample and the configurations: {}", file.display());
+    let names: Vec<_> = failed.iter().map(|axis| axis.name()).collect();
+    ensure!(names.is_empty(), "not measured: {}", names.join(", "));
     Ok(())
 }
 
 /// The README's part: how it was measured, and the table.
 fn readme(run: &Run, kinds: &[Kind], name: &str) -> String {
     let mut text = format!(
-        "{} UTC; {}; {} pairs (fewer for counts and sizes: see the table); load average {:.1} at the beginning, {:.1} \
-         at the end{}.\n\n",
+        "{} UTC; {}; {} pairs, fewer for counts and sizes{}. {}\n\n",
         run.date,
         run.machine,
         run.pairs,
-        run.load.0,
-        run.load.1,
         if run.realtime { "; real-time scheduling in bursts" } else { "" },
+        quietness(run),
     );
     for (kind, version) in &run.versions {
         text += &format!("- {}: {version}; {}\n", kind.name(), kind.tuning());
@@ -92,6 +101,16 @@ fn readme(run: &Run, kinds: &[Kind], name: &str) -> String {
          Every sample, and the configuration of each proxy as it ran: [results/{name}.json](results/{name}.json).\n"
     );
     text
+}
+
+/// Whether the figures can be believed.
+fn quietness(run: &Run) -> String {
+    let waited = run.disturbance() * 100.0;
+    if waited < QUIET {
+        format!("The machine was quiet: proxies with one thread waited for their core {waited:.1} % of their time.")
+    } else {
+        format!("**The machine was not quiet**: others took {waited:.0} % of the core, and these figures are noise.")
+    }
 }
 
 /// Puts the text between the marks, and leaves the rest as somebody wrote it.

@@ -19,6 +19,9 @@ use crate::proxies::Proxy;
 /// Exchanges for each count; enough that checks in between do not matter.
 const EXCHANGES: u64 = 4000;
 
+/// Calls that are rarer than this for each exchange come from checks and sweeps.
+const WORTH_NAMING: f64 = 0.02;
+
 /// System calls for each short connection, and for each request on an open one.
 pub fn count(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
     let connections = counted(bench, proxy, Connection::ClientCloses)?;
@@ -28,7 +31,7 @@ pub fn count(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
 
 fn counted(bench: &mut Bench, proxy: &Proxy, connection: Connection) -> Result<f64> {
     let kind = if connection == Connection::Stays { "request" } else { "connection" };
-    let file = bench.programs.scratch.file("strace");
+    let file = bench.programs.scratch.join("strace");
     bench.load.open(bursts::counted(proxy, connection))?;
     let mut strace = Command::new("taskset");
     strace.args(["-c", LOAD_CORES, "strace", "-f", "-c", "-U", "calls,name", "-o"]).arg(&file);
@@ -43,7 +46,8 @@ fn counted(bench: &mut Bench, proxy: &Proxy, connection: Connection) -> Result<f
     bench.load.close()?;
     let seen = outcome?;
     let calls = calls(&fs::read_to_string(&file)?)?;
-    let text = calls.iter().map(|(count, name)| format!("{name} {:.2}", *count as f64 / EXCHANGES as f64));
+    let shares = calls.iter().map(|(count, name)| (*count as f64 / EXCHANGES as f64, name));
+    let text = shares.filter(|(share, _)| *share >= WORTH_NAMING).map(|(share, name)| format!("{name} {share:.2}"));
     bench.note(format!("calls per {kind}, {}", proxy.kind.name()), text.collect::<Vec<_>>().join(", "));
     let sum: u64 = calls.iter().map(|(count, _)| count).sum();
     Ok(sum as f64 / seen[0].exchanges as f64)

@@ -153,15 +153,16 @@ impl Clients {
     fn settle(&mut self) -> Result<()> {
         let mut ready = Vec::new();
         while self.busy > 0 {
-            let before = Instant::now();
             self.wait(PATIENCE, &mut ready)?;
-            ensure!(!ready.is_empty() || before.elapsed() < PATIENCE, "{} exchanges never ended", self.busy);
         }
         Ok(())
     }
 
     fn wait(&mut self, limit: Duration, ready: &mut Vec<usize>) -> Result<()> {
+        let before = Instant::now();
         self.poller.wait(Some(limit), ready)?;
+        let lost = ready.is_empty() && self.busy > 0 && before.elapsed() >= PATIENCE;
+        ensure!(!lost, "{} exchanges never ended", self.busy);
         for &number in ready.iter() {
             self.turn(number).with_context(|| format!("client {number} of {}", self.clients.len()))?;
         }

@@ -6,13 +6,15 @@ use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-/// Ports of each address that clients come from: above those that frontends and servers have.
-const PORTS: std::ops::Range<u64> = 20_000..60_000;
+/// Ports of each address that clients come from. None of them may be in `net.ipv4.ip_local_port_range`: a port that was
+/// bound by its number, on whatever address, is passed over when the kernel looks for one for a proxy's connection, and
+/// with tens of thousands of them that search costs more than the connection.
+const PORTS: std::ops::Range<u64> = 10_000..32_000;
 
 /// Addresses before the first is taken again.
 const ADDRESSES: u64 = 250;
 
-/// Gives each connection an address and port that none had before for ten million connections.
+/// Gives each connection an address and port that none had before for five million connections.
 #[derive(Default)]
 pub struct Dialler {
     dialled: u64,
@@ -41,7 +43,7 @@ impl Dialler {
     fn source(&mut self) -> SocketAddrV4 {
         let ports = PORTS.end - PORTS.start;
         let host = u8::try_from(self.dialled / ports % ADDRESSES + 1).expect("250 at most");
-        let port = u16::try_from(PORTS.start + self.dialled % ports).expect("60,000 at most");
+        let port = u16::try_from(PORTS.start + self.dialled % ports).expect("32,000 at most");
         self.dialled += 1;
         SocketAddrV4::new(Ipv4Addr::new(127, 1, 0, host), port)
     }

@@ -12,7 +12,7 @@ use crate::wire;
 const SHIPPED: &str = include_str!("../../../config/evenkeel.toml");
 
 pub(super) fn plan(kind: Kind, setting: Setting, programs: &Programs) -> Result<Plan> {
-    let file = programs.scratch.file("evenkeel.toml");
+    let file = programs.scratch.join("evenkeel.toml");
     std::fs::write(&file, configuration(kind.place(), setting)?)?;
     let program = path_text(&programs.evenkeel)?;
     let shown = machine::said(program, &["show", path_text(&file)?])?;

@@ -20,7 +20,7 @@ const SERVERS: [&str; 3] = ["k0s-ch-sion-1", "k0s-at-vie-1", "k0s-de-fra-1"];
 pub(super) fn plan(kind: Kind, setting: Setting, programs: &Programs) -> Result<Plan> {
     let name = kind.name();
     let (mut command, outside, inside) = if kind == Kind::Haproxy26 {
-        (Command::new(PROGRAM), programs.scratch.file(""), programs.scratch.file(""))
+        (Command::new(PROGRAM), programs.scratch.clone(), programs.scratch.clone())
     } else {
         // It runs with the forky beside this system as its root; what it needs to see is put there.
         let mut command = Command::new("chroot");

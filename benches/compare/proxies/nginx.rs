@@ -13,10 +13,10 @@ pub(super) const PROGRAM: &str = "/usr/sbin/nginx";
 
 pub(super) fn plan(kind: Kind, setting: Setting, programs: &Programs) -> Result<Plan> {
     let name = kind.name();
-    let file = programs.scratch.file(&format!("{name}.conf"));
-    let socket = programs.scratch.file(&format!("{name}.sock"));
-    let errors = programs.scratch.file(&format!("{name}.err"));
-    let pid = programs.scratch.file(&format!("{name}.pid"));
+    let file = programs.scratch.join(format!("{name}.conf"));
+    let socket = programs.scratch.join(format!("{name}.sock"));
+    let errors = programs.scratch.join(format!("{name}.err"));
+    let pid = programs.scratch.join(format!("{name}.pid"));
     let configuration = format!(
         "daemon off;\nuser root;\npid {};\nerror_log {} error;\nload_module /usr/lib/nginx/modules/ngx_stream_module.so;\n{}",
         pid.display(),
@@ -26,7 +26,7 @@ pub(super) fn plan(kind: Kind, setting: Setting, programs: &Programs) -> Result<
     std::fs::write(&file, &configuration)?;
     let records = Records::from_socket(&socket)?;
     let mut command = Command::new(PROGRAM);
-    command.arg("-p").arg(programs.scratch.file("")).arg("-c").arg(&file);
+    command.arg("-p").arg(programs.scratch.clone()).arg("-c").arg(&file);
     // Before it has read its file it wants to write elsewhere.
     command.arg("-e").arg(&errors);
     Ok(Plan { command, configuration, records })

@@ -38,14 +38,14 @@ impl Row {
     /// What is held against the bar: a ratio with quartiles and whose, or evenkeel's own value.
     fn verdict(&self) -> String {
         let Some(Spread { low, median, high }) = self.judged else { return "–".to_owned() };
-        let show = |value: f64| match self.figure.against {
-            Against::Nothing => self.figure.unit.show(value),
-            Against::Best | Against::Defaults => format!("{value:.2}"),
-        };
-        let (low, median, high) = (show(low), show(median), show(high));
         match (self.figure.against, self.opponent) {
-            (Against::Nothing, _) | (_, None) => format!("{median} ({low}–{high})"),
-            (_, Some(opponent)) => format!("{median} ({low}–{high}) of {}", opponent.name()),
+            (Against::Best | Against::Defaults, Some(opponent)) => {
+                format!("{median:.2} ({low:.2}–{high:.2}) of {}", opponent.name())
+            }
+            (_, _) => {
+                let unit = self.figure.unit;
+                format!("{} ({}–{})", unit.show(median), unit.number(low), unit.number(high))
+            }
         }
     }
 
