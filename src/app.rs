@@ -109,10 +109,12 @@ impl Bound {
         self.tell_start();
         let config = Arc::new(self.config);
         let descriptors = process::raise_descriptor_limit();
-        let process = Process::new(&config, process::affordable_sessions(config.limits.max_sessions, descriptors));
+        let workers = workers::count(&config.process);
+        let max_sessions = process::affordable_sessions(config.limits.max_sessions, descriptors, workers);
+        let process = Process::new(&config, max_sessions);
         let frontends = frontends(&config, &self.pools, &process);
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
-        let workers = Workers::start(&config.process, &frontends, &self.frontends, logging, &phases)?;
+        let workers = Workers::start(workers, &frontends, &self.frontends, logging, &phases)?;
         let facts = Arc::new(Facts {
             descriptors,
             process,

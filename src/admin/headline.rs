@@ -1,6 +1,6 @@
 //! The page's first sentence: what a person who opens it wants to know, in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use super::figures::{count, days_until, moment, span, words};
@@ -141,13 +141,16 @@ struct Controller<'a> {
     servers: Vec<(&'a BackendSnapshot, &'a ServerSnapshot)>,
 }
 
-/// In order of first appearance. A name is that of its servers, or the address if they differ.
+/// In order of first appearance. A name is that of its servers, or the address if they differ. A machine that has
+/// several servers of one backend is as many controllers as their names.
 fn controllers(snapshot: &Snapshot) -> Vec<Controller<'_>> {
-    let mut places: BTreeMap<&HostAddress, usize> = BTreeMap::new();
+    let crowded = crowded(snapshot);
+    let mut places = BTreeMap::new();
     let mut all: Vec<Controller<'_>> = Vec::new();
     for backend in &snapshot.backends {
         for server in &backend.servers {
-            let place = *places.entry(&server.host).or_insert(all.len());
+            let apart = crowded.contains(&server.host).then_some(&server.name);
+            let place = *places.entry((&server.host, apart)).or_insert(all.len());
             if place == all.len() {
                 all.push(Controller { name: server.name.to_string(), servers: Vec::new() });
             }
@@ -159,6 +162,16 @@ fn controllers(snapshot: &Snapshot) -> Vec<Controller<'_>> {
         }
     }
     all
+}
+
+/// Machines with several servers of one backend.
+fn crowded(snapshot: &Snapshot) -> BTreeSet<&HostAddress> {
+    let mut crowded = BTreeSet::new();
+    for backend in &snapshot.backends {
+        let mut seen = BTreeSet::new();
+        crowded.extend(backend.servers.iter().map(|server| &server.host).filter(|host| !seen.insert(*host)));
+    }
+    crowded
 }
 
 impl Controller<'_> {

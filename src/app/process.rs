@@ -13,11 +13,12 @@ use tokio::time::Instant;
 use super::workers::Watched;
 use crate::clock;
 use crate::event::{Counts, Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
+use crate::net::pipe::Pipes;
 use crate::pool::Pool;
 use crate::proxy::frontend::{Frontend, Process};
 
 /// Descriptors that are kept for listeners, probes, pages and files.
-const RESERVED: u64 = 256;
+const RESERVED: u64 = 192;
 
 /// A worker that has not turned for so long is stuck.
 const STUCK: Duration = Duration::from_secs(2);
@@ -137,8 +138,9 @@ pub fn raise_descriptor_limit() -> u64 {
 }
 
 /// Sessions that so many descriptors can hold, at most the number that is wanted.
-pub fn affordable_sessions(wanted: u32, descriptors: u64) -> u32 {
-    let held = descriptors.saturating_sub(RESERVED) / 2;
+pub fn affordable_sessions(wanted: u32, descriptors: u64, workers: usize) -> u32 {
+    let pipes = (2 * Pipes::MAX * workers) as u64;
+    let held = descriptors.saturating_sub(RESERVED + pipes) / 2;
     wanted.min(u32::try_from(held).unwrap_or(u32::MAX)).max(1)
 }
 
@@ -158,9 +160,9 @@ mod tests {
 
     #[test]
     fn sessions_fit_into_the_descriptors() {
-        assert_eq!(affordable_sessions(16_384, 20_000), 9_872);
-        assert_eq!(affordable_sessions(4_000, 20_000), 4_000);
-        assert_eq!(affordable_sessions(4_000, 100), 1);
-        assert_eq!(affordable_sessions(4_000, u64::MAX), 4_000);
+        assert_eq!(affordable_sessions(16_384, 20_000, 2), 9_840);
+        assert_eq!(affordable_sessions(4_000, 20_000, 2), 4_000);
+        assert_eq!(affordable_sessions(4_000, 100, 2), 1);
+        assert_eq!(affordable_sessions(4_000, u64::MAX, 2), 4_000);
     }
 }

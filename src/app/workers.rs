@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -49,13 +49,12 @@ struct Part {
 impl Workers {
     /// Starts them; `bound` has the sockets of each frontend.
     pub fn start(
-        spec: &model::Process,
+        count: usize,
         frontends: &[Arc<Frontend>],
         bound: &[Vec<net::Bound>],
         logging: &Logging,
         phases: &watch::Receiver<ProcessPhase>,
     ) -> Result<Self, RunError> {
-        let count = spec.workers.map_or_else(cores, |workers| workers as usize);
         let (end, ends) = watch::channel(false);
         let mut workers = Self { threads: Vec::new(), watched: Vec::new(), end };
         for index in 0..count {
@@ -70,7 +69,7 @@ impl Workers {
             };
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-            let thread = std::thread::Builder::new()
+            let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
                     let local = LocalSet::new();
@@ -98,9 +97,9 @@ impl Workers {
     }
 }
 
-/// One worker for each core that this process may use.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// As many workers as configured, or one for each core that this process may use.
+pub fn count(spec: &model::Process) -> usize {
+    spec.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), |workers| workers as usize)
 }
 
 fn share(frontends: &[Arc<Frontend>], bound: &[Vec<net::Bound>]) -> io::Result<Vec<(net::Bound, Arc<Frontend>)>> {

@@ -92,6 +92,12 @@ impl Pipe {
         Poll::Ready(Ok(given))
     }
 
+    #[cfg(test)]
+    pub fn descriptor(&self) -> std::os::fd::RawFd {
+        use std::os::fd::AsRawFd;
+        self.ends.as_ref().expect("a pipe in use has its ends").read.as_raw_fd()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.held == 0
     }

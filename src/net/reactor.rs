@@ -243,3 +243,6 @@ impl Drop for Stream {
         drop(place);
     }
 }
+
+#[cfg(test)]
+mod tests;

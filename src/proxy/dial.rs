@@ -86,11 +86,14 @@ async fn tries(
         }
         tried.push(Arc::clone(&leased.server));
         drop(leased);
+        let asked = Instant::now();
         leased = match lease::next(client, record, pool, &tried).await {
             Ok(leased) => leased,
             Err(Denied::NoServer) => return Err(Failure::Dial(error)),
             Err(Denied::Ended(ending)) => return Err(Failure::Ended(ending)),
         };
+        // A wait for a slot has a limit of its own, and must not use up the time of the dial that follows.
+        deadline += asked.elapsed();
         record.enter_phase(Phase::Connect);
         note_move(record, pool, &tried);
     }

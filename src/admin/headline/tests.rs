@@ -39,6 +39,20 @@ fn a_controller_that_is_down_is_named_with_time_and_cause() {
 }
 
 #[test]
+fn servers_of_one_backend_on_one_machine_are_told_apart() {
+    let mut snapshot = fixture::cluster();
+    snapshot.take_down(VIENNA);
+    for backend in &mut snapshot.backends {
+        backend.servers.iter_mut().for_each(|server| server.host = HostAddress::Name("one".into()));
+    }
+    let headline = headline(&snapshot).text;
+    assert!(
+        headline.starts_with("k0s-at-vie-1 is down since") && headline.ends_with("The other two serve."),
+        "{headline}"
+    );
+}
+
+#[test]
 fn where_only_one_backend_misses_it_that_is_said() {
     let mut snapshot = fixture::cluster();
     snapshot.servers_named(VIENNA)[1].go_down();

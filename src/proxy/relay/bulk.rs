@@ -85,3 +85,25 @@ impl Bulk {
         self.pipe = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether bulk is carried after these moves.
+    fn after(moves: &[usize]) -> bool {
+        let mut bulk = Bulk::default();
+        moves.iter().for_each(|&bytes| bulk.note(bytes));
+        bulk.is_carried()
+    }
+
+    #[test]
+    fn three_large_moves_in_a_row_make_bulk_and_three_small_ones_end_it() {
+        let (large, small) = (MUCH, MUCH - 1);
+        assert!(!after(&[large, large]));
+        assert!(!after(&[large, large, small, large]));
+        assert!(after(&[large, large, large]));
+        assert!(after(&[large, large, large, small, small, large, small]));
+        assert!(!after(&[large, large, large, small, small, small]));
+    }
+}
