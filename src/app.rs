@@ -114,7 +114,7 @@ impl Bound {
         let process = Process::new(&config, max_sessions);
         let frontends = frontends(&config, &self.pools, &process);
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
-        let workers = Workers::start(workers, &frontends, &self.frontends, logging, &phases)?;
+        let mut workers = Workers::start(workers, &frontends, &self.frontends, logging, &phases)?;
         let facts = Arc::new(Facts {
             descriptors,
             process,
@@ -134,7 +134,7 @@ impl Bound {
         tell_serving(&config, &facts);
         systemd::ready();
 
-        shutdown::serve_until_told(signals, &config.process, &phase, self.frontends, &workers).await;
+        shutdown::serve_until_told(signals, &config.process, &phase, self.frontends, &mut workers).await;
         drop(self.admin);
         workers.join();
         tracing::info!("stopped");

@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::workers::Watched;
+use super::workers::{STUCK, Watched};
 use crate::clock;
 use crate::event::{Counts, Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
 use crate::net::pipe::Pipes;
@@ -19,9 +19,6 @@ use crate::proxy::frontend::{Frontend, Process};
 
 /// Descriptors that are kept for listeners, probes, pages and files.
 const RESERVED: u64 = 192;
-
-/// A worker that has not turned for so long is stuck.
-const STUCK: Duration = Duration::from_secs(2);
 
 /// How long a required backend may be without a server before `/readyz` says so.
 const RED_AFTER: Duration = Duration::from_secs(3);

@@ -46,15 +46,15 @@ pub async fn serve_until_told(
     spec: &model::Process,
     phase: &watch::Sender<ProcessPhase>,
     listeners: Vec<Vec<net::Bound>>,
-    workers: &Workers,
+    workers: &mut Workers,
 ) {
     signals.next().await;
-    let workers = workers.watch();
-    let orderly = stop(spec, phase, listeners, &workers);
+    let watched = workers.watch();
+    let orderly = stop(spec, phase, listeners, workers);
     tokio::select! {
         () = orderly => {}
         () = signals.next() => {
-            let sessions: usize = workers.iter().map(|worker| worker.sessions.len()).sum();
+            let sessions: usize = watched.iter().map(|worker| worker.sessions.len()).sum();
             tracing::warn!(sessions, "second signal: ending at once");
             // Workers that are about to end stop accepting as well.
             phase.send_replace(ProcessPhase::Stopping);
@@ -66,7 +66,7 @@ async fn stop(
     spec: &model::Process,
     phase: &watch::Sender<ProcessPhase>,
     listeners: Vec<Vec<net::Bound>>,
-    workers: &[Watched],
+    workers: &mut Workers,
 ) {
     systemd::stopping();
     if !spec.preempt.is_zero() {
@@ -77,6 +77,8 @@ async fn stop(
     phase.send_replace(ProcessPhase::Stopping);
     // The workers close their descriptors of these; with the last one the kernel refuses new clients.
     drop(listeners);
+    workers.closed_listeners().await;
+    let workers = &workers.watch();
     let left = most_idle_first(workers);
     tracing::info!(sessions = left.len(), over = ?spec.shutdown_grace, "stopping: no longer accepting");
     let closing = close_evenly(left, spec.shutdown_grace);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::RunError;
@@ -22,13 +22,21 @@ use crate::proxy::frontend::Frontend;
 use crate::proxy::listener;
 use crate::proxy::worker::{Pulse, Worker};
 
+/// A worker that has not turned for so long is stuck.
+pub const STUCK: Duration = Duration::from_secs(2);
+
 /// All workers, while they run.
 #[derive(Debug)]
 pub struct Workers {
     threads: Vec<JoinHandle<()>>,
     watched: Vec<Watched>,
+    /// Closed once every worker has closed its listeners.
+    accepting: mpsc::Receiver<Never>,
     end: watch::Sender<bool>,
 }
+
+/// What is never sent: a channel of it tells by its end alone.
+type Never = std::convert::Infallible;
 
 /// A worker as the control thread sees it.
 #[derive(Debug, Clone)]
@@ -43,6 +51,8 @@ struct Part {
     records: crate::observe::access_log::Records,
     watched: Watched,
     phases: watch::Receiver<ProcessPhase>,
+    /// Dropped with the last listener.
+    accepting: mpsc::Sender<Never>,
     end: watch::Receiver<bool>,
 }
 
@@ -56,7 +66,8 @@ impl Workers {
         phases: &watch::Receiver<ProcessPhase>,
     ) -> Result<Self, RunError> {
         let (end, ends) = watch::channel(false);
-        let mut workers = Self { threads: Vec::new(), watched: Vec::new(), end };
+        let (accepts, accepting) = mpsc::channel(1);
+        let mut workers = Self { threads: Vec::new(), watched: Vec::new(), accepting, end };
         for index in 0..count {
             let index = u16::try_from(index).expect("the configuration allows fewer");
             let watched = Watched { sessions: Sessions::new(index), pulse: Pulse::new() };
@@ -65,6 +76,7 @@ impl Workers {
                 records: logging.records(),
                 watched: watched.clone(),
                 phases: phases.clone(),
+                accepting: accepts.clone(),
                 end: ends.clone(),
             };
             let runtime =
@@ -84,6 +96,12 @@ impl Workers {
 
     pub fn watch(&self) -> Vec<Watched> {
         self.watched.clone()
+    }
+
+    /// Waits until every worker has closed its listeners, which they do once the phase is [`ProcessPhase::Stopping`]; a
+    /// worker that is stuck is not waited for.
+    pub async fn closed_listeners(&mut self) {
+        let _ = within(STUCK, async { while self.accepting.recv().await.is_some() {} }).await;
     }
 
     /// Ends them, and whatever sessions they still have; each writes its record.
@@ -113,7 +131,7 @@ fn share(frontends: &[Arc<Frontend>], bound: &[Vec<net::Bound>]) -> io::Result<V
 impl Part {
     /// Serves until it is told to end.
     async fn work(self) {
-        let Self { listeners, records, watched, mut phases, mut end } = self;
+        let Self { listeners, records, watched, mut phases, accepting: accepts, mut end } = self;
         let worker = match Worker::new(watched.sessions, records, watched.pulse) {
             Ok(worker) => worker,
             Err(error) => return tracing::error!(%error, "a worker can't watch connections"),
@@ -131,6 +149,7 @@ impl Part {
         // A sender that is gone is an end as well: the control thread has left.
         let _ = phases.wait_for(|phase| *phase == ProcessPhase::Stopping).await;
         accepting.shutdown().await;
+        drop(accepts);
         let _ = end.wait_for(|end| *end).await;
         run.abort();
     }
