@@ -45,8 +45,12 @@ impl Burst {
 
 /// Measures what the options ask for, and says what came out.
 pub fn run(options: &BenchOptions) -> Result<()> {
-    let programs =
-        Programs { evenkeel: options.evenkeel.clone(), forky: options.forky.clone(), scratch: options.scratch.clone() };
+    let programs = Programs {
+        evenkeel: options.evenkeel.clone(),
+        before: options.before.clone(),
+        forky: options.forky.clone(),
+        scratch: options.scratch.clone(),
+    };
     let servers = Servers::start(u8::try_from(Kind::ALL.len())?)?;
     let mut bench = Bench {
         load: Load::start()?,

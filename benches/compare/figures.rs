@@ -206,7 +206,7 @@ impl Run {
     /// a matter of time.
     pub fn disturbance(&self) -> Option<f64> {
         let alone = self.axes.iter().filter(|measured| measured.axis.setting().threads == 1);
-        let others = alone.flat_map(|measured| &measured.samples).filter(|(kind, _)| **kind != Kind::Evenkeel);
+        let others = alone.flat_map(|measured| &measured.samples).filter(|(kind, _)| !kind.is_evenkeel());
         let timed = others.flat_map(|(_, samples)| samples).filter(|sample| sample.busy > 0.0);
         Spread::of(timed.map(|sample| sample.waited).collect()).map(|spread| spread.median)
     }

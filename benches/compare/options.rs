@@ -48,6 +48,9 @@ pub struct BenchOptions {
     /// The evenkeel to measure
     #[arg(long, value_name = "FILE")]
     pub evenkeel: PathBuf,
+    /// Another evenkeel, measured in turn with it
+    #[arg(long, value_name = "FILE")]
+    pub before: Option<PathBuf>,
     /// A directory with Debian forky, for HAProxy 3.2
     #[arg(long, value_name = "DIR")]
     pub forky: PathBuf,
@@ -71,11 +74,13 @@ impl BenchOptions {
 
     /// The proxies to measure, in the table's order.
     pub fn proxies(&self) -> Vec<Kind> {
-        match (self.only.is_empty(), self.quick) {
-            (false, _) => Kind::ALL.into_iter().filter(|kind| self.only.contains(kind)).collect(),
-            (true, true) => vec![Kind::Evenkeel, Kind::Haproxy32Splice],
-            (true, false) => Kind::ALL.to_vec(),
-        }
+        let wanted = |kind: Kind| match (self.only.is_empty(), self.quick) {
+            _ if kind == Kind::Before => self.before.is_some(),
+            (false, _) => self.only.contains(&kind),
+            (true, true) => matches!(kind, Kind::Evenkeel | Kind::Haproxy32Splice),
+            (true, false) => true,
+        };
+        Kind::ALL.into_iter().filter(|kind| wanted(*kind)).collect()
     }
 
     /// How often each proxy has its turn.
@@ -85,6 +90,6 @@ impl BenchOptions {
 
     /// Whether everything is measured, so that the result may stand in the README.
     pub fn is_full(&self) -> bool {
-        !self.quick && self.axis.is_empty() && self.only.is_empty()
+        !self.quick && self.axis.is_empty() && self.only.is_empty() && self.before.is_none()
     }
 }

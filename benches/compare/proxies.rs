@@ -32,10 +32,12 @@ pub enum Kind {
     Nginx,
     #[value(name = "nginx-256k")]
     NginxBuffer,
+    /// Another evenkeel, such as the one before a change.
+    Before,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Evenkeel,
         Self::Haproxy32,
         Self::Haproxy32Splice,
@@ -43,6 +45,7 @@ impl Kind {
         Self::Haproxy26,
         Self::Nginx,
         Self::NginxBuffer,
+        Self::Before,
     ];
 
     /// HAProxy 3.2's settings: the best of them on an axis is what evenkeel is held against.
@@ -58,18 +61,23 @@ impl Kind {
             Self::Haproxy26 => "haproxy-2.6",
             Self::Nginx => "nginx",
             Self::NginxBuffer => "nginx-256k",
+            Self::Before => "before",
         }
     }
 
     /// What it is told beyond the common settings.
     pub fn tuning(self) -> &'static str {
         match self {
-            Self::Evenkeel => "config/evenkeel.toml",
+            Self::Evenkeel | Self::Before => "config/evenkeel.toml",
             Self::Haproxy32 | Self::Haproxy26 | Self::Nginx => "defaults",
             Self::Haproxy32Splice => "option splice-auto, tune.pipesize 1048576",
             Self::Haproxy32Buffer => "tune.bufsize 262144",
             Self::NginxBuffer => "proxy_buffer_size 256k",
         }
+    }
+
+    pub fn is_evenkeel(self) -> bool {
+        matches!(self, Self::Evenkeel | Self::Before)
     }
 
     /// Its own addresses are made of this number, from 1.
@@ -111,6 +119,7 @@ impl Setting {
 /// Where programs and their files are.
 pub struct Programs {
     pub evenkeel: PathBuf,
+    pub before: Option<PathBuf>,
     pub forky: PathBuf,
     pub scratch: PathBuf,
 }
@@ -119,7 +128,7 @@ impl Programs {
     /// What a program says its version is, in a line.
     pub fn version(&self, kind: Kind) -> Result<String> {
         let text = match kind {
-            Kind::Evenkeel => machine::said(path_text(&self.evenkeel)?, &["--version"])?,
+            Kind::Evenkeel | Kind::Before => machine::said(self.evenkeel(kind)?, &["--version"])?,
             Kind::Haproxy32 | Kind::Haproxy32Splice | Kind::Haproxy32Buffer => {
                 machine::said("chroot", &[path_text(&self.forky)?, haproxy::PROGRAM, "-v"])?
             }
@@ -127,6 +136,12 @@ impl Programs {
             Kind::Nginx | Kind::NginxBuffer => machine::said(nginx::PROGRAM, &["-v"])?,
         };
         Ok(text.lines().next().context("it says nothing")?.to_owned())
+    }
+
+    /// The path of one of the two evenkeels.
+    fn evenkeel(&self, kind: Kind) -> Result<&str> {
+        let before = self.before.as_deref().filter(|_| kind == Kind::Before);
+        path_text(before.unwrap_or(&self.evenkeel))
     }
 }
 
@@ -151,7 +166,7 @@ impl Proxy {
     /// Starts it, and waits until it takes connections on all frontends.
     pub fn start(kind: Kind, setting: Setting, programs: &Programs) -> Result<Self> {
         let plan = match kind {
-            Kind::Evenkeel => evenkeel::plan(kind, setting, programs),
+            Kind::Evenkeel | Kind::Before => evenkeel::plan(kind, setting, programs),
             Kind::Haproxy32 | Kind::Haproxy32Splice | Kind::Haproxy32Buffer | Kind::Haproxy26 => {
                 haproxy::plan(kind, setting, programs)
             }

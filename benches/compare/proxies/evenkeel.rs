@@ -12,9 +12,9 @@ use crate::wire;
 const SHIPPED: &str = include_str!("../../../config/evenkeel.toml");
 
 pub(super) fn plan(kind: Kind, setting: Setting, programs: &Programs) -> Result<Plan> {
-    let file = programs.scratch.join("evenkeel.toml");
+    let file = programs.scratch.join(format!("{}.toml", kind.name()));
     std::fs::write(&file, configuration(kind.place(), setting)?)?;
-    let program = path_text(&programs.evenkeel)?;
+    let program = programs.evenkeel(kind)?;
     let shown = machine::said(program, &["show", path_text(&file)?])?;
     let mut command = Command::new(program);
     command.arg("run").arg(&file);

@@ -10,6 +10,8 @@ pub struct Row {
     values: Vec<(Kind, f64)>,
     opponent: Option<Kind>,
     judged: Option<Spread>,
+    /// Against the evenkeel before a change.
+    change: Option<Spread>,
     rounds: usize,
     busy: f64,
     waited: f64,
@@ -28,6 +30,7 @@ fn row(measured: &Measured, place: usize, figure: Figure) -> Row {
         values: kinds.filter_map(|kind| Some((*kind, measured.spread(*kind, place)?.median))).collect(),
         opponent: measured.opponent(place),
         judged: measured.judged(place),
+        change: measured.ratio(Kind::Evenkeel, Kind::Before, place),
         rounds: measured.rounds(),
         busy: measured.overall(|sample| sample.busy),
         waited: measured.overall(|sample| sample.waited),
@@ -77,8 +80,11 @@ impl Row {
 pub fn text(row: &Row) -> String {
     let values: Vec<_> =
         row.values.iter().map(|(kind, value)| format!("{} {}", kind.name(), row.figure.unit.show(*value))).collect();
+    let change = row.change.map_or(String::new(), |Spread { low, median, high }| {
+        format!("; {median:.3} ({low:.3}–{high:.3}) of {}", Kind::Before.name())
+    });
     format!(
-        "{}: {}; bar {}: {}\n    {} ({} rounds; on a core {:.0} % of the time, waiting for one {:.0} % of that)",
+        "{}: {}; bar {}: {}{change}\n    {} ({} rounds; on a core {:.0} % of the time, waiting for one {:.0} % of that)",
         row.figure.title,
         row.verdict(),
         row.bar(),
