@@ -151,12 +151,9 @@ impl Attempt<'_> {
         }
         let begun = Instant::now();
         let request = http::request(https, self.address);
-        match timeout_at(self.deadline, http::ask(&mut established.stream, &request, &https.accept)).await {
-            Ok(Ok(answer)) => Seen::answered(&answer, &https.accept, begun.elapsed()).over(established, true),
-            Ok(Err(error)) => Seen::no_answer(&error).over(established, false),
-            Err(_) => {
-                Seen::down(DownCause::TimedOut, CheckStatus::L7Tout, self.too_late("answer")).over(established, false)
-            }
+        match http::ask(&mut established.stream, &request, &https.accept, self.deadline).await {
+            Ok(answer) => Seen::answered(&answer, &https.accept, begun.elapsed()).over(established, true),
+            Err(error) => Seen::no_answer(&error, self.too_late("answer")).over(established, false),
         }
     }
 

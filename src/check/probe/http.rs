@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::model::HttpsProbe;
 use crate::net::tls::Failure;
@@ -35,6 +35,7 @@ pub(super) enum AskError {
     /// Something came that is not HTTP/1; its beginning.
     NotHttp(String),
     Failed(Failure),
+    TimedOut,
 }
 
 /// The request of a check, for a server at this address (RFC 9110, section 7.2: `Host` is the authority asked for).
@@ -52,30 +53,46 @@ pub(super) fn request(https: &HttpsProbe, address: SocketAddr) -> String {
 
 /// Sends the request and reads the status; the body's beginning too if the status isn't an accepted one.
 ///
-/// The caller bounds the time. A body that drips or never ends neither delays the verdict nor changes it.
+/// The status must have come by the deadline. A body that drips or never ends neither delays the verdict by more than a
+/// moment nor changes it.
 pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     request: &str,
     accept: &[u16],
+    deadline: Instant,
 ) -> Result<Answer, AskError> {
-    stream.write_all(request.as_bytes()).await?;
-    stream.flush().await?;
     let mut received = Vec::new();
-    let code = loop {
-        if let Some(code) = status_code(&received)? {
-            break code;
-        }
-        if read_more(stream, &mut received).await? == 0 {
-            return Err(AskError::Failed(Failure::Closed));
-        }
-    };
+    let code = timeout_at(deadline, status(stream, request, &mut received)).await.map_err(|_| AskError::TimedOut)??;
     if accept.contains(&code) {
         return Ok(Answer { code, body: String::new() });
     }
-    let rest = async { while received.len() < REFUSAL && matches!(read_more(stream, &mut received).await, Ok(1..)) {} };
+    let rest = async {
+        while received.len() < REFUSAL
+            && !is_whole(&received)
+            && matches!(read_more(stream, &mut received).await, Ok(1..))
+        {}
+    };
     // What has come by then is shown.
-    let _ = timeout(REFUSAL_WAIT, rest).await;
+    let _ = timeout_at(deadline.min(Instant::now() + REFUSAL_WAIT), rest).await;
     Ok(Answer { code, body: printable(body_of(&received)) })
+}
+
+/// Sends the request, and reads until the status is known.
+async fn status<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    request: &str,
+    received: &mut Vec<u8>,
+) -> Result<u16, AskError> {
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+    loop {
+        if let Some(code) = status_code(received)? {
+            return Ok(code);
+        }
+        if read_more(stream, received).await? == 0 {
+            return Err(AskError::Failed(Failure::Closed));
+        }
+    }
 }
 
 async fn read_more(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> std::io::Result<usize> {
@@ -103,16 +120,42 @@ fn status_code(received: &[u8]) -> Result<Option<u16>, AskError> {
     }
 }
 
+/// Head and body of what has come; `None` while the head is not whole.
+fn parts(received: &[u8]) -> Option<(&[u8], &[u8])> {
+    after(received, b"\r\n\r\n").map(|start| received.split_at(start))
+}
+
+/// Where the first such mark ends.
+fn after(bytes: &[u8], mark: &[u8]) -> Option<usize> {
+    bytes.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
+}
+
+/// The value of a field of the head (RFC 9112, section 5).
+fn field<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
+    let lines = std::str::from_utf8(head).ok()?.lines();
+    let mut fields = lines.filter_map(|line| line.split_once(':'));
+    fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+fn is_chunked(head: &[u8]) -> bool {
+    field(head, "transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+}
+
+/// Whether the answer says that nothing follows (RFC 9112, section 6.3); one that doesn't say ends with the connection.
+fn is_whole(received: &[u8]) -> bool {
+    let Some((head, body)) = parts(received) else { return false };
+    if is_chunked(head) {
+        return body.starts_with(b"0\r\n") || body.ends_with(b"\r\n0\r\n\r\n");
+    }
+    let length = field(head, "content-length").and_then(|length| length.parse::<usize>().ok());
+    length.is_some_and(|length| body.len() >= length)
+}
+
 /// What follows the head, without a first chunk's size if the body comes in chunks.
 fn body_of(received: &[u8]) -> &[u8] {
-    let after = |bytes: &[u8], mark: &[u8]| {
-        bytes.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
-    };
-    let Some(start) = after(received, b"\r\n\r\n") else { return &[] };
-    let (head, body) = received.split_at(start);
-    let chunked = head.to_ascii_lowercase().windows(26).any(|window| window == b"transfer-encoding: chunked");
+    let Some((head, body)) = parts(received) else { return &[] };
     match after(body, b"\r\n") {
-        Some(size_line) if chunked => &body[size_line..],
+        Some(size_line) if is_chunked(head) => &body[size_line..],
         _ => body,
     }
 }
@@ -163,11 +206,69 @@ mod tests {
         assert_eq!(printable("ü".repeat(300).as_bytes()), "ü".repeat(100) + "…");
     }
 
+    #[test]
+    fn an_answer_that_tells_its_length_is_whole_without_the_connections_end() {
+        let answer = |rest: &str| is_whole(format!("HTTP/1.1 500 x\r\n{rest}").as_bytes());
+        assert!(answer("Content-Length: 5\r\n\r\nhello"));
+        assert!(answer("content-length:0\r\n\r\n"));
+        assert!(answer("Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"));
+        assert!(answer("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"));
+        for part in [
+            "Content-Length: 5\r\n\r\nhell",
+            "Content-Length: 5\r\n",
+            "A: b\r\n\r\nhello",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        ] {
+            assert!(!answer(part), "{part:?}");
+        }
+    }
+
+    /// What comes of a server that says this after a while and then leaves the connection open, and how long it took.
+    async fn ask_one_that_stays(
+        after: Duration,
+        answer: &str,
+        limit: Duration,
+    ) -> (Result<Answer, AskError>, Duration) {
+        let (mut ours, mut theirs) = tokio::io::duplex(4096);
+        let begun = Instant::now();
+        let speak = async {
+            tokio::time::sleep(after).await;
+            theirs.write_all(answer.as_bytes()).await.unwrap();
+            std::future::pending().await
+        };
+        tokio::select! {
+            asked = ask(&mut ours, "GET / HTTP/1.1\r\n\r\n", &[200], begun + limit) => (asked, begun.elapsed()),
+            () = speak => unreachable!("it stays"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_tells_its_length_is_not_waited_for_any_longer() {
+        let limit = Duration::from_secs(9);
+        for (length, waited) in [("Content-Length: 9\r\n", Duration::ZERO), ("", REFUSAL_WAIT)] {
+            let answer = format!("HTTP/1.1 500 x\r\n{length}\r\nnot ready");
+            let (asked, took) = ask_one_that_stays(Duration::ZERO, &answer, limit).await;
+            assert_eq!(asked.unwrap(), Answer { code: 500, body: "not ready".to_owned() });
+            // The clock stands still but for what is waited for, to the millisecond.
+            assert!(took - waited <= Duration::from_millis(1), "{took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_that_came_in_time_counts_though_the_body_did_not() {
+        let limit = REFUSAL_WAIT;
+        let (asked, took) = ask_one_that_stays(limit - Duration::from_millis(9), "HTTP/1.1 500 x\r\n\r\n", limit).await;
+        assert_eq!(asked.unwrap().code, 500);
+        assert!(took <= limit + Duration::from_millis(1), "{took:?}");
+        let (asked, _) = ask_one_that_stays(limit * 2, "HTTP/1.1 500 x\r\n\r\n", limit).await;
+        assert!(matches!(asked, Err(AskError::TimedOut)));
+    }
+
     proptest! {
         #[test]
         fn no_answer_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), http in any::<bool>()) {
             let bytes = if http { [b"HTTP/1.1 ", &bytes[..]].concat() } else { bytes };
-            let _ = status_code(&bytes);
+            let _ = (status_code(&bytes), is_whole(&bytes));
             prop_assert!(printable(body_of(&bytes)).chars().count() <= SHOWN + 1);
         }
     }

@@ -56,8 +56,9 @@ impl Seen {
     }
 
     /// TLS, but no HTTP over it.
-    pub fn no_answer(error: &AskError) -> Self {
+    pub fn no_answer(error: &AskError, too_late: String) -> Self {
         match error {
+            AskError::TimedOut => Self::down(DownCause::TimedOut, CheckStatus::L7Tout, too_late),
             AskError::NotHttp(start) => {
                 let detail = format!("the answer is not HTTP: {start}");
                 Self::down(DownCause::Unexpected, CheckStatus::L7Rsp, detail)
