@@ -1,9 +1,11 @@
 //! Session limits: a permit is taken before a connection is accepted, and given back when its session has ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// A number of sessions that must not be exceeded, shared by all workers.
 #[derive(Debug)]
@@ -12,7 +14,9 @@ pub struct Limit {
     used: AtomicU32,
     waiting: AtomicU32,
     freed: Notify,
-    full: AtomicBool,
+    epoch: Instant,
+    /// When all was last used, in milliseconds since `epoch`, and one more; 0 is never.
+    last_full: AtomicU64,
     reached: AtomicU64,
 }
 
@@ -29,7 +33,8 @@ impl Limit {
             used: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             freed: Notify::new(),
-            full: AtomicBool::new(false),
+            epoch: Instant::now(),
+            last_full: AtomicU64::new(0),
             reached: AtomicU64::new(0),
         })
     }
@@ -45,21 +50,28 @@ impl Limit {
         Some(Permit { limit: Arc::clone(self) })
     }
 
+    /// How long there must have been a permit to have for an episode to be over: one that is given back and taken again
+    /// at once, as by short sessions at the limit, ends none.
+    const CALM: Duration = Duration::from_secs(10);
+
     /// Notes that clients have to wait; `true` for the first of an episode, which is the one to tell about.
-    ///
-    /// An episode ends when a tenth of the limit is free again, so that one which is merely brushed against is told
-    /// once and not for every session.
     pub fn note_full(&self) -> bool {
-        let begins = !self.full.swap(true, Relaxed);
+        let now = self.moment();
+        let last = self.last_full.swap(now, Relaxed);
+        let begins = last == 0 || u128::from(now.saturating_sub(last)) >= Self::CALM.as_millis();
         if begins {
             self.reached.fetch_add(1, Relaxed);
         }
         begins
     }
 
-    /// Whether an episode is going on.
+    /// Whether all is used.
     pub fn is_full(&self) -> bool {
-        self.full.load(Relaxed)
+        self.used.load(Relaxed) >= self.max
+    }
+
+    fn moment(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).map_or(u64::MAX, |elapsed| elapsed + 1)
     }
 
     /// Episodes so far.
@@ -80,9 +92,9 @@ impl Limit {
     }
 
     fn give_back(&self) {
-        let used = self.used.fetch_sub(1, SeqCst) - 1;
-        if used <= self.max - self.max.div_ceil(10) {
-            self.full.store(false, Relaxed);
+        if self.used.fetch_sub(1, SeqCst) == self.max {
+            // It was full until now, for however long: an episode that goes on has just been seen.
+            let _ = self.last_full.fetch_update(Relaxed, Relaxed, |last| (last != 0).then(|| self.moment()));
         }
         if self.waiting.load(SeqCst) > 0 {
             self.freed.notify_waiters();
@@ -124,16 +136,34 @@ mod tests {
         assert!(limit.take().is_some());
     }
 
-    #[test]
-    fn an_episode_is_told_once() {
-        let limit = Limit::new(10);
-        let mut permits: Vec<_> = (0..10).map(|_| limit.take().unwrap()).collect();
-        assert!(limit.note_full());
-        assert!(!limit.note_full());
-        permits.clear();
+    #[tokio::test(start_paused = true)]
+    async fn an_episode_is_told_once_however_short_its_sessions_are() {
+        let limit = Limit::new(2);
+        let _one = limit.take().unwrap();
+        let other = limit.take().unwrap();
+        assert!(limit.is_full() && limit.note_full());
+        drop(other);
         assert!(!limit.is_full());
-        assert!(limit.note_full());
-        assert_eq!(limit.reached(), 2);
+        for _ in 0..100 {
+            let _other = limit.take().unwrap();
+            assert!(!limit.note_full());
+            // Full for longer than a calm lasts, which it is no part of.
+            tokio::time::advance(Limit::CALM).await;
+        }
+        assert_eq!(limit.reached(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_calm_another_episode_begins() {
+        let limit = Limit::new(1);
+        drop(limit.take().unwrap());
+        for episode in 1..=2 {
+            let permit = limit.take().unwrap();
+            assert!(limit.note_full());
+            drop(permit);
+            tokio::time::advance(Limit::CALM).await;
+            assert_eq!(limit.reached(), episode);
+        }
     }
 
     #[tokio::test]
