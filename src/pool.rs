@@ -22,7 +22,7 @@ use self::server::{Server, Standing};
 use crate::balance::{self, Candidate};
 use crate::clock;
 use crate::event::{AdminState, BackendSnapshot, Evidence, ServerChange, ServerState, Verdict};
-use crate::model::{self, OnNoServer};
+use crate::model::{self, Balance, OnNoServer};
 
 /// One backend while the process runs.
 #[derive(Debug)]
@@ -105,6 +105,15 @@ enum Tier {
 impl Tier {
     const ORDER: [Self; 5] =
         [Self::ReadyPrimary, Self::ReadyBackup, Self::DrainingPrimary, Self::DrainingBackup, Self::LastResort];
+
+    /// How one of a tier is chosen. Backups stand in for one another, in file order, as HAProxy's do without
+    /// `option allbackups` (its manual, section 4.2): the first has all sessions.
+    fn balance(self, spec: &model::Backend) -> Balance {
+        match self {
+            Self::ReadyBackup | Self::DrainingBackup => Balance::First,
+            Self::ReadyPrimary | Self::DrainingPrimary | Self::LastResort => spec.balance,
+        }
+    }
 
     fn of(state: ServerState, backup: bool) -> Option<Self> {
         match (state, backup) {
@@ -369,7 +378,7 @@ impl State {
                 continue;
             }
             // A slot that is given back goes to the first who waits for it, so that room found here is nobody's.
-            let Some(place) = self.pick(spec, source, |member| left(member) && member.has_room()) else {
+            let Some(place) = self.pick(tier.balance(spec), source, |member| left(member) && member.has_room()) else {
                 return Choice::Full;
             };
             self.choices += 1;
@@ -385,11 +394,11 @@ impl State {
     }
 
     /// Asks the balance method; the place of its choice among the members.
-    fn pick(&mut self, spec: &model::Backend, source: IpAddr, may: impl Fn(&Member) -> bool) -> Option<usize> {
+    fn pick(&mut self, method: Balance, source: IpAddr, may: impl Fn(&Member) -> bool) -> Option<usize> {
         let mut candidates = std::mem::take(&mut self.scratch);
         candidates.clear();
         candidates.extend(self.members.iter().filter(|member| may(member)).map(Member::candidate));
-        let picked = balance::pick(spec.balance, &mut candidates, source);
+        let picked = balance::pick(method, &mut candidates, source);
         let mut chosen = None;
         let eligible = self.members.iter_mut().enumerate().filter(|(_, member)| may(member));
         for (index, ((place, member), candidate)) in eligible.zip(&candidates).enumerate() {

@@ -132,6 +132,17 @@ fn backups_serve_when_no_primary_is_usable() {
 }
 
 #[test]
+fn of_several_backups_the_first_that_is_usable_has_all_sessions() {
+    const BACKUP: Spec = Spec { backup: true, ..PLAIN };
+    let pool = pool(&[PLAIN, BACKUP, BACKUP]);
+    probe(&pool, 1, REFUSED);
+    let leases: Vec<_> = (0..3).map(|_| lease(&pool)).collect();
+    assert!(leases.iter().all(|(name, _)| name == "s2"), "{leases:?}");
+    probe(&pool, 2, REFUSED);
+    assert_eq!(lease_name(&pool), "s3");
+}
+
+#[test]
 fn a_draining_primary_comes_after_a_ready_backup_and_before_nobody() {
     let pool = pool(&[PLAIN, Spec { backup: true, ..PLAIN }]);
     let change = probe(&pool, 1, Readiness::Draining).expect("it drains");
