@@ -17,11 +17,12 @@ use crate::model;
 use crate::net;
 use crate::pool::sessions::{Command, Sessions};
 
-/// The signals that end the process.
+/// The signals that are answered.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 /// What a closed session takes to finish at most: the relay's own wait, and room to be scheduled in.
@@ -29,13 +30,24 @@ const LAST_SESSION: Duration = Duration::from_secs(1);
 
 impl Signals {
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// The next signal that ends the process. SIGHUP, which is a reload to many programs, and what a terminal that is
+    /// closed sends, must not cut anyone's sessions.
+    async fn end(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("SIGHUP: this version does not reload its configuration; restart it to apply changes");
+                }
+            }
         }
     }
 }
@@ -48,12 +60,12 @@ pub async fn serve_until_told(
     listeners: Vec<Vec<net::Bound>>,
     workers: &mut Workers,
 ) {
-    signals.next().await;
+    signals.end().await;
     let watched = workers.watch();
     let orderly = stop(spec, phase, listeners, workers);
     tokio::select! {
         () = orderly => {}
-        () = signals.next() => {
+        () = signals.end() => {
             let sessions: usize = watched.iter().map(|worker| worker.sessions.len()).sum();
             tracing::warn!(sessions, "second signal: ending at once");
             // Workers that are about to end stop accepting as well.
