@@ -236,7 +236,9 @@ fn troubles(controllers: &[Controller<'_>], snapshot: &Snapshot) -> Vec<Finding>
         .map(|(controller, trouble)| Finding::new(trouble.tone(), trouble_text(controller, *trouble, snapshot.at)))
         .collect();
     let rest = controllers.len() - troubled.len();
-    if let ([finding], Some(rest)) = (&mut findings[..], the_others_serve(rest)) {
+    // Where a backend has nobody, some of the others, such as one of weight 0, do not serve it.
+    let all_up = snapshot.backends.iter().all(|backend| backend.up);
+    if let ([finding], Some(rest), true) = (&mut findings[..], the_others_serve(rest), all_up) {
         finding.text.push_str(rest);
     }
     let worst = troubled.iter().map(|(_, trouble)| *trouble).max();

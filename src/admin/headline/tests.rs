@@ -63,6 +63,19 @@ fn where_only_one_backend_misses_it_that_is_said() {
 }
 
 #[test]
+fn the_others_are_not_said_to_serve_a_backend_that_nobody_serves() {
+    let mut snapshot = fixture::cluster();
+    // One in maintenance, the others of weight 0.
+    snapshot.backends[0].servers[0].state = ServerState::Maint;
+    snapshot.backends[0].up = false;
+    let Headline { tone, text, notes } = headline(&snapshot);
+    assert_eq!(tone, Tone::Bad);
+    assert!(text.starts_with("kubeAPI_backend has had no usable server since"), "{text}");
+    assert!(notes[0].starts_with("k0s-ch-sion-1 is in maintenance in kubeAPI_backend since"), "{notes:?}");
+    assert!(!notes[0].contains("serve"), "{notes:?}");
+}
+
+#[test]
 fn several_that_are_down_are_counted_first() {
     let mut snapshot = fixture::cluster();
     snapshot.take_down(VIENNA);
