@@ -146,3 +146,15 @@ fn probe_tells_what_it_saw() {
     let (out, err) = ends(&["probe", &refusing], 1);
     assert!(format!("{out}{err}").contains("refused"), "{out}\n{err}");
 }
+
+#[test]
+fn a_target_that_cannot_be_probed_is_a_mistake_of_usage() {
+    for target in ["127.0.21.1", "http://127.0.21.1/", "host:0", "host:65536", "tcp://host:1/path", "https://a b/", ""]
+    {
+        let (out, err) = ends(&["probe", target], 2);
+        assert!(out.is_empty() && err.contains("<TARGET>"), "{target:?}: {err}");
+        for form in ["host:port", "https://host[:port]/path", "tcp://host:port"] {
+            assert!(err.contains(form), "{target:?}: {form} in\n{err}");
+        }
+    }
+}
