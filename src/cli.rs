@@ -1,7 +1,5 @@
 //! The command line: what people type, what they read, and the exit code.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks to people")]
-
 mod demo;
 mod probe;
 
@@ -131,15 +129,15 @@ fn check(path: &Path) -> Exit {
         Ok((config, warnings)) => {
             tell(&warnings);
             let servers: usize = config.backends.iter().map(|backend| backend.servers.len()).sum();
-            println!(
-                "{}: fine. {}, {}, {} on {}",
+            let fine = format!(
+                "{}: fine. {}, {}, {} on {}\n",
                 path.display(),
                 several(config.frontends.len(), "frontend"),
                 several(config.backends.len(), "backend"),
                 several(servers, "server"),
                 several(config.hosts.len(), "host"),
             );
-            Exit::Done
+            print_all(fine.as_bytes())
         }
         Err(report) => refuse(&report),
     }
@@ -178,6 +176,11 @@ fn print_all(text: &[u8]) -> Exit {
     }
 }
 
+/// A line to stderr. Where that can't take it, nobody can be told, and the exit code has to do.
+fn tell_line(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 fn refuse(report: &Report) -> Exit {
     tell(report);
     Exit::Refused
@@ -185,12 +188,12 @@ fn refuse(report: &Report) -> Exit {
 
 fn tell(report: &Report) {
     if !report.is_empty() {
-        eprintln!("{}", report.render(io::stderr().is_terminal()));
+        tell_line(&report.render(io::stderr().is_terminal()));
     }
 }
 
 fn fail(error: &dyn std::error::Error) -> Exit {
-    eprintln!("error: {error}");
+    tell_line(&format!("error: {error}"));
     Exit::Failed
 }
 
