@@ -29,6 +29,9 @@ Exit codes:
   1  it could not be done: a port is taken, a probe failed
   2  the configuration or the command line was refused";
 
+/// Every command, as [`Command`] has them.
+const COMMANDS: [&str; 7] = ["run", "check", "show", "demo", "probe", "completions", "man"];
+
 /// A TCP load balancer for highly available Kubernetes control planes.
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 100)]
@@ -51,8 +54,11 @@ enum Command {
     Probe(probe::Options),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or that of a command
+    Man {
+        #[arg(value_parser = COMMANDS)]
+        command: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -94,7 +100,7 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Completions { shell } => completions(shell),
-        Command::Man => man(),
+        Command::Man { command } => man(command.as_deref()),
     };
     exit.into()
 }
@@ -160,9 +166,16 @@ fn completions(shell: clap_complete::Shell) -> Exit {
     print_all(&script)
 }
 
-fn man() -> Exit {
+fn man(of: Option<&str>) -> Exit {
+    let mut program = Cli::command();
+    // Makes evenkeel-run(1) of the command `run`.
+    program.build();
+    let command = match of {
+        Some(name) => program.find_subcommand(name).expect("clap takes no other").clone(),
+        None => program,
+    };
     let mut page = Vec::new();
-    match clap_mangen::Man::new(Cli::command()).render(&mut page) {
+    match clap_mangen::Man::new(command).render(&mut page) {
         Ok(()) => print_all(&page),
         Err(error) => fail(&error),
     }
@@ -204,5 +217,12 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_can_have_its_page_printed() {
+        let commands = Cli::command();
+        let commands: Vec<&str> = commands.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(commands, COMMANDS);
     }
 }

@@ -149,6 +149,33 @@ fn the_manual_page_is_one() {
 }
 
 #[test]
+fn every_page_that_the_manual_names_can_be_printed() {
+    let (main, _) = ends(&["man"], 0);
+    let named: Vec<&str> =
+        main.lines().filter_map(|line| line.strip_prefix("evenkeel\\-")?.strip_suffix("(1)")).collect();
+    assert_eq!(named, ["run", "check", "show", "demo", "probe", "completions", "man"]);
+    for (command, option) in
+        named.into_iter().zip(["config", "config", "config", "port\\-offset", "timeout", "SHELL", "COMMAND"])
+    {
+        let (page, _) = ends(&["man", command], 0);
+        assert!(page.contains(&format!(".TH evenkeel-{command} 1")), "{page}");
+        assert!(page.contains("OPTIONS") && page.contains(option), "{option} in\n{page}");
+    }
+    let (_, err) = ends(&["man", "balance"], 2);
+    assert!(err.contains("possible values: run, check"), "{err}");
+}
+
+#[test]
+fn the_default_configuration_is_in_help_and_manual() {
+    for command in ["run", "check", "show"] {
+        for words in [&[command, "--help"][..], &[command, "-h"], &["man", command]] {
+            let (text, _) = ends(words, 0);
+            assert!(text.contains("/etc/evenkeel/evenkeel.toml"), "{words:?}: {text}");
+        }
+    }
+}
+
+#[test]
 fn probe_tells_what_it_saw() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let refusing = server.local_addr().unwrap().to_string();
