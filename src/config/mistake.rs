@@ -243,10 +243,14 @@ fn known_backends(name: &str, known: &[String]) -> String {
 }
 
 fn duration_hint(text: &str, error: &DurationError) -> String {
+    let forms = || r#"write it as "10s", "500ms", "1.5s", "2m", "1h30m" or "1d""#.to_owned();
     match error {
+        DurationError::NoUnit if text.contains(char::is_alphabetic) => {
+            value::with_unit(text).map_or_else(forms, |text| format!("write the unit: \"{text}\""))
+        }
         DurationError::NoUnit => format!("write the unit: \"{text}s\" for seconds, \"{text}ms\" for milliseconds"),
         DurationError::UnknownUnit(_) => "the units are ms, s, m, h and d".to_owned(),
-        _ => r#"write it as "10s", "500ms", "1.5s", "2m", "1h30m" or "1d""#.to_owned(),
+        _ => forms(),
     }
 }
 
@@ -263,6 +267,9 @@ fn address_hint(text: &str, error: &AddressError) -> String {
         },
         AddressError::Url => "leave the scheme and the path off".to_owned(),
         AddressError::ListenHost => r#"write ":6443" for all addresses, or "10.0.0.1:6443" for one"#.to_owned(),
+        AddressError::Descriptor | AddressError::UnixSocket => "this version listens on IP addresses only, as in \
+            \":6443\": descriptors that are inherited by name, and unix sockets, are not supported"
+            .to_owned(),
         AddressError::WithPort => "leave the port off".to_owned(),
         AddressError::Bracketed | AddressError::NoHost | AddressError::Host(_) | AddressError::Unspecified => {
             "an address is an IPv4 address, an IPv6 one, or a host name".to_owned()
