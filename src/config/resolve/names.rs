@@ -19,6 +19,8 @@ pub struct Known<'a> {
     pub preset_parts: Vec<String>,
     /// Whether a mistake hides what else there may be: then nobody complains that something isn't there.
     pub incomplete: bool,
+    /// Whether a backend's name can't be read: a reference may have meant it.
+    unnamed: bool,
 }
 
 impl<'a> Known<'a> {
@@ -31,16 +33,18 @@ impl<'a> Known<'a> {
         let preset_backends = backends().filter(|name| from_preset(name.origin)).map(|name| name.value.to_string());
         let broken_preset = expanded.stated.contains(&"preset") && expanded.preset_at.is_none();
         let broken_backends = expanded.stated.contains(&"backend") && expanded.backend_at.is_none();
+        let unnamed = expanded.backends().any(|backend| backend.refused.contains(&"name"));
         Self {
             preset_parts: preset_frontends.chain(preset_backends).collect(),
             backends: backends().map(|name| &name.value).collect(),
             incomplete: broken_preset || broken_backends,
+            unnamed,
         }
     }
 
     /// Whether a reference to this backend leads nowhere.
     pub fn lacks(&self, backend: &BackendName) -> bool {
-        !self.incomplete && !self.backends.contains(backend)
+        !self.incomplete && !self.unnamed && !self.backends.contains(backend)
     }
 }
 
