@@ -11,7 +11,7 @@ mod once;
 mod schedule;
 
 pub use monitor::Monitor;
-pub use once::{Report, TargetError, probe_once};
+pub use once::{Report, Target, TargetError, TargetFormError, probe_once};
 
 use std::sync::Arc;
 

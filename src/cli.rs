@@ -1,7 +1,5 @@
 //! The command line: what people type, what they read, and the exit code.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks to people")]
-
 mod demo;
 mod probe;
 
@@ -31,6 +29,9 @@ Exit codes:
   1  it could not be done: a port is taken, a probe failed
   2  the configuration or the command line was refused";
 
+/// Every command, as [`Command`] has them.
+const COMMANDS: [&str; 7] = ["run", "check", "show", "demo", "probe", "completions", "man"];
+
 /// A TCP load balancer for highly available Kubernetes control planes.
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 100)]
@@ -53,8 +54,11 @@ enum Command {
     Probe(probe::Options),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or that of a command
+    Man {
+        #[arg(value_parser = COMMANDS)]
+        command: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -96,7 +100,7 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Completions { shell } => completions(shell),
-        Command::Man => man(),
+        Command::Man { command } => man(command.as_deref()),
     };
     exit.into()
 }
@@ -131,15 +135,15 @@ fn check(path: &Path) -> Exit {
         Ok((config, warnings)) => {
             tell(&warnings);
             let servers: usize = config.backends.iter().map(|backend| backend.servers.len()).sum();
-            println!(
-                "{}: fine. {}, {}, {} on {}",
+            let fine = format!(
+                "{}: fine. {}, {}, {} on {}\n",
                 path.display(),
                 several(config.frontends.len(), "frontend"),
                 several(config.backends.len(), "backend"),
                 several(servers, "server"),
                 several(config.hosts.len(), "host"),
             );
-            Exit::Done
+            print_all(fine.as_bytes())
         }
         Err(report) => refuse(&report),
     }
@@ -162,9 +166,16 @@ fn completions(shell: clap_complete::Shell) -> Exit {
     print_all(&script)
 }
 
-fn man() -> Exit {
+fn man(of: Option<&str>) -> Exit {
+    let mut program = Cli::command();
+    // Makes evenkeel-run(1) of the command `run`.
+    program.build();
+    let command = match of {
+        Some(name) => program.find_subcommand(name).expect("clap takes no other").clone(),
+        None => program,
+    };
     let mut page = Vec::new();
-    match clap_mangen::Man::new(Cli::command()).render(&mut page) {
+    match clap_mangen::Man::new(command).render(&mut page) {
         Ok(()) => print_all(&page),
         Err(error) => fail(&error),
     }
@@ -178,6 +189,11 @@ fn print_all(text: &[u8]) -> Exit {
     }
 }
 
+/// A line to stderr. Where that can't take it, nobody can be told, and the exit code has to do.
+fn tell_line(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 fn refuse(report: &Report) -> Exit {
     tell(report);
     Exit::Refused
@@ -185,12 +201,12 @@ fn refuse(report: &Report) -> Exit {
 
 fn tell(report: &Report) {
     if !report.is_empty() {
-        eprintln!("{}", report.render(io::stderr().is_terminal()));
+        tell_line(&report.render(io::stderr().is_terminal()));
     }
 }
 
 fn fail(error: &dyn std::error::Error) -> Exit {
-    eprintln!("error: {error}");
+    tell_line(&format!("error: {error}"));
     Exit::Failed
 }
 
@@ -201,5 +217,12 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_can_have_its_page_printed() {
+        let commands = Cli::command();
+        let commands: Vec<&str> = commands.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(commands, COMMANDS);
     }
 }

@@ -2,15 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test can't go on, the line says why")]
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Far more than a start takes.
+const SOON: Duration = Duration::from_secs(20);
 
 /// Runs evenkeel with these words to its end.
 fn evenkeel(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
     command.args(words).current_dir(REPOSITORY).stdin(Stdio::null()).env("COLUMNS", "80").output().unwrap()
+}
+
+/// Where everything that is written fails, as on a full disk.
+fn full() -> std::fs::File {
+    std::fs::File::options().write(true).open("/dev/full").unwrap()
 }
 
 /// Runs it, expects this exit code, and gives standard output and standard error.
@@ -139,10 +149,113 @@ fn the_manual_page_is_one() {
 }
 
 #[test]
+fn every_page_that_the_manual_names_can_be_printed() {
+    let (main, _) = ends(&["man"], 0);
+    let named: Vec<&str> =
+        main.lines().filter_map(|line| line.strip_prefix("evenkeel\\-")?.strip_suffix("(1)")).collect();
+    assert_eq!(named, ["run", "check", "show", "demo", "probe", "completions", "man"]);
+    for (command, option) in
+        named.into_iter().zip(["config", "config", "config", "port\\-offset", "timeout", "SHELL", "COMMAND"])
+    {
+        let (page, _) = ends(&["man", command], 0);
+        assert!(page.contains(&format!(".TH evenkeel-{command} 1")), "{page}");
+        assert!(page.contains("OPTIONS") && page.contains(option), "{option} in\n{page}");
+    }
+    let (_, err) = ends(&["man", "balance"], 2);
+    assert!(err.contains("possible values: run, check"), "{err}");
+}
+
+#[test]
+fn the_default_configuration_is_in_help_and_manual() {
+    for command in ["run", "check", "show"] {
+        for words in [&[command, "--help"][..], &[command, "-h"], &["man", command]] {
+            let (text, _) = ends(words, 0);
+            assert!(text.contains("/etc/evenkeel/evenkeel.toml"), "{words:?}: {text}");
+        }
+    }
+}
+
+#[test]
 fn probe_tells_what_it_saw() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let refusing = server.local_addr().unwrap().to_string();
     drop(server);
     let (out, err) = ends(&["probe", &refusing], 1);
     assert!(format!("{out}{err}").contains("refused"), "{out}\n{err}");
+}
+
+#[test]
+fn a_target_that_cannot_be_probed_is_a_mistake_of_usage() {
+    for target in ["127.0.21.1", "http://127.0.21.1/", "host:0", "host:65536", "tcp://host:1/path", "https://a b/", ""]
+    {
+        let (out, err) = ends(&["probe", target], 2);
+        assert!(out.is_empty() && err.contains("<TARGET>"), "{target:?}: {err}");
+        for form in ["host:port", "https://host[:port]/path", "tcp://host:port"] {
+            assert!(err.contains(form), "{target:?}: {form} in\n{err}");
+        }
+    }
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_is_one_line_and_code_1() {
+    for words in [&["check", "config/minimal.toml"][..], &["show", "config/minimal.toml"], &["man"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        let output = command.args(words).current_dir(REPOSITORY).stdout(full()).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), err.lines().count()), (Some(1), 1), "{words:?}: {err}");
+        assert!(err.starts_with("error: ") && !err.contains("panicked"), "{words:?}: {err}");
+    }
+}
+
+#[test]
+fn a_mistake_that_nobody_can_be_told_keeps_its_code() {
+    let wrong = file("prefer = 1\n");
+    let (_taken, offset) = demo_page();
+    for (words, code) in
+        [(&["check", path(&wrong)][..], 2), (&["probe", "nowhere"], 2), (&["demo", "--port-offset", &offset], 1)]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        let status = command.args(words).stdout(full()).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{words:?}");
+    }
+}
+
+/// It serves all the same, and ends in good order.
+#[test]
+fn the_demo_does_without_a_stdout() {
+    let (page, offset) = demo_page();
+    let address = page.local_addr().unwrap();
+    drop(page);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let command = command.args(["demo", "--port-offset", &offset]).stdout(full()).stderr(Stdio::piped());
+    let mut demo = command.spawn().unwrap();
+    let begin = Instant::now();
+    let mut stream = loop {
+        match TcpStream::connect(address) {
+            Ok(stream) => break stream,
+            Err(_) if begin.elapsed() < SOON && demo.try_wait().unwrap().is_none() => std::thread::yield_now(),
+            Err(error) => panic!("{error}: {:?}", demo.try_wait()),
+        }
+    };
+    // It is answered after the demo has said where everything is.
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&demo), rustix::process::Signal::TERM).unwrap();
+    let output = demo.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !err.contains("panicked"), "{}: {err}", output.status);
+}
+
+/// Holds the port of the demo's page under an offset with which its other ports are free, below those that the kernel
+/// gives to others.
+fn demo_page() -> (TcpListener, String) {
+    let held = |offset: u16| {
+        let listeners = [9000, 6443, 8132, 9443].map(|port| TcpListener::bind(("127.0.0.1", port + offset)).ok());
+        let [Some(page), Some(_), Some(_), Some(_)] = listeners else { return None };
+        Some((page, offset.to_string()))
+    };
+    (10_000..22_000).step_by(1117).find_map(held).expect("there are free ports")
 }

@@ -1,6 +1,8 @@
 //! One probe for a person at a terminal: a target as text in, everything seen out.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::probe::{Prober, TlsFacts};
@@ -27,35 +29,13 @@ pub struct Report {
     pub tls: Option<TlsFacts>,
 }
 
-/// Why a target was not probed.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    #[error("{0:?} is neither host:port nor https://host:port/path")]
-    Form(String),
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    #[error(transparent)]
-    Client(#[from] ClientError),
-}
-
-/// Probes a target once, and ends the connection cleanly.
+/// What is to be probed: `host:port` (or `tls://host:port`), `https://host[:port][/path]`, `tcp://host:port`.
 ///
-/// `host:port` (or `tls://host:port`) is probed with a TLS handshake, `https://host[:port][/path]` with a `GET` that 200,
-/// 401 and 403 satisfy, `tcp://host:port` with a connection alone. Without a path `/readyz` is asked for, without a port
-/// in a URL 443. Certificates are not verified. `limit` bounds the look-up of a name and the probe, each.
-pub async fn probe_once(target: &str, limit: Duration) -> Result<Report, TargetError> {
-    let target = Target::parse(target).ok_or_else(|| TargetError::Form(target.to_owned()))?;
-    let address = SocketAddr::new(resolve(&target.host, None, limit).await?, target.port);
-    let check = target.check(limit);
-    let outcome = Prober::new(&check)?.probe(address).await;
-    if let Some(farewell) = outcome.farewell {
-        farewell.finish().await;
-    }
-    Ok(Report { address, kind: check.probe.kind(), verdict: outcome.verdict, tls: outcome.tls })
-}
-
-#[derive(Debug, PartialEq)]
-struct Target {
+/// Without a path `/readyz` is asked for, without a port in a URL 443.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// As the person wrote it.
+    written: String,
     scheme: Scheme,
     host: String,
     port: u16,
@@ -67,6 +47,48 @@ enum Scheme {
     Tcp,
     Tls,
     Https,
+}
+
+/// A text that is no target.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("expected host:port, https://host[:port]/path or tcp://host:port, with a port from 1 to 65535")]
+pub struct TargetFormError;
+
+/// Why a target was not probed.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Probes a target once, and ends the connection cleanly.
+///
+/// `host:port` is probed with a TLS handshake, `https://…` with a `GET` that 200, 401 and 403 satisfy, `tcp://…` with a
+/// connection alone. Certificates are not verified. `limit` bounds the look-up of a name and the probe, each.
+pub async fn probe_once(target: &Target, limit: Duration) -> Result<Report, TargetError> {
+    let address = SocketAddr::new(resolve(&target.host, None, limit).await?, target.port);
+    let check = target.check(limit);
+    let outcome = Prober::new(&check)?.probe(address).await;
+    if let Some(farewell) = outcome.farewell {
+        farewell.finish().await;
+    }
+    Ok(Report { address, kind: check.probe.kind(), verdict: outcome.verdict, tls: outcome.tls })
+}
+
+impl FromStr for Target {
+    type Err = TargetFormError;
+
+    fn from_str(text: &str) -> Result<Self, TargetFormError> {
+        Self::parse(text).ok_or(TargetFormError)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
 }
 
 impl Target {
@@ -92,7 +114,7 @@ impl Target {
             None if scheme == Scheme::Https => 443,
             None => return None,
         };
-        Some(Self { scheme, host, port, path: path.to_owned() })
+        Some(Self { written: text.to_owned(), scheme, host, port, path: path.to_owned() })
     }
 
     fn check(&self, timeout: Duration) -> Check {
@@ -140,9 +162,7 @@ mod tests {
 
     #[test]
     fn targets_are_read_as_people_write_them() {
-        let target = |scheme, host: &str, port, path: &str| {
-            Some(Target { scheme, host: host.to_owned(), port, path: path.to_owned() })
-        };
+        let target = |scheme, host: &str, port, path: &str| Some((scheme, host.to_owned(), port, path.to_owned()));
         for (text, expected) in [
             ("10.10.0.2:6443", target(Scheme::Tls, "10.10.0.2", 6443, PATH)),
             ("[fd00::2]:6443", target(Scheme::Tls, "fd00::2", 6443, PATH)),
@@ -154,13 +174,16 @@ mod tests {
             ("cp.lan:0", None),
             ("cp.lan:65536", None),
             ("cp.lan:6443/x", None),
+            ("tcp://cp.lan:6443/x", None),
             ("::1:6443", None),
             ("http://cp.lan/", None),
             ("https://cp.lan/a b", None),
             ("https://user@cp.lan/", None),
             (":6443", None),
         ] {
-            assert_eq!(Target::parse(text), expected, "{text}");
+            let parsed = text.parse::<Target>().ok();
+            assert!(parsed.as_ref().is_none_or(|target| target.to_string() == text), "{text}");
+            assert_eq!(parsed.map(|it| (it.scheme, it.host, it.port, it.path)), expected, "{text}");
         }
     }
 }

@@ -6,6 +6,7 @@
 mod load;
 mod stand_in;
 
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,7 +19,7 @@ use tokio::time::sleep;
 
 use self::load::{Shape, Tally};
 use self::stand_in::{Authority, StandIn};
-use super::{Exit, fail, serve_bound};
+use super::{Exit, fail, serve_bound, tell_line};
 use crate::app::Bound;
 use crate::app::listeners::ListenerSource;
 use crate::config;
@@ -55,7 +56,7 @@ pub(super) fn run(options: &Options) -> Exit {
     let bound = match Bound::new(config, ListenerSource::bind()) {
         Ok(bound) => bound,
         Err(error) => {
-            eprintln!("hint: `evenkeel demo --port-offset 10000` moves all ports of the demo");
+            tell_line("hint: `evenkeel demo --port-offset 10000` moves all ports of the demo");
             return fail(&error);
         }
     };
@@ -69,10 +70,15 @@ pub(super) fn run(options: &Options) -> Exit {
         Ok(Err(error)) => return fail(error.as_ref()),
         Err(error) => return fail(&error),
     }
-    println!("{}", ports.invitation());
+    say(&ports.invitation());
     let exit = serve_bound(bound);
-    println!("The demo has ended.");
+    say("The demo has ended.");
     exit
+}
+
+/// A line to stdout. The demo goes on without a reader: the page and the ports are still there.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Where everything is.
@@ -182,20 +188,20 @@ async fn fail_in_turn(controllers: &mut [Controller], tally: &Tally) {
     for turn in (0..count).cycle() {
         sleep(EVERY - LASTS).await;
         let controller = &mut controllers[turn];
-        println!("demo: {} fails now: its three ports refuse, its connections are reset", controller.name);
+        say(&format!("demo: {} fails now: its three ports refuse, its connections are reset", controller.name));
         controller.ports.iter_mut().for_each(StandIn::fail);
         sleep(LASTS).await;
         for port in &mut controller.ports {
             if let Err(error) = port.recover().await {
-                println!("demo: {} can't return: {error}", controller.name);
+                say(&format!("demo: {} can't return: {error}", controller.name));
             }
         }
-        println!(
+        say(&format!(
             "demo: {} is back; {} requests answered so far, {} connections cut",
             controller.name,
             tally.answered.load(Relaxed),
             tally.cut.load(Relaxed)
-        );
+        ));
     }
 }
 

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::{Exit, fail, print_all};
-use crate::check::{self, Report};
+use crate::check::{self, Report, Target};
 use crate::clock;
 use crate::event::{Certificate, Readiness};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// host:port for a TLS handshake, https://host:port/path for a GET, tcp://host:port for a connection alone
-    target: String,
+    /// host:port for a TLS handshake, https://host[:port]/path for a GET, tcp://host:port for a connection alone
+    target: Target,
     /// Longest time for the whole probe, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     timeout: f64,
@@ -37,7 +37,7 @@ pub(super) fn run(options: &Options) -> Exit {
     }
 }
 
-fn tell(target: &str, report: &Report) -> Exit {
+fn tell(target: &Target, report: &Report) -> Exit {
     let (word, exit) = match report.verdict.state {
         Readiness::Ready => ("ready".to_owned(), Exit::Done),
         Readiness::Draining => ("draining".to_owned(), Exit::Failed),

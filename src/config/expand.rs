@@ -203,6 +203,7 @@ fn complete_backend(backend: &mut Backend, defaults: &Defaults, timeouts: &Timeo
             server: timeouts.server.clone(),
             tunnel: timeouts.tunnel.clone(),
             half_close: timeouts.half_close.clone(),
+            refused: timeouts.refused.clone(),
             ..BackendTimeouts::default()
         });
     }

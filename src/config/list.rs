@@ -1,6 +1,7 @@
 //! What may stand behind a key as a list, or as one value that stands for a list of one.
 
 use std::borrow::Cow;
+use std::collections::hash_map::{Entry, HashMap};
 
 use toml::de::DeValue;
 
@@ -157,7 +158,7 @@ impl Value for Controllers {
             DeValue::Table(_) => Self::from_table(found, reader),
             _ => return reader.wrong_type::<Self>(found, Some("write it in brackets: [ … ]".to_owned())),
         };
-        Some(controllers)
+        Some(controllers.each_once(reader))
     }
 
     fn literal(&self) -> Option<String> {
@@ -174,6 +175,23 @@ impl Controllers {
             Some(Controller { name, machine })
         };
         Self(machines.0.into_iter().filter_map(named).collect())
+    }
+
+    /// Notes each machine that is there for the second time, and leaves it out: it would be so in every backend.
+    fn each_once(mut self, reader: &mut Reader<'_>) -> Self {
+        let mut seen = HashMap::new();
+        self.0.retain(|Controller { machine, .. }| match seen.entry(machine.value.host.clone()) {
+            Entry::Occupied(first) => {
+                let mistake = Mistake::DuplicateController { address: machine.value.written.clone() };
+                reader.mistakes.push_pair(machine.span(), *first.get(), "first here", mistake);
+                false
+            }
+            Entry::Vacant(place) => {
+                place.insert(machine.span());
+                true
+            }
+        });
+        self
     }
 
     fn from_table(found: &Found<'_>, reader: &mut Reader<'_>) -> Self {

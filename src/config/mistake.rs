@@ -66,6 +66,12 @@ pub enum Mistake {
     DuplicateName { things: &'static str, name: String },
     #[error("two servers of backend `{backend}` have the address {address}")]
     DuplicateAddress { backend: String, address: String },
+    #[error("two controllers have the address {address}")]
+    DuplicateController { address: String },
+    #[error("no server of backend `{backend}` takes sessions: each has weight 0 or is disabled")]
+    NobodyServes { backend: String },
+    #[error("the dial timeout of {dial} is never reached: `connect` ends all tries after {connect}")]
+    DialOverConnect { dial: String, connect: String },
     #[error("two listeners on one address: {second} ({owner}) and {first} ({first_owner})")]
     ListenersCollide { first: String, first_owner: String, second: String, owner: String },
     #[error("{server} is evenkeel itself: {owner} listens on {listener}, which takes connections to {address}")]
@@ -132,6 +138,9 @@ kinds! {
     UnknownBackend = "unknown-backend",
     DuplicateName = "duplicate-name",
     DuplicateAddress = "duplicate-address",
+    DuplicateController = "duplicate-controller",
+    NobodyServes = "nobody-serves",
+    DialOverConnect = "dial-over-connect",
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
     UnusedBackend = "unused-backend",
@@ -160,7 +169,10 @@ impl Mistake {
     /// Whether it keeps the file from being used.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::UnusedBackend { .. } => Severity::Warning,
+            Self::UnusedBackend { .. }
+            | Self::DuplicateAddress { .. }
+            | Self::NobodyServes { .. }
+            | Self::DialOverConnect { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -184,7 +196,17 @@ impl Mistake {
             Self::BadDuration { text, error, .. } => Some(duration_hint(text, error)),
             Self::EmptyList { key } => Some(format!("name at least one, or leave `{key}` out where it has a default")),
             Self::DuplicateName { things, .. } => Some(format!("give each of the {things} a name of its own")),
-            Self::DuplicateAddress { .. } => Some("to send one server more sessions, raise its `weight`".into()),
+            Self::DuplicateAddress { .. } => {
+                Some("they are probed and counted as two; to send one server more sessions, raise its `weight`".into())
+            }
+            Self::DuplicateController { .. } => Some("remove one of the two, or correct its address".into()),
+            Self::NobodyServes { .. } => {
+                Some("its clients are reset until an operator's command gives it a server: is that meant?".into())
+            }
+            Self::DialOverConnect { .. } => Some(
+                "a server that is silent uses up all the time, and no other is tried: lower `dial` or raise `connect`"
+                    .into(),
+            ),
             Self::ListenersCollide { .. } => Some("change the port or the address of one of them".into()),
             Self::LeadsToItself { .. } => {
                 Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())
@@ -243,10 +265,14 @@ fn known_backends(name: &str, known: &[String]) -> String {
 }
 
 fn duration_hint(text: &str, error: &DurationError) -> String {
+    let forms = || r#"write it as "10s", "500ms", "1.5s", "2m", "1h30m" or "1d""#.to_owned();
     match error {
+        DurationError::NoUnit if text.contains(char::is_alphabetic) => {
+            value::with_unit(text).map_or_else(forms, |text| format!("write the unit: \"{text}\""))
+        }
         DurationError::NoUnit => format!("write the unit: \"{text}s\" for seconds, \"{text}ms\" for milliseconds"),
         DurationError::UnknownUnit(_) => "the units are ms, s, m, h and d".to_owned(),
-        _ => r#"write it as "10s", "500ms", "1.5s", "2m", "1h30m" or "1d""#.to_owned(),
+        _ => forms(),
     }
 }
 
@@ -263,6 +289,9 @@ fn address_hint(text: &str, error: &AddressError) -> String {
         },
         AddressError::Url => "leave the scheme and the path off".to_owned(),
         AddressError::ListenHost => r#"write ":6443" for all addresses, or "10.0.0.1:6443" for one"#.to_owned(),
+        AddressError::Descriptor | AddressError::UnixSocket => "this version listens on IP addresses only, as in \
+            \":6443\": descriptors that are inherited by name, and unix sockets, are not supported"
+            .to_owned(),
         AddressError::WithPort => "leave the port off".to_owned(),
         AddressError::Bracketed | AddressError::NoHost | AddressError::Host(_) | AddressError::Unspecified => {
             "an address is an IPv4 address, an IPv6 one, or a host name".to_owned()

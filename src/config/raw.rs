@@ -243,8 +243,8 @@ impl Value for Member {
         match found.value {
             DeValue::Table(table) => Some(Self(Server::read_table(table, found.span, reader))),
             DeValue::String(_) => {
-                let address = Address::read(found, reader)?;
-                let address = Some(reader.stated(address, found.span));
+                // A member all the same if it can't be read: the others are not all that there are.
+                let address = Address::read(found, reader).map(|address| reader.stated(address, found.span));
                 Some(Self(Server { at: found.span, stated: vec!["address"], address, ..Server::default() }))
             }
             _ => reader.wrong_type::<Self>(found, None),

@@ -206,6 +206,8 @@ macro_rules! section {
             pub at: $crate::config::read::Span,
             /// The keys that the file states here, those with a mistake included.
             pub stated: Vec<&'static str>,
+            /// The keys whose nearest value can't be read: what fills them instead is not what was meant.
+            pub refused: Vec<&'static str>,
             $($(#[$field_doc])* pub $field: Option<$crate::config::read::Stated<$type>>,)*
         }
 
@@ -219,7 +221,12 @@ macro_rules! section {
                     self.at = further.at;
                 }
                 self.stated.extend(&further.stated);
-                $($crate::config::read::fill(&mut self.$field, &further.$field);)*
+                $(
+                    if self.$field.is_none() && further.refused.contains(&$key) {
+                        self.refused.push($key);
+                    }
+                    $crate::config::read::fill(&mut self.$field, &further.$field);
+                )*
             }
 
             /// Reads the table's keys.
@@ -235,6 +242,9 @@ macro_rules! section {
                         $($key => {
                             section.stated.push($key);
                             section.$field = reader.key($key, value);
+                            if section.$field.is_none() {
+                                section.refused.push($key);
+                            }
                         })*
                         unknown => reader.mistakes.push(
                             Some(span),

@@ -10,6 +10,7 @@ use super::raw;
 use super::read::{Span, Stated};
 use super::source::Source;
 use super::spelling;
+use super::value::duration_text;
 use crate::model::{
     Backend, BackendName, BackendTimeouts, Check, Config, Frontend, Host, HostAddress, Keepalive, ProxyId, Server,
     ServerId, ServerName, Weight,
@@ -174,6 +175,8 @@ fn backend(
     let members = needed(&raw.servers, "servers", &section, mistakes);
     let check = checks.resolve(&filled(&raw.check), mistakes);
     names::note_duplicate_servers(raw, mistakes);
+    names::note_nobody(raw, mistakes);
+    note_long_dial(&filled(&raw.timeouts), mistakes);
     let mut servers = Vec::new();
     let mut whole = true;
     for (index, member) in members.iter().flat_map(|members| &members.0).enumerate() {
@@ -192,6 +195,18 @@ fn backend(
         required: filled(&raw.required),
         keepalive: keepalive(&raw.server_keepalive),
     })
+}
+
+/// `connect` bounds all dials of a session together: one that may take longer leaves no time for another server.
+fn note_long_dial(raw: &raw::BackendTimeouts, mistakes: &mut Mistakes) {
+    let (dial, connect) = (filled(&raw.dial).0, filled(&raw.connect).0);
+    let refused = ["dial", "connect"].iter().any(|key| raw.refused.contains(key));
+    let dial_at = raw.dial.as_ref().and_then(Stated::span);
+    if dial > connect && dial_at.is_some() && !refused {
+        let connect_at = raw.connect.as_ref().and_then(Stated::span);
+        let mistake = Mistake::DialOverConnect { dial: duration_text(dial), connect: duration_text(connect) };
+        mistakes.push_pair(dial_at, connect_at, "this ends it", mistake);
+    }
 }
 
 fn backend_timeouts(raw: &raw::BackendTimeouts) -> BackendTimeouts {

@@ -3,6 +3,8 @@
 //! What helps is read from the text at the mistake's place; the parser's own words are shown, and nothing else is made
 //! of them.
 
+use std::collections::hash_map::{Entry, HashMap};
+
 use super::mistake::{Mistake, Mistakes};
 use super::read::Span;
 use super::source::Source;
@@ -18,11 +20,88 @@ pub fn note(errors: &[toml::de::Error], source: &Source, mistakes: &mut Mistakes
         errors.iter().map(|error| (error.span().unwrap_or(0..0).into(), error.message())).collect();
     places.sort();
     places.dedup_by_key(|(span, _)| source.line(span.start));
+    let repeated = repeated(&source.text);
     for (span, message) in places {
         let spot = Spot::of(source, span);
-        match spot.unquoted() {
-            Some((at, text)) => mistakes.push(Some(at), Mistake::Unquoted { text: text.to_owned() }),
-            None => mistakes.push(Some(span), Mistake::Syntax { message: message.to_owned(), hint: spot.hint() }),
+        if let Some((at, text)) = spot.unquoted() {
+            mistakes.push(Some(at), Mistake::Unquoted { text: text.to_owned() });
+            continue;
+        }
+        let before = repeated.get(&span.end).copied();
+        let mistake = Mistake::Syntax { message: message.to_owned(), hint: spot.hint(before.is_some()) };
+        mistakes.push_pair(Some(span), before, "here already", mistake);
+    }
+}
+
+// ---- what stands twice ----
+
+/// Where a key or a table's header ends that its table has already, and the place of the one before. What only looks
+/// like a key, as in a text of several lines, does no harm: this is asked about where the parser stumbled.
+fn repeated(text: &str) -> HashMap<usize, Span> {
+    let mut keys = Keys::default();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        match trimmed.strip_prefix('[') {
+            _ if trimmed.starts_with('#') => {}
+            Some(header) => keys.header(header, start + line.find('[').unwrap_or_default() + 1),
+            None => keys.pairs(line, start),
+        }
+        start += line.len();
+    }
+    keys.repeated
+}
+
+#[derive(Default)]
+struct Keys<'a> {
+    /// The tables that are open, one inside the other, each by where it begins; the file's own is not among them.
+    open: Vec<usize>,
+    /// Where a table last had a key.
+    seen: HashMap<(usize, &'a str), Span>,
+    repeated: HashMap<usize, Span>,
+}
+
+impl<'a> Keys<'a> {
+    /// `name]` or `[name]]`; a table that is there twice is one, an element of a list always another.
+    fn header(&mut self, header: &'a str, start: usize) {
+        self.open.clear();
+        let name = header.split(']').next().unwrap_or_default();
+        let first = if name.starts_with('[') { None } else { self.key(name, start) };
+        let table = first.map_or(start + name.len(), |first| first.end);
+        self.open = vec![table];
+    }
+
+    /// A line's pairs, those in braces included.
+    fn pairs(&mut self, line: &'a str, mut start: usize) {
+        for piece in line.split_inclusive(['{', ',', '}']) {
+            if let Some((key, _)) = piece.split_once('=') {
+                self.key(key, start);
+            }
+            start += piece.len();
+            match piece.chars().last() {
+                Some('{') => self.open.push(start),
+                Some('}') => drop(self.open.pop()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Notes a key of the table that is open last, and gives the place of the same before it.
+    fn key(&mut self, key: &'a str, start: usize) -> Option<Span> {
+        let start = start + key.len() - key.trim_start().len();
+        let key = key.trim();
+        let at = Span { start, end: start + key.len() };
+        let table = self.open.last().copied().unwrap_or_default();
+        match self.seen.entry((table, key)) {
+            Entry::Occupied(mut last) => {
+                let last = last.insert(at);
+                self.repeated.insert(at.end, last);
+                Some(last)
+            }
+            Entry::Vacant(place) => {
+                place.insert(at);
+                None
+            }
         }
     }
 }
@@ -113,10 +192,11 @@ impl<'a> Spot<'a> {
         (is_word && is_value && !rest.starts_with('=') && !is_truth(value)).then_some((at, value))
     }
 
-    /// What to write instead, if that is plain to see.
-    fn hint(&self) -> Option<String> {
+    /// What to write instead, if that is plain to see; `repeated` if the same stands above.
+    fn hint(&self, repeated: bool) -> Option<String> {
         let words = self.stray().or_else(|| self.open_here());
-        words.map(str::to_owned).or_else(|| self.colon()).or_else(|| self.twice()).or_else(|| self.open_above())
+        let words = words.map(str::to_owned).or_else(|| self.colon());
+        words.or_else(|| self.twice(repeated)).or_else(|| self.open_above())
     }
 
     /// Signs that mean something to other programs.
@@ -150,17 +230,20 @@ impl<'a> Spot<'a> {
         is_key(key).then(|| format!("write `{key} = …`"))
     }
 
-    /// A key or a table that is there for the second time: nothing else is wrong with a key and what follows it.
-    fn twice(&self) -> Option<String> {
+    /// A key or a table that is there for the second time. Where it isn't known, what it looks like has to do: nothing
+    /// else is wrong with a key and what follows it.
+    fn twice(&self, repeated: bool) -> Option<String> {
         let rest = self.after[self.marked.len()..].trim_start();
         let opening = self.before.trim();
         let is_pair = opening.is_empty() && rest.starts_with('=');
         let is_header = opening.starts_with('[') && rest.starts_with(']');
-        if !is_key(self.marked) || !(is_pair || is_header) || self.marked.len() < 2 {
+        let looks_so = is_key(self.marked) && (is_pair || is_header) && self.marked.len() > 1;
+        if !repeated && !looks_so {
             return None;
         }
         Some(match (self.marked, opening) {
             ("frontend" | "backend", "[") => format!("write `[[{}]]`, with two brackets on each side", self.marked),
+            _ if repeated && !is_header => "this key stands twice: one of the two may go".to_owned(),
             _ => "it is there already, further up: make one of the two".to_owned(),
         })
     }

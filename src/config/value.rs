@@ -56,6 +56,15 @@ pub fn duration(text: &str) -> Result<Duration, DurationError> {
     }
 }
 
+/// `1h30m` of `1h30`: what follows a unit without one of its own is meant in the next one.
+pub fn with_unit(text: &str) -> Option<String> {
+    let digit = |c: char| c.is_ascii_digit() || c == '.';
+    let unit = text.trim_end_matches(digit).rsplit(digit).next()?;
+    let place = UNITS.iter().position(|(name, _)| *name == unit)?;
+    let (next, _) = UNITS.get(place + 1)?;
+    Some(format!("{text}{next}")).filter(|text| duration(text).is_ok())
+}
+
 /// Splits `1h30m` into `1`, `h` and `30m`.
 fn leading_part(text: &str) -> (&str, &str, &str) {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -123,6 +132,10 @@ pub enum AddressError {
     Host(String),
     #[error("a listener needs an IP address, or none for all")]
     ListenHost,
+    #[error("it is an inherited descriptor")]
+    Descriptor,
+    #[error("it is a unix socket")]
+    UnixSocket,
     #[error("it stands for every address and is no machine's own")]
     Unspecified,
     #[error("the preset adds the ports")]
@@ -132,6 +145,14 @@ pub enum AddressError {
 /// Reads where to listen: `:6443` and `*:6443` for all addresses of both families, `10.0.0.1:6443`, `[::1]:6443`.
 /// `0.0.0.0` is every IPv4 address, `[::]` every IPv6 one.
 pub fn listen(text: &str) -> Result<ListenAddress, AddressError> {
+    // As HAProxy's `bind` takes them.
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
+    if begins(&["fd@", "sockpair@"]) {
+        return Err(AddressError::Descriptor);
+    }
+    if begins(&["/", "unix@", "unix:", "abns@", "abnsz@"]) {
+        return Err(AddressError::UnixSocket);
+    }
     let (host, port) = split(text)?;
     let port = self::port(port)?;
     if host.is_empty() || host == "*" {

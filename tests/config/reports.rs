@@ -105,6 +105,37 @@ fn a_warning_alone_keeps_no_file_from_being_used() {
     assert!(!warnings.has_errors());
 }
 
+/// As HAProxy takes it, and with it those who come from there.
+#[test]
+fn two_servers_of_one_address_are_a_warning() {
+    let text = "[[frontend]]\nname = 'f'\nlisten = ':7000'\nbackend = 'b'\n[[backend]]\nname = 'b'\nservers = [
+        { name = 'one', address = '10.10.0.2:6443' }, { name = 'two', address = '10.10.0.2:6443' }]\n";
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("evenkeel.toml");
+    fs::write(&file, text).unwrap();
+    let (config, warnings) = config::inspect(&file).unwrap();
+    assert_eq!((config.backends[0].servers.len(), config.hosts.len()), (2, 1));
+    assert_eq!(kinds(&warnings), BTreeSet::from(["duplicate-address"]));
+}
+
+/// `connect` alone, or with room for a dial, is how most state it.
+#[test]
+fn a_short_connect_is_no_reason_to_complain_about_a_dial_that_nobody_states() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("evenkeel.toml");
+    for (timeouts, expected) in [
+        ("connect = '1s'", None),
+        ("connect = '5s'\ndial = '5s'", None),
+        ("connect = '1s'\ndial = '5s'", Some("dial-over-connect")),
+        ("dial = '11s'", Some("dial-over-connect")),
+    ] {
+        fs::write(&file, format!("preset = 'k0s'\ncontrollers = ['10.10.0.2']\n[timeouts]\n{timeouts}\n")).unwrap();
+        let (_, warnings) = config::inspect(&file).unwrap();
+        let found: Vec<_> = warnings.entries().iter().map(|entry| entry.kind).collect();
+        assert_eq!(found, Vec::from_iter(expected), "{timeouts}");
+    }
+}
+
 /// As an editor on another system saves it.
 #[test]
 fn a_byte_order_mark_and_windows_line_ends_change_nothing() {

@@ -296,7 +296,8 @@ mod tests {
     }
 
     async fn probe(stand_in: &StandIn) -> crate::event::Verdict {
-        probe_once(&format!("https://{}/readyz", stand_in.address()), PATIENCE).await.unwrap().verdict
+        let target = format!("https://{}/readyz", stand_in.address()).parse().unwrap();
+        probe_once(&target, PATIENCE).await.unwrap().verdict
     }
 
     #[tokio::test]

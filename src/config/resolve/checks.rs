@@ -98,6 +98,9 @@ impl<'a> Checks<'a> {
 }
 
 fn note_foreign_fields(raw: &raw::Check, kind: CheckType, mistakes: &mut Mistakes) {
+    if raw.refused.contains(&"type") {
+        return;
+    }
     let tls = [
         ("verify", raw.verify.as_ref().and_then(Stated::span)),
         ("ca_file", raw.ca_file.as_ref().and_then(Stated::span)),
@@ -124,7 +127,8 @@ fn note_foreign_fields(raw: &raw::Check, kind: CheckType, mistakes: &mut Mistake
 /// A timeout that is longer than the interval would stretch it, since probes of one server never overlap.
 fn note_long_timeout(raw: &raw::Check, mistakes: &mut Mistakes) {
     let (timeout, interval) = (filled(&raw.timeout).0, filled(&raw.interval).0);
-    if timeout > interval {
+    let refused = ["timeout", "interval"].iter().any(|key| raw.refused.contains(key));
+    if timeout > interval && !refused {
         let timeout_at = raw.timeout.as_ref().and_then(Stated::span);
         let interval_at = raw.interval.as_ref().and_then(Stated::span);
         let mistake =

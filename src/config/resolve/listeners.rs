@@ -140,7 +140,8 @@ fn frontends_listeners(expanded: &Expanded) -> Vec<Listener> {
 
 fn listeners(expanded: &Expanded) -> Vec<Listener> {
     let mut listeners = frontends_listeners(expanded);
-    let stats = expanded.stats.listen.as_ref().and_then(|listen| listen.value.on());
+    let stats = expanded.stats.listen.as_ref().filter(|_| !expanded.stats.refused.contains(&"listen"));
+    let stats = stats.and_then(|listen| listen.value.on());
     for address in stats.iter().flat_map(|listen| &listen.0) {
         let owner = match address.origin {
             Origin::BuiltIn => "the stats page, by default",

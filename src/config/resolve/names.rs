@@ -19,6 +19,8 @@ pub struct Known<'a> {
     pub preset_parts: Vec<String>,
     /// Whether a mistake hides what else there may be: then nobody complains that something isn't there.
     pub incomplete: bool,
+    /// Whether a backend's name can't be read: a reference may have meant it.
+    unnamed: bool,
 }
 
 impl<'a> Known<'a> {
@@ -31,16 +33,18 @@ impl<'a> Known<'a> {
         let preset_backends = backends().filter(|name| from_preset(name.origin)).map(|name| name.value.to_string());
         let broken_preset = expanded.stated.contains(&"preset") && expanded.preset_at.is_none();
         let broken_backends = expanded.stated.contains(&"backend") && expanded.backend_at.is_none();
+        let unnamed = expanded.backends().any(|backend| backend.refused.contains(&"name"));
         Self {
             preset_parts: preset_frontends.chain(preset_backends).collect(),
             backends: backends().map(|name| &name.value).collect(),
             incomplete: broken_preset || broken_backends,
+            unnamed,
         }
     }
 
     /// Whether a reference to this backend leads nowhere.
     pub fn lacks(&self, backend: &BackendName) -> bool {
-        !self.incomplete && !self.backends.contains(backend)
+        !self.incomplete && !self.unnamed && !self.backends.contains(backend)
     }
 }
 
@@ -66,41 +70,51 @@ pub fn note_duplicate_names(expanded: &Expanded, mistakes: &mut Mistakes) {
     note_twice(expanded.backends().map(|backend| &backend.name), "backends", mistakes);
 }
 
-/// Notes servers of one name or one address in a backend.
+/// Notes servers of one name in a backend, and those of one address.
 pub fn note_duplicate_servers(backend: &raw::Backend, mistakes: &mut Mistakes) {
     let members = || backend.servers.iter().flat_map(|servers| &servers.value.0).map(|member| &member.value.0);
+    let named_twice = note_twice(members().map(|server| &server.name), "servers", mistakes);
     let mut seen = HashMap::new();
-    let mut twice = HashSet::new();
     for address in members().filter_map(|server| server.address.as_ref()) {
-        if let Some(first) = first_seen(&mut seen, &address.value.endpoint, address.span()) {
-            twice.insert(address.span());
+        let Some(first) = first_seen(&mut seen, &address.value.endpoint, address.span()) else { continue };
+        // A server without a name has its address's: that both are there twice is one mistake.
+        if !named_twice.contains(&address.span()) {
             let backend = text(&backend.name).unwrap_or_default();
             let mistake = Mistake::DuplicateAddress { backend, address: address.value.written.clone() };
             mistakes.push_pair(address.span(), first, "first here", mistake);
         }
     }
-    // A server without a name has its address's: that both are there twice is one mistake.
-    let names = members().map(|server| &server.name);
-    note_twice(
-        names.filter(|name| name.as_ref().is_some_and(|name| !twice.contains(&name.span()))),
-        "servers",
-        mistakes,
-    );
 }
 
-/// Notes each name that another of the same kind already has.
+/// Notes a backend of which no server takes sessions.
+pub fn note_nobody(backend: &raw::Backend, mistakes: &mut Mistakes) {
+    let mut members = backend.servers.iter().flat_map(|servers| &servers.value.0).map(|member| &member.value.0);
+    let no_share = |server: &raw::Server| server.weight.as_ref().filter(|weight| weight.value.0 == 0)?.span();
+    let disabled = |server: &raw::Server| server.disabled.as_ref().filter(|disabled| disabled.value)?.span();
+    let Some(first) = members.next().and_then(|first| no_share(first).or_else(|| disabled(first))) else { return };
+    if members.all(|server| no_share(server).or_else(|| disabled(server)).is_some()) {
+        let name = text(&backend.name).unwrap_or_default();
+        let at = backend.name.as_ref().and_then(Stated::span);
+        mistakes.push_pair(at, Some(first), "as this one", Mistake::NobodyServes { backend: name });
+    }
+}
+
+/// Notes each name that another of the same kind already has, and says where these stand.
 fn note_twice<'a, T: fmt::Display + Hash + Eq + 'a>(
     names: impl Iterator<Item = &'a Option<Stated<T>>>,
     things: &'static str,
     mistakes: &mut Mistakes,
-) {
+) -> HashSet<Option<Span>> {
     let mut seen = HashMap::new();
+    let mut twice = HashSet::new();
     for name in names.flatten() {
         if let Some(first) = first_seen(&mut seen, &name.value, name.span()) {
+            twice.insert(name.span());
             let mistake = Mistake::DuplicateName { things, name: name.value.to_string() };
             mistakes.push_pair(name.span(), first, "first here", mistake);
         }
     }
+    twice
 }
 
 /// Where this was seen before, if it was.
