@@ -1,5 +1,7 @@
 //! Choosing a server: the balance methods alone, and a lease taken from a pool and given back.
 
+mod bench;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -37,15 +39,7 @@ fn pick(c: &mut Criterion) {
 
 /// A pool as the configuration makes it, with so many servers.
 fn pool(servers: usize) -> Arc<Pool> {
-    let list: Vec<_> =
-        (0..servers).map(|n| format!("{{ name = \"s{n}\", address = \"127.0.0.1:{}\" }}", n + 1)).collect();
-    let text = format!(
-        "[[frontend]]\nname = 'f'\nlisten = '127.0.0.1:6443'\nbackend = 'b'\n\
-         [[backend]]\nname = 'b'\nbalance = 'leastconn'\ncheck = 'off'\nservers = [{}]\n",
-        list.join(", ")
-    );
-    let config =
-        evenkeel::config::parse(&text, "bench.toml").unwrap_or_else(|report| panic!("{}", report.render(false)));
+    let config = bench::resolved(&bench::crowded_file(servers, "check = 'off'", ""));
     Pool::new(config.backends.into_iter().next().expect("the text has one"))
 }
 

@@ -1,11 +1,13 @@
-//! One worker in a thread of its own, with a server behind it: what the benches of sessions send through.
+//! What several benches use: configurations, and one worker with a server behind it.
+
+#![allow(dead_code, reason = "each bench uses a part of it")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use evenkeel::app::listeners::ListenerSource;
-use evenkeel::model::{ListenAddress, LogFormat, LogLevel};
+use evenkeel::model::{Config, ListenAddress, LogFormat, LogLevel};
 use evenkeel::net::{BindOptions, Listener};
 use evenkeel::observe::logging::Logging;
 use evenkeel::pool::Pool;
@@ -13,6 +15,23 @@ use evenkeel::pool::sessions::Sessions;
 use evenkeel::proxy::frontend::{Frontend, Process};
 use evenkeel::proxy::listener;
 use evenkeel::proxy::worker::{Pulse, Worker};
+
+/// A frontend and its backend of so many servers, each written out; `check` is the backend's, `rest` comes after all.
+pub fn crowded_file(servers: usize, check: &str, rest: &str) -> String {
+    let server =
+        |n: usize| format!("{{ name = 's{n}', address = '127.{}.{}.1:6443', weight = 1 }}", 1 + n / 250, n % 250);
+    let servers: Vec<_> = (0..servers).map(server).collect();
+    format!(
+        "[[frontend]]\nname = 'f'\nlisten = '127.0.0.1:16443'\nbackend = 'b'\n\
+         [[backend]]\nname = 'b'\nbalance = 'leastconn'\n{check}\nservers = [\n{}\n]\n{rest}",
+        servers.join(",\n")
+    )
+}
+
+/// The configuration that a text says.
+pub fn resolved(text: &str) -> Config {
+    evenkeel::config::parse(text, "bench.toml").unwrap_or_else(|report| panic!("{}", report.render(false)))
+}
 
 /// Starts a worker in front of a server that answers each 200 bytes as told; returns where it listens.
 ///
@@ -23,8 +42,7 @@ pub fn proxy(server: SocketAddr) -> SocketAddr {
          [[frontend]]\nname = 'f'\nlisten = '127.0.0.1:6443'\nbackend = 'b'\nmax_sessions = 3000\n\
          [[backend]]\nname = 'b'\nbalance = 'leastconn'\ncheck = 'off'\nservers = ['{server}']\n"
     );
-    let config =
-        evenkeel::config::parse(&text, "bench.toml").unwrap_or_else(|report| panic!("{}", report.render(false)));
+    let config = resolved(&text);
     let process = Process::new(&config, config.limits.max_sessions);
     let pool = Pool::new(config.backends[0].clone());
     let frontend = Frontend::new(config.frontends[0].clone(), pool, process);

@@ -234,7 +234,7 @@ mod tests {
         let speak = async {
             tokio::time::sleep(after).await;
             theirs.write_all(answer.as_bytes()).await.unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             asked = ask(&mut ours, "GET / HTTP/1.1\r\n\r\n", &[200], begun + limit) => (asked, begun.elapsed()),
