@@ -32,7 +32,8 @@ pub fn reset_on_close(stream: &impl AsFd) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Sends FIN after what has been written; the other direction goes on.
+/// Sends FIN after what has been written; the other direction goes on. A session costs one such call at most: its other
+/// FIN is the close.
 pub fn finish(stream: &impl AsFd) {
     // A side that is already gone can't be told; what it sends shows what became of it.
     let _ = SockRef::from(stream).shutdown(Shutdown::Write);

@@ -50,6 +50,10 @@ impl Pipes {
     /// (`fs.pipe-user-pages-soft`), and less after that.
     const CAPACITY: usize = 1 << 20;
 
+    /// Bytes that one move takes in at most, so that it is over soon and others have their turn. A larger pipe is not in
+    /// vain: from a network a page of it holds but a packet.
+    const MOVE: usize = 256 * 1024;
+
     /// A pipe, or `None` when too many are in use or the kernel gives none.
     pub fn take(&self) -> Option<Pipe> {
         if self.home.lent.get() == Self::MAX {
@@ -78,7 +82,8 @@ impl Pipe {
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Stream) -> Poll<io::Result<usize>> {
         debug_assert_eq!(self.held, 0, "a pipe that holds bytes can't tell why it takes no more");
         let ends = self.ends.as_ref().expect("a pipe in use has its ends");
-        let move_in = || splice(from, None, &ends.write, None, ends.capacity, FLAGS).map_err(io::Error::from);
+        let most = ends.capacity.min(Pipes::MOVE);
+        let move_in = || splice(from, None, &ends.write, None, most, FLAGS).map_err(io::Error::from);
         self.held = ready!(from.poll_reading(cx, move_in))?;
         Poll::Ready(Ok(self.held))
     }

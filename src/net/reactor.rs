@@ -145,7 +145,8 @@ impl Stream {
         SocketAddr::try_from(address).map_err(io::Error::from)
     }
 
-    /// Reads into `bytes`; 0 is the end of the stream.
+    /// Reads into `bytes`; 0 is the end of the stream. A direction costs two calls, of which the second is the end: an
+    /// event tells that the end has come, but not whether bytes have come before it.
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         let wanted = bytes.len();
         // recv costs a twentieth less than read, which asks the file system first.

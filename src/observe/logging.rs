@@ -29,8 +29,9 @@ use crate::model::{Log, LogFormat, LogLevel};
 /// Lines that wait for the writer at most.
 const QUEUE: usize = 4096;
 
-/// How late a line may be.
-const GATHER: Duration = Duration::from_millis(10);
+/// How late a line may be: as late as nobody who follows the log sees. With 100 sessions a second the log costs a third of
+/// what it would with a fifth of this; with the most that two cores carry, a third of the queue fills meanwhile.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// How long the end of the process waits for a log target that does not read.
 const LAST_LINES: Duration = Duration::from_secs(1);

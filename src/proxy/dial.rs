@@ -34,6 +34,7 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
     match tries(&client, &mut record, &pool, leased, begun).await {
         Ok((server, leased)) => {
             record.dialled = Some(begun.elapsed());
+            // One getsockname: the kernel chose this address in connect, and it is the client's in the server's own logs.
             record.source = server.local_address().ok();
             Ok(Connected { client, server, record, leased })
         }
