@@ -23,6 +23,8 @@ pub struct Pipes {
 struct Home {
     free: RefCell<Vec<Ends>>,
     lent: Cell<usize>,
+    /// The kernel gave none that is large enough: not asked again before all of ours have come back.
+    exhausted: Cell<bool>,
 }
 
 /// A pipe that one direction of a session uses; empty, it goes back to the worker's when it is dropped.
@@ -46,13 +48,13 @@ impl Pipes {
     /// Pipes that a worker has in use at most, two descriptors each; who comes later copies.
     pub const MAX: usize = 32;
 
-    /// Bytes that a pipe is to hold. Without CAP_SYS_RESOURCE the kernel gives a user so much for 64 MiB of pipes
-    /// (`fs.pipe-user-pages-soft`), and less after that.
-    const CAPACITY: usize = 1 << 20;
+    /// Bytes that a pipe holds, and one move takes in, at most: a longer one would keep others waiting for their turn, and
+    /// costs no less per byte. All pipes of a user without CAP_SYS_RESOURCE may have 64 MiB (`fs.pipe-user-pages-soft`),
+    /// which are those of eight workers; beyond that a pipe has two pages.
+    const CAPACITY: usize = 256 * 1024;
 
-    /// Bytes that one move takes in at most, so that it is over soon and others have their turn. A larger pipe is not in
-    /// vain: from a network a page of it holds but a packet.
-    const MOVE: usize = 256 * 1024;
+    /// A smaller one is no better than copying.
+    const LEAST: usize = 64 * 1024;
 
     /// A pipe, or `None` when too many are in use or the kernel gives none.
     pub fn take(&self) -> Option<Pipe> {
@@ -60,19 +62,29 @@ impl Pipes {
             return None;
         }
         let free = self.home.free.borrow_mut().pop();
-        let ends = free.or_else(|| Ends::open(Self::CAPACITY).ok())?;
+        let ends = free.or_else(|| self.open())?;
         self.home.lent.set(self.home.lent.get() + 1);
         Some(Pipe { ends: Some(ends), held: 0, home: Rc::clone(&self.home) })
+    }
+
+    fn open(&self) -> Option<Ends> {
+        if self.home.exhausted.get() {
+            return None;
+        }
+        let ends = Ends::open().ok().filter(|ends| ends.capacity >= Self::LEAST);
+        self.home.exhausted.set(ends.is_none());
+        ends
     }
 }
 
 impl Ends {
-    fn open(wanted: usize) -> io::Result<Self> {
+    /// As large as the kernel allows.
+    fn open() -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // The kernel's own size is 64 KiB, which a half of a half never goes below in vain.
-        let sizes = std::iter::successors(Some(wanted), |size| Some(size / 2)).take_while(|size| *size > 64 * 1024);
-        let given = sizes.filter_map(|size| fcntl_setpipe_size(&write, size).ok()).next();
-        Ok(Self { read, write, capacity: given.unwrap_or(64 * 1024) })
+        let sizes = std::iter::successors(Some(Pipes::CAPACITY), |size| Some(size / 2));
+        let enough = sizes.take_while(|size| *size >= Pipes::LEAST);
+        let given = enough.filter_map(|size| fcntl_setpipe_size(&write, size).ok()).next();
+        Ok(Self { read, write, capacity: given.unwrap_or(0) })
     }
 }
 
@@ -82,8 +94,7 @@ impl Pipe {
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Stream) -> Poll<io::Result<usize>> {
         debug_assert_eq!(self.held, 0, "a pipe that holds bytes can't tell why it takes no more");
         let ends = self.ends.as_ref().expect("a pipe in use has its ends");
-        let most = ends.capacity.min(Pipes::MOVE);
-        let move_in = || splice(from, None, &ends.write, None, most, FLAGS).map_err(io::Error::from);
+        let move_in = || splice(from, None, &ends.write, None, ends.capacity, FLAGS).map_err(io::Error::from);
         self.held = ready!(from.poll_reading(cx, move_in))?;
         Poll::Ready(Ok(self.held))
     }
@@ -111,6 +122,9 @@ impl Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         self.home.lent.set(self.home.lent.get() - 1);
+        if self.home.lent.get() == 0 {
+            self.home.exhausted.set(false);
+        }
         // Bytes of one session must never meet another.
         if self.held == 0 {
             self.home.free.borrow_mut().extend(self.ends.take());
