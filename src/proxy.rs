@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! client ──accept──▶ Accepted    listener   within the session limits; the record begins
+//!                               handover   by the worker that is to have it
 //!        ──admit───▶ Admitted    admit      may this source come in
 //!        ──inspect─▶ Inspected   inspect    what its first bytes say
 //!        ──route───▶ Routed      route      to which backend
@@ -17,6 +18,7 @@
 pub mod admit;
 pub mod dial;
 pub mod frontend;
+pub mod handover;
 pub mod inspect;
 pub mod lease;
 pub mod limit;

@@ -13,8 +13,9 @@ use evenkeel::observe::logging::Logging;
 use evenkeel::pool::Pool;
 use evenkeel::pool::sessions::Sessions;
 use evenkeel::proxy::frontend::{Frontend, Process};
+use evenkeel::proxy::handover;
 use evenkeel::proxy::listener;
-use evenkeel::proxy::worker::{Pulse, Worker};
+use evenkeel::proxy::worker::Worker;
 
 /// A frontend and its backend of so many servers, each written out; `check` is the backend's, `rest` comes after all.
 pub fn crowded_file(servers: usize, check: &str, rest: &str) -> String {
@@ -54,7 +55,8 @@ pub fn proxy(server: SocketAddr) -> SocketAddr {
         let logging = Logging::to(std::io::sink(), LogFormat::Json, LogLevel::Info).expect("a thread");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         tokio::task::LocalSet::new().block_on(&runtime, async {
-            let worker = Worker::new(Sessions::new(0), logging.records(), Pulse::new()).expect("an epoll");
+            let seat = handover::seats(1).pop().expect("one");
+            let worker = Worker::new(Sessions::new(0), logging.records(), seat).expect("an epoll");
             tokio::task::spawn_local(worker.clone().run());
             listener::serve(Listener::new(bound).expect("a runtime"), frontend, worker).await;
         });

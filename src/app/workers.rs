@@ -16,9 +16,11 @@ use super::RunError;
 use crate::event::ProcessPhase;
 use crate::model;
 use crate::net;
+use crate::observe::access_log::Records;
 use crate::observe::logging::Logging;
 use crate::pool::sessions::Sessions;
 use crate::proxy::frontend::Frontend;
+use crate::proxy::handover::{self, Seat};
 use crate::proxy::listener;
 use crate::proxy::worker::{Pulse, Worker};
 
@@ -48,7 +50,8 @@ pub struct Watched {
 /// What a worker's thread is started with.
 struct Part {
     listeners: Vec<(net::Bound, Arc<Frontend>)>,
-    records: crate::observe::access_log::Records,
+    records: Records,
+    seat: Seat,
     watched: Watched,
     phases: watch::Receiver<ProcessPhase>,
     /// Dropped with the last listener.
@@ -68,12 +71,12 @@ impl Workers {
         let (end, ends) = watch::channel(false);
         let (accepts, accepting) = mpsc::channel(1);
         let mut workers = Self { threads: Vec::new(), watched: Vec::new(), accepting, end };
-        for index in 0..count {
-            let index = u16::try_from(index).expect("the configuration allows fewer");
-            let watched = Watched { sessions: Sessions::new(index), pulse: Pulse::new() };
+        for (index, seat) in (0..).zip(handover::seats(count)) {
+            let watched = Watched { sessions: Sessions::new(index), pulse: Arc::clone(seat.pulse()) };
             let part = Part {
                 listeners: share(frontends, bound).map_err(RunError::Runtime)?,
                 records: logging.records(),
+                seat,
                 watched: watched.clone(),
                 phases: phases.clone(),
                 accepting: accepts.clone(),
@@ -131,8 +134,8 @@ fn share(frontends: &[Arc<Frontend>], bound: &[Vec<net::Bound>]) -> io::Result<V
 impl Part {
     /// Serves until it is told to end.
     async fn work(self) {
-        let Self { listeners, records, watched, mut phases, accepting: accepts, mut end } = self;
-        let worker = match Worker::new(watched.sessions, records, watched.pulse) {
+        let Self { listeners, records, seat, watched, mut phases, accepting: accepts, mut end } = self;
+        let worker = match Worker::new(watched.sessions, records, seat) {
             Ok(worker) => worker,
             Err(error) => return tracing::error!(%error, "a worker can't watch connections"),
         };

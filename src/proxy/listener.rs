@@ -1,7 +1,9 @@
 //! Accepting: one loop for each listener and worker, which never ends by an error, never spins and never waits for a
 //! client.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +11,10 @@ use std::time::Duration;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
-use super::frontend::{Frontend, Permits};
+use super::frontend::Frontend;
+use super::handover::{Arrival, Load};
 use super::limit::Limit;
-use super::record::Record;
+use super::record::{Admission, Record};
 use super::worker::Worker;
 use crate::model::OnLimit;
 use crate::net::reactor::Stream;
@@ -22,6 +25,16 @@ use crate::net::{self, AcceptError, Listener};
 pub struct Accepted {
     pub client: Stream,
     pub record: Box<Record>,
+}
+
+impl Accepted {
+    /// An arrival at the worker that has it, where its record begins.
+    pub fn at(worker: &Rc<Worker>, arrival: Arrival, load: Load) -> io::Result<Self> {
+        let Arrival { socket, peer, listener, permits, frontend } = arrival;
+        let client = Stream::accepted(&worker.reactor, socket)?;
+        let record = Record::begin(worker, &frontend, Admission { permits, load }, peer, listener);
+        Ok(Self { client, record })
+    }
 }
 
 /// Connections taken in a row before the worker's sessions have their turn again.
@@ -49,7 +62,7 @@ pub async fn serve(listener: Listener, frontend: Arc<Frontend>, worker: Rc<Worke
 /// Takes what waits in the accept queue, within the limits; an error is one of resources.
 async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc<Worker>) -> Result<(), AcceptError> {
     for _ in 0..BATCH {
-        let (client, peer, permits) = match frontend.process.on_limit {
+        let (socket, peer, permits) = match frontend.process.on_limit {
             OnLimit::Queue => {
                 // The permit comes first, so that whoever can't be served stays in the kernel's queue.
                 let permits = match frontend.permits() {
@@ -60,54 +73,55 @@ async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc
                         continue;
                     }
                 };
-                let Some((client, peer)) = take(listener, worker)? else { return Ok(()) };
-                (client, peer, permits)
+                let Some((socket, peer)) = take(listener)? else { return Ok(()) };
+                (socket, peer, permits)
             }
             OnLimit::Reset => {
                 // The connection comes first: a permit that another worker holds for a moment, to find the queue
                 // empty, must not turn anyone away.
-                let Some((client, peer)) = take(listener, worker)? else { return Ok(()) };
+                let Some((socket, peer)) = take(listener)? else { return Ok(()) };
                 match frontend.permits() {
-                    Ok(permits) => (client, peer, permits),
+                    Ok(permits) => (socket, peer, permits),
                     Err(limit) => {
                         note_full(limit, frontend);
                         crate::pool::counters::count(&frontend.counters.denied);
-                        net::options::reset_on_close(&client);
+                        net::options::reset_on_close(&socket);
                         continue;
                     }
                 }
             }
         };
-        begin(client, peer, listener.address(), permits, frontend, worker);
+        let arrival = Arrival { socket, peer, listener: listener.address(), permits, frontend: Arc::clone(frontend) };
+        if let Some((arrival, load)) = worker.seat.deal(arrival) {
+            begin(arrival, load, worker)?;
+        }
     }
     Ok(())
 }
 
 /// The next connection of the queue that is still one.
-fn take(listener: &Listener, worker: &Worker) -> Result<Option<(Stream, SocketAddr)>, AcceptError> {
+fn take(listener: &Listener) -> Result<Option<(OwnedFd, SocketAddr)>, AcceptError> {
     loop {
         match listener.accept() {
-            Ok(Some((client, peer))) => {
-                let client = Stream::accepted(&worker.reactor, client).map_err(AcceptError::from)?;
-                return Ok(Some((client, peer)));
-            }
-            Ok(None) => return Ok(None),
             Err(AcceptError::Connection) => {}
-            Err(error @ AcceptError::Resource(_)) => return Err(error),
+            other => return other,
         }
     }
 }
 
-fn begin(
-    client: Stream,
-    peer: SocketAddr,
-    listener: SocketAddr,
-    permits: Permits,
-    frontend: &Arc<Frontend>,
-    worker: &Rc<Worker>,
-) {
-    let record = Record::begin(worker, frontend, permits, peer, listener);
-    spawn_local(super::session(Accepted { client, record }));
+/// Begins the sessions that other workers hand to this one.
+pub async fn receive(worker: &Rc<Worker>) {
+    loop {
+        let (arrival, load) = worker.seat.handed_over().await;
+        if let Err(error) = begin(arrival, load, worker) {
+            tracing::error!(%error, "a connection can't be watched");
+        }
+    }
+}
+
+fn begin(arrival: Arrival, load: Load, worker: &Rc<Worker>) -> Result<(), AcceptError> {
+    spawn_local(super::session(Accepted::at(worker, arrival, load)?));
+    Ok(())
 }
 
 fn note_full(limit: &Limit, frontend: &Frontend) {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::frontend::{Frontend, Permits};
+use super::handover::Load;
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, Who};
@@ -40,7 +41,14 @@ pub struct Record {
     _process: Open,
     _frontend: Open,
     backend: Option<Open>,
-    _permits: Permits,
+    _admission: Admission,
+}
+
+/// What a session holds of limits and of its worker, for as long as it lives.
+#[derive(Debug)]
+pub struct Admission {
+    pub permits: Permits,
+    pub load: Load,
 }
 
 /// A session that has its ending: dropping it writes the record.
@@ -54,7 +62,7 @@ impl Record {
     pub fn begin(
         worker: &Rc<Worker>,
         frontend: &Arc<Frontend>,
-        permits: Permits,
+        admission: Admission,
         client: SocketAddr,
         listener: SocketAddr,
     ) -> Box<Self> {
@@ -78,7 +86,7 @@ impl Record {
             _process: frontend.process.counters.begin(),
             _frontend: frontend.counters.begin(),
             backend: None,
-            _permits: permits,
+            _admission: admission,
         })
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::handover::Seat;
+use super::listener;
 use crate::net::pipe::Pipes;
 use crate::net::reactor::Reactor;
 use crate::observe::access_log::Records;
@@ -25,7 +27,8 @@ pub struct Worker {
     pub pipes: Pipes,
     pub sessions: Arc<Sessions>,
     pub records: Records,
-    pulse: Arc<Pulse>,
+    /// Among the workers that accept on the same listeners.
+    pub seat: Seat,
 }
 
 /// Bytes that one read takes at most.
@@ -33,14 +36,14 @@ pub const SCRATCH: usize = 128 * 1024;
 
 impl Worker {
     /// A worker within the current runtime; [`Worker::run`] must be a task of it.
-    pub fn new(sessions: Arc<Sessions>, records: Records, pulse: Arc<Pulse>) -> io::Result<Rc<Self>> {
+    pub fn new(sessions: Arc<Sessions>, records: Records, seat: Seat) -> io::Result<Rc<Self>> {
         Ok(Rc::new(Self {
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             reactor: Reactor::new()?,
             pipes: Pipes::default(),
             sessions,
             records,
-            pulse,
+            seat,
         }))
     }
 
@@ -49,7 +52,7 @@ impl Worker {
 
     /// What the worker does beside its sessions, for as long as it is polled.
     pub async fn run(self: Rc<Self>) {
-        tokio::join!(Rc::clone(&self.reactor).drive(), self.sweep());
+        tokio::join!(Rc::clone(&self.reactor).drive(), self.sweep(), listener::receive(&self));
     }
 
     /// Looks at all sessions again and again, and shows by it that the worker turns.
@@ -58,7 +61,7 @@ impl Worker {
         turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             turn.tick().await;
-            self.pulse.beat();
+            self.seat.pulse().beat();
             self.sessions.sweep();
         }
     }
@@ -77,7 +80,8 @@ impl Pulse {
         Arc::new(Self { epoch: Instant::now(), last: AtomicU64::new(0) })
     }
 
-    fn beat(&self) {
+    /// Notes that it turns.
+    pub fn beat(&self) {
         self.last.store(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 

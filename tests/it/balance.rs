@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
+use rustix::process::Signal;
+
 use crate::harness::app::{App, Config};
 use crate::harness::peers::{Peer, Server, connect_from};
 use crate::harness::wait::until;
@@ -47,6 +49,23 @@ fn leastconn_follows_weights() {
 #[test]
 fn roundrobin_follows_weights() {
     assert_near(spread("roundrobin", [1, 2, 1], 300), [75, 150, 75]);
+}
+
+/// Of connections that come at once the worker that looks first finds all.
+#[test]
+fn workers_share_sessions_that_come_together() {
+    let server = Server::silent();
+    let config = Config::to(&[server.address()]).process("workers = 2\nshutdown_grace = \"0s\"");
+    let mut app = App::start(&config.log("null_sessions = true"));
+    app.signal(Signal::STOP);
+    let clients: Vec<TcpStream> = (0..64).map(|_| app.connect()).collect();
+    app.signal(Signal::CONT);
+    server.has_accepted(clients.len());
+    app.signal(Signal::TERM);
+    app.ended();
+    let of_first = app.sessions().iter().filter(|session| session["id"].as_str().unwrap().starts_with("0-")).count();
+    // Half each, but for the few by which one may have more before it hands any over.
+    assert!((26..=38).contains(&of_first), "{of_first} of {}", clients.len());
 }
 
 #[test]

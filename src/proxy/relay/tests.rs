@@ -1,7 +1,6 @@
 //! The relay between two scripted peers, on real sockets, all in one thread.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -15,8 +14,9 @@ use crate::observe::logging::Logging;
 use crate::pool::sessions::{Cell, Sessions};
 use crate::pool::{Lease, Pool, Tried};
 use crate::proxy::frontend::{Frontend, Process};
+use crate::proxy::handover::{self, Arrival};
 use crate::proxy::listener::Accepted;
-use crate::proxy::worker::{Pulse, Worker};
+use crate::proxy::worker::Worker;
 
 /// Longest wait for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -67,7 +67,8 @@ impl Scene {
         let frontend = Frontend::new(config.frontends[0].clone(), pool, process);
         let log = Arc::new(Mutex::new(Vec::new()));
         let logging = Logging::to(Memory(Arc::clone(&log)), LogFormat::Json, LogLevel::Info).unwrap();
-        let worker = Worker::new(Sessions::new(0), logging.records(), Pulse::new()).unwrap();
+        let seat = handover::seats(1).pop().expect("one");
+        let worker = Worker::new(Sessions::new(0), logging.records(), seat).unwrap();
         spawn_local(Rc::clone(&worker).run());
         Self { worker, frontend, front, back, log, logging }
     }
@@ -76,11 +77,15 @@ impl Scene {
     async fn client(&self) -> (TcpStream, Accepted) {
         let client = TcpStream::connect(self.front.local_addr().unwrap()).await.unwrap();
         let (accepted, peer) = self.front.accept().await.unwrap();
-        let accepted = Stream::accepted(&self.worker.reactor, accepted.into_std().unwrap().into()).unwrap();
-        let permits = self.frontend.permits().expect("a place");
-        let at: SocketAddr = self.front.local_addr().unwrap();
-        let record = Record::begin(&self.worker, &self.frontend, permits, peer, at);
-        (client, Accepted { client: accepted, record })
+        let arrival = Arrival {
+            socket: accepted.into_std().unwrap().into(),
+            peer,
+            listener: self.front.local_addr().unwrap(),
+            permits: self.frontend.permits().expect("a place"),
+            frontend: Arc::clone(&self.frontend),
+        };
+        let (arrival, load) = self.worker.seat.deal(arrival).expect("there is no other worker");
+        (client, Accepted::at(&self.worker, arrival, load).unwrap())
     }
 
     /// A session that has reached its server.
@@ -443,5 +448,5 @@ fn an_idle_session_is_small() {
         size_of::<F>()
     }
     let sizes = (future(crate::proxy::session), size_of::<Record>(), size_of::<Cell>());
-    assert!(sizes.0 <= 416 && sizes.1 <= 256 && sizes.2 <= 128, "future, record, cell: {sizes:?}");
+    assert!(sizes.0 <= 320 && sizes.1 <= 264 && sizes.2 <= 96, "future, record, cell: {sizes:?}");
 }
