@@ -23,6 +23,9 @@ pub struct Pipes {
 struct Home {
     free: RefCell<Vec<Ends>>,
     lent: Cell<usize>,
+    /// How often a pipe was given, and how often none: whether a test has met both.
+    #[cfg(test)]
+    asked: Cell<(usize, usize)>,
 }
 
 /// A pipe that one direction of a session uses; empty, it goes back to the worker's when it is dropped.
@@ -52,6 +55,16 @@ impl Pipes {
 
     /// A pipe, or `None` when too many are in use or the kernel gives none.
     pub fn take(&self) -> Option<Pipe> {
+        let pipe = self.lend();
+        #[cfg(test)]
+        self.home.asked.set(match (self.home.asked.get(), &pipe) {
+            ((given, none), Some(_)) => (given + 1, none),
+            ((given, none), None) => (given, none + 1),
+        });
+        pipe
+    }
+
+    fn lend(&self) -> Option<Pipe> {
         if self.home.lent.get() == Self::MAX {
             return None;
         }
@@ -59,6 +72,25 @@ impl Pipes {
         let ends = free.or_else(|| Ends::open(Self::CAPACITY).ok())?;
         self.home.lent.set(self.home.lent.get() + 1);
         Some(Pipe { ends: Some(ends), held: 0, home: Rc::clone(&self.home) })
+    }
+
+    /// Pipes that are in use.
+    #[cfg(test)]
+    pub fn lent(&self) -> usize {
+        self.home.lent.get()
+    }
+
+    /// Bytes in pipes that nobody uses.
+    #[cfg(test)]
+    pub fn left_over(&self) -> u64 {
+        let free = self.home.free.borrow();
+        free.iter().map(|ends| rustix::io::ioctl_fionread(&ends.read).expect("a pipe")).sum()
+    }
+
+    /// How often a pipe was given so far, and how often none.
+    #[cfg(test)]
+    pub fn asked(&self) -> (usize, usize) {
+        self.home.asked.get()
     }
 }
 
