@@ -25,6 +25,9 @@ struct Home {
     lent: Cell<usize>,
     /// The kernel gave none that is large enough: not asked again before all of ours have come back.
     exhausted: Cell<bool>,
+    /// How often a pipe was given, and how often none: whether a test has met both.
+    #[cfg(test)]
+    asked: Cell<(usize, usize)>,
 }
 
 /// A pipe that one direction of a session uses; empty, it goes back to the worker's when it is dropped.
@@ -58,6 +61,16 @@ impl Pipes {
 
     /// A pipe, or `None` when too many are in use or the kernel gives none.
     pub fn take(&self) -> Option<Pipe> {
+        let pipe = self.lend();
+        #[cfg(test)]
+        self.home.asked.set(match (self.home.asked.get(), &pipe) {
+            ((given, none), Some(_)) => (given + 1, none),
+            ((given, none), None) => (given, none + 1),
+        });
+        pipe
+    }
+
+    fn lend(&self) -> Option<Pipe> {
         if self.home.lent.get() == Self::MAX {
             return None;
         }
@@ -74,6 +87,25 @@ impl Pipes {
         let ends = Ends::open().ok().filter(|ends| ends.capacity >= Self::LEAST);
         self.home.exhausted.set(ends.is_none());
         ends
+    }
+
+    /// Pipes that are in use.
+    #[cfg(test)]
+    pub fn lent(&self) -> usize {
+        self.home.lent.get()
+    }
+
+    /// Bytes in pipes that nobody uses.
+    #[cfg(test)]
+    pub fn left_over(&self) -> u64 {
+        let free = self.home.free.borrow();
+        free.iter().map(|ends| rustix::io::ioctl_fionread(&ends.read).expect("a pipe")).sum()
+    }
+
+    /// How often a pipe was given so far, and how often none.
+    #[cfg(test)]
+    pub fn asked(&self) -> (usize, usize) {
+        self.home.asked.get()
     }
 }
 

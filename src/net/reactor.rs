@@ -74,6 +74,12 @@ impl Reactor {
         }
     }
 
+    /// Streams that are watched.
+    #[cfg(test)]
+    pub fn streams(&self) -> usize {
+        self.places.borrow().len()
+    }
+
     fn deliver(&self, events: &[Event]) {
         let mut places = self.places.borrow_mut();
         for event in events {

@@ -260,4 +260,6 @@ fn count(record: &Record, bytes: usize, direction: Direction) {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

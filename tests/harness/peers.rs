@@ -25,6 +25,14 @@ pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
     patient(socket.into())
 }
 
+/// Connects with segments of at most so many bytes, as on a network: those of the loopback come with large buffers.
+pub fn connect_in_segments(address: SocketAddr, bytes: u32) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_tcp_mss(bytes).unwrap();
+    socket.connect_timeout(&address.into(), PATIENCE).unwrap();
+    patient(socket.into())
+}
+
 fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -123,6 +131,12 @@ impl Manual {
         // Bounds accept(), which std has no timeout for.
         SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
         Self { listener }
+    }
+
+    /// Has its connections use segments of at most so many bytes; see [`connect_in_segments`].
+    pub fn in_segments(self, bytes: u32) -> Self {
+        SockRef::from(&self.listener).set_tcp_mss(bytes).unwrap();
+        self
     }
 
     pub fn address(&self) -> SocketAddr {

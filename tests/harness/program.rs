@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ pub struct Program {
 struct Lines {
     printed: Mutex<Vec<String>>,
     more: Condvar,
+    /// Outputs whose end has been read.
+    ended: AtomicU8,
 }
 
 impl Program {
@@ -93,10 +96,16 @@ impl Program {
         self.child.try_wait().expect("our own child").is_none()
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it has said is here.
     pub fn ended(&mut self) -> ExitStatus {
         let name = self.name.clone();
-        until_within(PATIENCE, &format!("{name} ends"), || self.child.try_wait().expect("our own child"))
+        let status = until_within(PATIENCE, &format!("{name} ends"), || self.child.try_wait().expect("our own child"));
+        // A child that it has left behind may hold its outputs open: that one is not waited for.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while self.lines.ended.load(SeqCst) < 2 && Instant::now() < deadline {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        status
     }
 
     /// Kills it as a power cut would, and waits until it is gone.
@@ -144,6 +153,7 @@ impl Lines {
                 lines.more.notify_all();
                 bytes.clear();
             }
+            lines.ended.fetch_add(1, SeqCst);
         });
     }
 }

@@ -12,6 +12,7 @@ mod families;
 mod half_close;
 mod health;
 mod limits;
+mod memory;
 mod records;
 mod reset;
 mod start;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -24,41 +25,47 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MIB: usize = 1024 * 1024;
 
 /// A worker with one frontend, and the sockets of both sides.
-struct Scene {
-    worker: Rc<Worker>,
-    frontend: Arc<Frontend>,
-    front: TcpListener,
-    back: TcpListener,
+pub(super) struct Scene {
+    pub worker: Rc<Worker>,
+    pub frontend: Arc<Frontend>,
+    pub front: TcpListener,
+    pub back: TcpListener,
     log: Arc<Mutex<Vec<u8>>>,
     logging: Logging,
 }
 
 /// A session and both its peers.
-struct Session {
-    client: TcpStream,
-    server: TcpStream,
-    task: JoinHandle<()>,
-    cell: Arc<Cell>,
+pub(super) struct Session {
+    pub client: TcpStream,
+    pub server: TcpStream,
+    pub task: JoinHandle<()>,
+    pub cell: Arc<Cell>,
 }
 
 /// Runs a test with the lines of `[timeouts]` that it wants.
 fn play<F: Future<Output = ()>>(timeouts: &str, script: impl FnOnce(Scene) -> F) {
+    play_with(timeouts, 1, script);
+}
+
+/// Runs a test that has so many sessions at once.
+pub(super) fn play_with<F: Future<Output = ()>>(timeouts: &str, places: usize, script: impl FnOnce(Scene) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let scene = Scene::set(timeouts).await;
+        let scene = Scene::set(timeouts, places).await;
         timeout(PATIENCE, script(scene)).await.expect("the script is over in time");
     });
 }
 
 impl Scene {
-    async fn set(timeouts: &str) -> Self {
+    async fn set(timeouts: &str, places: usize) -> Self {
         let [front, back] = [TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await];
         let (front, back) = (front.unwrap(), back.unwrap());
+        net::options::inherit_on_accept(&SockRef::from(&front), None).unwrap();
         let server = back.local_addr().unwrap();
         let text = format!(
             "[timeouts]\n{timeouts}\n[[frontend]]\nname = 'f'\nlisten = '127.0.0.1:6443'\nbackend = 'b'\n\
-             max_sessions = 1\n[[backend]]\nname = 'b'\ncheck = 'off'\n\
-             servers = [{{ name = 's', address = '{server}', max_sessions = 1 }}]\n[log]\nnull_sessions = true\n"
+             max_sessions = {places}\n[[backend]]\nname = 'b'\ncheck = 'off'\n\
+             servers = [{{ name = 's', address = '{server}', max_sessions = {places} }}]\n[log]\nnull_sessions = true\n"
         );
         let config =
             crate::config::parse(&text, "test.toml").unwrap_or_else(|report| panic!("{}", report.render(false)));
@@ -89,7 +96,7 @@ impl Scene {
     }
 
     /// A session that has reached its server.
-    async fn session(&self) -> Session {
+    pub async fn session(&self) -> Session {
         let (client, accepted) = self.client().await;
         self.begin(client, accepted).await
     }
@@ -103,10 +110,16 @@ impl Scene {
 
     /// The record of the session, which has ended.
     fn record(self) -> serde_json::Value {
+        let [record] = self.records().try_into().expect("one line");
+        record
+    }
+
+    /// The records of all sessions, which have ended.
+    pub fn records(self) -> Vec<serde_json::Value> {
         let Self { log, logging, .. } = self;
         drop(logging);
         let log = log.lock().unwrap();
-        serde_json::from_slice(&log).expect("one line")
+        serde_json::Deserializer::from_slice(&log).into_iter().collect::<Result<_, _>>().expect("lines of JSON")
     }
 }
 
@@ -153,7 +166,7 @@ async fn sees_reset(peer: &mut TcpStream) {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
-fn resets(peer: TcpStream) {
+pub(super) fn resets(peer: TcpStream) {
     net::options::reset_on_close(&peer);
 }
 
@@ -168,12 +181,12 @@ async fn fills(peer: &mut TcpStream) -> usize {
 }
 
 /// Bytes of which each tells its place.
-fn pattern(length: usize) -> Vec<u8> {
+pub(super) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|place| (place ^ (place >> 8) ^ (place >> 16)) as u8).collect()
 }
 
 /// Who is at the other end, and the two letters of what `side` does to it.
-fn letters(side: Side) -> &'static str {
+pub(super) fn letters(side: Side) -> &'static str {
     match side {
         Side::Client => "CD",
         Side::Server => "SD",
