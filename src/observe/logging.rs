@@ -147,8 +147,12 @@ fn write_all(arriving: &Receiver<Line>, format: LogFormat, dropped: &AtomicU64, 
     while let Ok(first) = arriving.recv() {
         let mut end = append(first, format, &mut text);
         // What waits already goes in the same write.
+        let mut has_caught_up = false;
         while end.is_none() && text.len() < 64 * 1024 {
-            let Ok(line) = arriving.try_recv() else { break };
+            let Ok(line) = arriving.try_recv() else {
+                has_caught_up = true;
+                break;
+            };
             end = append(line, format, &mut text);
         }
         let lost = dropped.load(Relaxed);
@@ -163,7 +167,10 @@ fn write_all(arriving: &Receiver<Line>, format: LogFormat, dropped: &AtomicU64, 
             let _ = end.send(());
             return;
         }
-        rest();
+        // Who is behind does not rest, or many lines would be lost that the target would have taken.
+        if has_caught_up {
+            rest();
+        }
     }
 }
 
@@ -332,6 +339,20 @@ mod tests {
         });
         drop(logging);
         assert_eq!(lines.load(Relaxed), 1 + QUEUE as u64, "what was not dropped is written");
+    }
+
+    #[test]
+    fn who_is_behind_does_not_rest_between_writes() {
+        let ((reached, _at_target), (open, gate), lines) = (channel(), channel(), Arc::<AtomicU64>::default());
+        drop(open);
+        let target = Gated { reached, gate, lines: Arc::clone(&lines) };
+        let logging = Logging::to(target, LogFormat::Text, LogLevel::Info).unwrap();
+        // Of so many writes that a rest after each would outlast the end's patience.
+        let line = [&[b'x'; 1024][..], b"\nline\n"].concat();
+        let sent = QUEUE as u64 / 2;
+        (0..sent).for_each(|_| logging.lines.send(Line::Text(line.clone())));
+        drop(logging);
+        assert_eq!(lines.load(Relaxed), sent);
     }
 
     #[test]
