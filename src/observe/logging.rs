@@ -29,6 +29,9 @@ use crate::model::{Log, LogFormat, LogLevel};
 /// Lines that wait for the writer at most.
 const QUEUE: usize = 4096;
 
+/// Bytes of lines from which on they are written, whatever else waits.
+const WRITE: usize = 64 * 1024;
+
 /// How late a line may be: too little for anyone who follows the log to see, enough to spare most wakings of the writer.
 /// With the 20,000 sessions a second that a core carries at most, a quarter of the queue fills meanwhile.
 const GATHER: Duration = Duration::from_millis(50);
@@ -147,14 +150,11 @@ fn write_all(arriving: &Receiver<Line>, format: LogFormat, dropped: &AtomicU64, 
     while let Ok(first) = arriving.recv() {
         let mut end = append(first, format, &mut text);
         // What waits already goes in the same write.
-        let mut has_caught_up = false;
-        while end.is_none() && text.len() < 64 * 1024 {
-            let Ok(line) = arriving.try_recv() else {
-                has_caught_up = true;
-                break;
-            };
+        while end.is_none() && text.len() < WRITE {
+            let Ok(line) = arriving.try_recv() else { break };
             end = append(line, format, &mut text);
         }
+        let is_behind = text.len() >= WRITE;
         let lost = dropped.load(Relaxed);
         if lost > told {
             tell_dropped(lost - told, format, &mut text);
@@ -168,7 +168,7 @@ fn write_all(arriving: &Receiver<Line>, format: LogFormat, dropped: &AtomicU64, 
             return;
         }
         // Who is behind does not rest, or many lines would be lost that the target would have taken.
-        if has_caught_up {
+        if !is_behind {
             rest();
         }
     }
