@@ -40,7 +40,7 @@ fn pick(c: &mut Criterion) {
 /// A pool as the configuration makes it, with so many servers.
 fn pool(servers: usize) -> Arc<Pool> {
     let config = bench::resolved(&bench::crowded_file(servers, "check = 'off'", ""));
-    Pool::new(config.backends.into_iter().next().expect("the text has one"))
+    Pool::alone(config.backends.into_iter().next().expect("the text has one"), Arc::new(|_| {}))
 }
 
 fn lease(c: &mut Criterion) {

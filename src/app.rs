@@ -21,13 +21,13 @@ use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::process::Facts;
 use self::workers::Workers;
 use crate::admin::{self, Views};
-use crate::check::{self, CheckError, Monitor};
+use crate::check::{self, CheckError, Monitor, Watch};
 use crate::clock;
 use crate::event::ProcessPhase;
 use crate::model::{Config, OnLimit};
 use crate::net::{self, BindError, BindOptions};
 use crate::observe::logging::{self, Logging};
-use crate::pool::Pool;
+use crate::pool::{Observe, Pool};
 use crate::proxy::frontend::{Frontend, Process};
 
 /// Everything that is bound before anything is served.
@@ -35,6 +35,7 @@ pub struct Bound {
     config: Config,
     pools: Vec<Arc<Pool>>,
     monitors: Vec<Monitor>,
+    watch: Watch,
     /// In the order of the configuration's frontends.
     frontends: Vec<Vec<net::Bound>>,
     stats: Vec<net::Bound>,
@@ -70,8 +71,10 @@ const STATS_BACKLOG: u32 = 128;
 impl Bound {
     /// Binds all listeners and the admin socket, or none: the first that fails closes the others again.
     pub fn new(config: Config, mut source: ListenerSource) -> Result<Self, StartError> {
-        let pools: Vec<_> = config.backends.iter().cloned().map(Pool::new).collect();
-        let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new(), logging::server_change)?;
+        let observe: Observe = Arc::new(logging::change);
+        let (pools, network) = Pool::all(&config, &observe);
+        let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new())?;
+        let watch = Watch::new(network, pools.clone(), observe);
         let frontends = config
             .frontends
             .iter()
@@ -92,7 +95,7 @@ impl Bound {
             None => Vec::new(),
         };
         let admin = config.admin.as_ref().map(AdminSocket::bind).transpose()?;
-        Ok(Self { config, pools, monitors, frontends, stats, admin, unused: source.left_over() })
+        Ok(Self { config, pools, monitors, watch, frontends, stats, admin, unused: source.left_over() })
     }
 
     /// Serves until a signal ends it.
@@ -129,6 +132,7 @@ impl Bound {
         for monitor in self.monitors {
             tokio::task::spawn_local(monitor.run());
         }
+        tokio::task::spawn_local(self.watch.run());
         serve_pages(self.stats, self.admin.as_ref(), views(&facts)).map_err(RunError::Runtime)?;
         systemd::keep_alive(&facts);
         tell_serving(&config, &facts);

@@ -9,19 +9,17 @@ mod monitor;
 mod names;
 mod once;
 mod schedule;
+mod watch;
 
 pub use monitor::Monitor;
 pub use once::{Report, Target, TargetError, TargetFormError, probe_once};
+pub use watch::Watch;
 
 use std::sync::Arc;
 
-use crate::event::ServerChange;
 use crate::model::{BackendName, Host, ServerName};
 use crate::net::tls::ClientError;
 use crate::pool::Pool;
-
-/// Told of every change of a server's state that a probe brings about.
-type OnChange = Arc<dyn Fn(&ServerChange) + Send + Sync>;
 
 /// A check that can't be run as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -34,18 +32,11 @@ pub struct CheckError {
 
 /// A monitor for each host that has something to watch: a check, or a name to resolve.
 ///
-/// Nothing is probed before [`Monitor::run`]. `rng` seeds the monitors' jitter, and `on_change` is told of every
-/// change of a server's state that a probe brings about.
-pub fn monitors(
-    hosts: &[Host],
-    pools: &[Arc<Pool>],
-    rng: &mut fastrand::Rng,
-    on_change: impl Fn(&ServerChange) + Send + Sync + 'static,
-) -> Result<Vec<Monitor>, CheckError> {
-    let on_change: OnChange = Arc::new(on_change);
+/// Nothing is probed before [`Monitor::run`]. `rng` seeds the monitors' jitter.
+pub fn monitors(hosts: &[Host], pools: &[Arc<Pool>], rng: &mut fastrand::Rng) -> Result<Vec<Monitor>, CheckError> {
     let mut monitors = Vec::new();
     for host in hosts {
-        let mut monitor = Monitor::new(host.address.clone(), rng.fork(), Arc::clone(&on_change));
+        let mut monitor = Monitor::new(host.address.clone(), rng.fork());
         for (backend, server) in &host.servers {
             let Some(pool) = pools.iter().find(|pool| pool.spec.name == *backend) else { continue };
             let Some(found) = pool.servers().into_iter().find(|candidate| candidate.spec.name == *server) else {

@@ -258,13 +258,28 @@ pub enum DownCause {
     Unexpected,
     /// Its name has no address.
     Unresolved,
+    /// This host has no way to its network.
+    NoNetwork,
     /// The probe failed on our side: no descriptor, no port. It says nothing of the server.
     Local,
 }
 
 impl DownCause {
-    pub const ALL: [Self; 7] =
-        [Self::Refused, Self::Unreachable, Self::TimedOut, Self::Tls, Self::Unexpected, Self::Unresolved, Self::Local];
+    pub const ALL: [Self; 8] = [
+        Self::Refused,
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::Tls,
+        Self::Unexpected,
+        Self::Unresolved,
+        Self::NoNetwork,
+        Self::Local,
+    ];
+
+    /// Whether the host answered, whatever it said: that much proves the network.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Refused | Self::TimedOut | Self::Tls | Self::Unexpected)
+    }
 
     pub fn words(self) -> &'static str {
         match self {
@@ -274,6 +289,7 @@ impl DownCause {
             Self::Tls => "TLS failed",
             Self::Unexpected => "unexpected answer",
             Self::Unresolved => "name not resolved",
+            Self::NoNetwork => "no network",
             Self::Local => "local error",
         }
     }
@@ -373,6 +389,21 @@ pub struct Certificate {
     pub not_after: SystemTime,
 }
 
+/// Something that those who watch are told of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    Server(ServerChange),
+    Isolation(IsolationChange),
+}
+
+/// The process was cut off from the hosts behind it, or is no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IsolationChange {
+    /// Why it counts as cut off; `None` when that is over.
+    pub isolated: Option<String>,
+    pub at: SystemTime,
+}
+
 /// A server's effective state changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerChange {
@@ -394,9 +425,13 @@ pub struct ServerChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ServerState {
     Ready,
+    /// Its probes fail, and it is in use all the same.
+    Kept(Kept),
     /// It asked for no new sessions; it gets them only if no ready one is left. HAProxy's NOLB.
     Draining,
     Down(DownCause),
+    /// Its certificate is from another authority than the others': it may belong to another cluster.
+    Stranger,
     /// The operator: no new sessions.
     Drain,
     /// The operator: no new sessions, no probes.
@@ -408,8 +443,10 @@ impl ServerState {
     pub fn word(self) -> &'static str {
         match self {
             Self::Ready => "ready",
+            Self::Kept(kept) => kept.words(),
             Self::Draining => "draining",
             Self::Down(_) => "down",
+            Self::Stranger => "wrong cluster",
             Self::Drain => "drain",
             Self::Maint => "maint",
         }
@@ -417,7 +454,31 @@ impl ServerState {
 
     /// Whether sessions are given to it in the ordinary way.
     pub fn is_usable(self) -> bool {
-        matches!(self, Self::Ready | Self::Draining)
+        matches!(self, Self::Ready | Self::Kept(_) | Self::Draining)
+    }
+}
+
+/// Why a server is in use though its probes fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kept {
+    /// It connects and answers too late, and no other is usable.
+    Slow,
+    /// All its probes have failed in TLS while its sessions flow: the fault is probably the check's.
+    OurCheck,
+    /// It went down while nobody at all answered: the fault is probably our own network's.
+    Isolated,
+}
+
+impl Kept {
+    pub const ALL: [Self; 3] = [Self::Slow, Self::OurCheck, Self::Isolated];
+
+    /// The state in words, as on pages and in metrics.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Slow => "ready (slow)",
+            Self::OurCheck => "ready (check fails)",
+            Self::Isolated => "ready (isolated)",
+        }
     }
 }
 
@@ -540,6 +601,8 @@ pub struct ServerSnapshot {
     pub backup: bool,
     pub max_sessions: Option<u32>,
     pub state: ServerState,
+    /// Its last probe has failed, and it isn't down yet: it is chosen only if no other is usable.
+    pub suspect: bool,
     pub admin: AdminState,
     pub since: SystemTime,
     /// `None` if it is not checked.

@@ -42,7 +42,7 @@ pub struct Policy {
     pub dial_silent: DialSilent,
     /// Whether a server whose last probe failed, without being down yet, is chosen only when no other is usable.
     pub suspicion: bool,
-    pub on_down: OnDown,
+    pub closing: Closing,
     /// Keepalive towards clients; `None` leaves it off.
     pub client_keepalive: Option<Keepalive>,
     /// Keepalive towards servers; `None` leaves it off.
@@ -65,7 +65,16 @@ impl Policy {
             dial_refused: DialRefused::NextServer,
             dial_silent: DialSilent::Hedge { after: Duration::from_millis(250) },
             suspicion: true,
-            on_down: OnDown::Ask,
+            closing: Closing {
+                on_down: OnDown::Ask,
+                on_refused: OnRefused::Drain,
+                on_draining: OnDraining::Keep,
+                on_primary_back: OnPrimaryBack::Keep,
+                dead_after: Duration::from_secs(10),
+                drain_idle: Duration::from_secs(15),
+                drain_max: Duration::from_secs(60),
+                kill_spread: Duration::from_secs(3),
+            },
             client_keepalive: Some(Keepalive::new(30, 10, 3)),
             server_keepalive: Some(Keepalive::new(15, 5, 3)),
             half_close: Some(Duration::from_secs(30)),
@@ -82,7 +91,7 @@ impl Policy {
             dial_refused: DialRefused::SameServer { retries: 3, pause: Duration::from_secs(1) },
             dial_silent: DialSilent::Wait,
             suspicion: false,
-            on_down: OnDown::Keep,
+            closing: Closing { on_down: OnDown::Keep, ..Self::evenkeel().closing },
             client_keepalive: None,
             server_keepalive: None,
             half_close: None,
@@ -112,6 +121,24 @@ pub enum DialSilent {
     Hedge { after: Duration },
 }
 
+/// What becomes of the sessions that a server has when it takes no new ones any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing {
+    pub on_down: OnDown,
+    pub on_refused: OnRefused,
+    pub on_draining: OnDraining,
+    pub on_primary_back: OnPrimaryBack,
+    /// How long a server must have been down whose kernel answers and whose process does not, until its sessions are
+    /// closed.
+    pub dead_after: Duration,
+    /// How long a server must have refused connections until its idle sessions are closed,
+    pub drain_idle: Duration,
+    /// and until all are that move no bytes.
+    pub drain_max: Duration,
+    /// Over how long the sessions of one server are closed at most.
+    pub kill_spread: Duration,
+}
+
 /// What becomes of the sessions of a server that goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDown {
@@ -123,6 +150,31 @@ pub enum OnDown {
     Keep,
 }
 
+/// What becomes of the sessions of a server that is down because it refuses connections: its process, which lives
+/// while they are open, may be finishing its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRefused {
+    /// Those that are idle are closed after a while: [`Closing::drain_idle`].
+    Drain,
+    /// All are closed at once.
+    Close,
+}
+
+/// What becomes of the sessions of a server that says it takes no new work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDraining {
+    Keep,
+    Close,
+}
+
+/// What becomes of the sessions on backup servers when a primary is usable again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPrimaryBack {
+    Keep,
+    /// All are closed (HAProxy's `on-marked-up shutdown-backup-sessions`).
+    Close,
+}
+
 /// What a new session meets when no server is usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnNoServer {
@@ -132,6 +184,8 @@ pub enum OnNoServer {
     Reset,
     /// The client is closed in the ordinary way, as HAProxy does.
     Close,
+    /// Nobody listens while it is so: the kernel refuses clients.
+    CloseListener,
 }
 
 /// When the kernel asks a quiet peer whether it lives: after `idle`, then every `interval`, `count` times.
@@ -197,6 +251,17 @@ pub struct Backend {
     pub servers: Vec<Server>,
     pub timeouts: BackendTimeouts,
     pub on_no_server: OnNoServer,
+    pub closing: Closing,
+    /// After how long a dial that is not answered is joined by one to another server, at the earliest; `None` for
+    /// never.
+    pub dial_hedge: Option<Duration>,
+    /// Dials of one server that may be unfinished at a time; more go to the next server, or wait.
+    pub max_dials: u32,
+    /// Over how long a server that has recovered comes back to its full share of new sessions.
+    pub slow_start: Option<Duration>,
+    /// The authority that must have issued the servers' certificates, by its name or its key identifier; `None` lets
+    /// the majority of the servers say.
+    pub issuer: Option<String>,
     /// Whether `/readyz` asks for a usable server here.
     pub required: bool,
     pub keepalive: Option<Keepalive>,

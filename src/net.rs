@@ -278,7 +278,9 @@ pub enum DialError {
     Unreachable,
     /// Nobody answered in time.
     TimedOut,
-    /// Something of our own was missing: a descriptor, a local port, a network. It says nothing of the server.
+    /// This host has no way to its network.
+    NoNetwork,
+    /// Something of our own was missing: a descriptor, a local port. It says nothing of the server.
     Local(io::Error),
 }
 
@@ -288,6 +290,7 @@ impl From<io::Error> for DialError {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Self::Refused,
             io::ErrorKind::HostUnreachable => Self::Unreachable,
             io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => Self::NoNetwork,
             _ => Self::Local(error),
         }
     }
@@ -299,6 +302,7 @@ impl fmt::Display for DialError {
             Self::Refused => f.write_str("connection refused"),
             Self::Unreachable => f.write_str("no route to host"),
             Self::TimedOut => f.write_str("no answer"),
+            Self::NoNetwork => f.write_str("network is unreachable"),
             Self::Local(error) => write!(f, "local error: {error}"),
         }
     }

@@ -4,31 +4,47 @@
 //! await. That makes least-connections exact, whatever number of workers ask. Checks write verdicts in ([`Pool::apply`]),
 //! sessions take slots out ([`Pool::lease`]), pages read ([`Pool::snapshot`]); they never meet anywhere else.
 
+pub mod asking;
+pub mod conduct;
 pub mod counters;
 pub mod health;
+pub mod network;
+pub mod pace;
 pub mod queue;
 pub mod server;
 pub mod sessions;
 
+mod authority;
+mod tier;
+
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use self::authority::{Authority, Issuer};
+use self::conduct::{Conduct, Situation};
 use self::counters::{Counters, Open};
+use self::network::Network;
 use self::queue::{Queue, Ticket, Waiter};
 use self::server::{Server, Standing};
+use self::tier::Tier;
 use crate::balance::{self, Candidate};
 use crate::clock;
-use crate::event::{AdminState, BackendSnapshot, Evidence, ServerChange, ServerState, Verdict};
+use crate::event::{AdminState, BackendSnapshot, Change, DownCause, Kept, Readiness, ServerChange, Verdict};
 use crate::model::{self, Balance, OnNoServer};
 
+/// Told of every change, by whoever brings it about; must not wait.
+pub type Observe = Arc<dyn Fn(&Change) + Send + Sync>;
+
 /// One backend while the process runs.
-#[derive(Debug)]
 pub struct Pool {
     pub spec: model::Backend,
     pub counters: Arc<Counters>,
+    pub network: Arc<Network>,
+    observe: Observe,
     state: Mutex<State>,
 }
 
@@ -43,6 +59,8 @@ struct State {
     since: (SystemTime, Instant),
     /// Finished times without a usable server.
     downtime: Duration,
+    /// Whose certificates the servers show.
+    authority: Authority,
     /// Kept between choices for its memory.
     scratch: Vec<Candidate>,
 }
@@ -91,48 +109,16 @@ impl Drop for Leased {
     }
 }
 
-/// Which servers a session may be given to, best first. A server that the operator took out is in none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tier {
-    ReadyPrimary,
-    ReadyBackup,
-    DrainingPrimary,
-    DrainingBackup,
-    /// All that the operator has not taken out, when [`OnNoServer::TryAll`] is set.
-    LastResort,
-}
-
-impl Tier {
-    const ORDER: [Self; 5] =
-        [Self::ReadyPrimary, Self::ReadyBackup, Self::DrainingPrimary, Self::DrainingBackup, Self::LastResort];
-
-    /// How one of a tier is chosen. Backups stand in for one another, in file order, as HAProxy's do without
-    /// `option allbackups` (its manual, section 4.2): the first has all sessions.
-    fn balance(self, spec: &model::Backend) -> Balance {
-        match self {
-            Self::ReadyBackup | Self::DrainingBackup => Balance::First,
-            Self::ReadyPrimary | Self::DrainingPrimary | Self::LastResort => spec.balance,
-        }
-    }
-
-    fn of(state: ServerState, backup: bool) -> Option<Self> {
-        match (state, backup) {
-            (ServerState::Ready, false) => Some(Self::ReadyPrimary),
-            (ServerState::Ready, true) => Some(Self::ReadyBackup),
-            (ServerState::Draining, false) => Some(Self::DrainingPrimary),
-            (ServerState::Draining, true) => Some(Self::DrainingBackup),
-            (ServerState::Down(_), _) => Some(Self::LastResort),
-            (ServerState::Drain | ServerState::Maint, _) => None,
-        }
-    }
-}
+/// Whoever was heard within this time is likely to be heard now.
+const LATELY: Duration = Duration::from_secs(3);
 
 /// Servers that a session has tried in vain.
 pub type Tried = Vec<Arc<Server>>;
 
 impl Pool {
-    pub fn new(spec: model::Backend) -> Arc<Self> {
-        let members: Vec<_> = spec.servers.iter().cloned().map(Member::new).collect();
+    /// The pool of one of this configuration's backends, all of whose hosts `network` must have.
+    pub fn new(spec: model::Backend, policy: &model::Policy, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
+        let members: Vec<_> = spec.servers.iter().cloned().map(|server| Member::new(server, policy, network)).collect();
         let unchecked = members.iter().any(|member| member.server.check().is_none());
         let mut state = State {
             members,
@@ -142,10 +128,36 @@ impl Pool {
             ever_up: unchecked,
             since: (clock::wall(), Instant::now()),
             downtime: Duration::ZERO,
+            authority: Authority::default(),
             scratch: Vec::new(),
         };
         state.up = state.is_usable();
-        Arc::new(Self { spec, counters: Arc::default(), state: Mutex::new(state) })
+        Arc::new(Self {
+            spec,
+            counters: Arc::default(),
+            network: Arc::clone(network),
+            observe,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The pools of a configuration, in its order, and the network that they share.
+    pub fn all(config: &model::Config, observe: &Observe) -> (Vec<Arc<Self>>, Arc<Network>) {
+        let network = Network::new(&config.hosts, &config.backends);
+        let pool = |spec: &model::Backend| Self::new(spec.clone(), &config.policy, &network, Arc::clone(observe));
+        (config.backends.iter().map(pool).collect(), network)
+    }
+
+    /// A pool with a network of its own, as tests and benchmarks want it.
+    pub fn alone(spec: model::Backend, observe: Observe) -> Arc<Self> {
+        let mut hosts: Vec<model::Host> = Vec::new();
+        for server in &spec.servers {
+            if hosts.iter().all(|host| host.address != server.address.host) {
+                hosts.push(model::Host { address: server.address.host.clone(), servers: Vec::new() });
+            }
+        }
+        let network = Network::new(&hosts, std::slice::from_ref(&spec));
+        Self::new(spec, &model::Policy::evenkeel(), &network, observe)
     }
 
     /// Its servers in file order.
@@ -217,22 +229,42 @@ impl Pool {
         answered
     }
 
-    /// Counts a verdict on a server; what it changed, if anything.
-    pub fn apply(self: &Arc<Self>, server: &Arc<Server>, verdict: Verdict) -> Option<ServerChange> {
+    /// Counts a verdict on a server, and tells what it changed.
+    pub fn apply(self: &Arc<Self>, server: &Arc<Server>, mut verdict: Verdict) {
+        let answered = match verdict.state {
+            Readiness::Down(cause) => cause.is_answer(),
+            Readiness::Ready | Readiness::Draining => true,
+        };
+        match verdict.state {
+            _ if answered => server.host.note_heard(),
+            Readiness::Down(DownCause::NoNetwork | DownCause::Local) => server.host.note_unroutable(),
+            _ => {}
+        }
+        // Without a way to anybody, having none to this server says nothing of it.
+        if verdict.state == Readiness::Down(DownCause::NoNetwork) && !self.hears_others_than(server) {
+            verdict.state = Readiness::Down(DownCause::Local);
+        }
         let mut state = self.lock();
-        let evidence = verdict.evidence.clone();
-        let passed = !matches!(verdict.state, crate::event::Readiness::Down(_));
-        let member = state.member(server)?;
+        let Some(member) = state.member(server) else { return };
+        let passed = !matches!(verdict.state, Readiness::Down(_));
         member.standing.apply(verdict, &server.counters);
         state.ever_up |= passed;
-        self.settle(state, server, Some(evidence))
+        state.find_strangers(&self.spec);
+        self.settle(state);
     }
 
-    /// What an operator wants of a server; what it changed, if anything.
-    pub fn set_admin_state(self: &Arc<Self>, server: &Arc<Server>, admin: AdminState) -> Option<ServerChange> {
+    /// Whether another host than this server's has been heard lately.
+    fn hears_others_than(&self, server: &Server) -> bool {
+        let lately = Instant::now().checked_sub(LATELY);
+        lately.is_none_or(|lately| self.network.is_proven_since(lately, &server.host.address))
+    }
+
+    /// What an operator wants of a server.
+    pub fn set_admin_state(self: &Arc<Self>, server: &Arc<Server>, admin: AdminState) {
         let mut state = self.lock();
-        state.member(server)?.standing.admin = admin;
-        self.settle(state, server, None)
+        let Some(member) = state.member(server) else { return };
+        member.standing.admin = admin;
+        self.settle(state);
     }
 
     pub fn admin_state(&self, server: &Arc<Server>) -> Option<AdminState> {
@@ -245,32 +277,42 @@ impl Pool {
         self.lock().member(server).map(|member| member.standing.probe_interval(check))
     }
 
-    /// Works out a server's state after something bore on it, and what follows for the pool and its queue.
-    fn settle(
-        self: &Arc<Self>,
-        mut state: MutexGuard<'_, State>,
-        server: &Arc<Server>,
-        evidence: Option<Evidence>,
-    ) -> Option<ServerChange> {
-        let member = state.member(server)?;
-        let from = member.standing.settle()?;
-        let to = member.standing.state();
-        let sessions = member.in_flight;
-        let (active_left, backup_left) = state.usable();
+    /// Works out what time alone changes: states that depend on the network, and what is due for the sessions.
+    pub fn look(self: &Arc<Self>) {
+        let state = self.lock();
+        self.settle(state);
+    }
+
+    /// Works out every server's state after something bore on one, and what follows for the pool and its queue: whether
+    /// a server is in use may depend on the others.
+    fn settle(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        state.keep_some(&self.network);
+        let mut changes = Vec::new();
+        for place in 0..state.members.len() {
+            let member = &mut state.members[place];
+            let Some(from) = member.standing.settle() else { continue };
+            let (to, sessions, server) = (member.standing.state(), member.in_flight, Arc::clone(&member.server));
+            let evidence = member.standing.evidence().cloned();
+            let (active_left, backup_left) = state.usable();
+            changes.push(ServerChange {
+                backend: self.spec.name.clone(),
+                server: server.spec.name.clone(),
+                from,
+                to,
+                evidence,
+                sessions,
+                active_left,
+                backup_left,
+                at: clock::wall(),
+            });
+        }
         state.note_usable(&self.counters);
+        state.conduct(&self.spec, self.network.is_isolated());
         drop(state);
         self.serve_queue();
-        Some(ServerChange {
-            backend: self.spec.name.clone(),
-            server: server.spec.name.clone(),
-            from,
-            to,
-            evidence,
-            sessions,
-            active_left,
-            backup_left,
-            at: clock::wall(),
-        })
+        for change in changes {
+            (self.observe)(&Change::Server(change));
+        }
     }
 
     /// Whether a server is usable, whether one ever was, and since when it is so.
@@ -328,17 +370,23 @@ enum Choice {
 }
 
 impl Member {
-    fn new(spec: model::Server) -> Self {
-        let standing = Standing::starting(&spec);
-        Self { server: Server::new(spec), standing, in_flight: 0, last_chosen: 0, credit: 0 }
+    fn new(spec: model::Server, policy: &model::Policy, network: &Network) -> Self {
+        let standing = Standing::starting(&spec, policy.suspicion);
+        let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
+        Self { server: Server::new(spec, host), standing, in_flight: 0, last_chosen: 0, credit: 0 }
     }
 
     fn tier(&self) -> Option<Tier> {
-        // One that the operator took out and that is down besides counts as down, and is nobody's last resort.
-        if self.standing.weight.value() == 0 || self.standing.admin != AdminState::Ready {
-            return None;
-        }
-        Tier::of(self.standing.state(), self.server.spec.backup)
+        Tier::of(&self.standing, self.server.spec.backup)
+    }
+
+    fn is_usable(&self) -> bool {
+        self.standing.state().is_usable() && self.tier().is_some()
+    }
+
+    /// Whether it will be usable by what is known of it alone, whatever the others are.
+    fn stands_by_itself(&self) -> bool {
+        self.standing.weight.value() > 0 && self.standing.due().is_usable()
     }
 
     fn has_room(&self) -> bool {
@@ -411,11 +459,73 @@ impl State {
         chosen
     }
 
+    /// Decides who is in use though it is down.
+    fn keep_some(&mut self, network: &Network) {
+        let (isolated, last_heard) = (network.is_isolated(), network.last_heard());
+        for Member { standing, server, .. } in &mut self.members {
+            let keep = match standing.down() {
+                // It went down while nobody was heard: that says more of us than of it.
+                Some((cause, at)) if isolated && !cause.is_answer() && last_heard.is_none_or(|heard| heard <= at) => {
+                    Some(Kept::Isolated)
+                }
+                Some((DownCause::Tls, _)) if standing.has_never_passed() && server.counters.has_answered() => {
+                    Some(Kept::OurCheck)
+                }
+                _ => None,
+            };
+            standing.keep(keep);
+        }
+        // Too slow for its probes, after a connection that stood: still better than nobody.
+        if self.members.iter().any(Member::stands_by_itself) {
+            return;
+        }
+        for Member { standing, .. } in &mut self.members {
+            if matches!(standing.down(), Some((DownCause::TimedOut, _))) {
+                standing.keep(Some(Kept::Slow));
+            }
+        }
+    }
+
+    /// Says who shows another authority's certificate than the rest.
+    fn find_strangers(&mut self, spec: &model::Backend) {
+        let seen: Vec<_> = self.members.iter().map(|member| member.standing.certificate().map(Issuer::of)).collect();
+        let strangers = self.authority.strangers(spec.issuer.as_deref(), &seen);
+        for (member, stranger) in self.members.iter_mut().zip(strangers) {
+            member.standing.stranger = stranger;
+        }
+    }
+
+    /// Says what is due for the sessions of every server.
+    fn conduct(&mut self, spec: &model::Backend, isolated: bool) {
+        let relieved = self.members.iter().any(|member| !member.server.spec.backup && member.is_usable());
+        let mut hung_left = conduct::most_hung(self.members.len());
+        // Whoever has been down for longest is taken for hung first.
+        let mut places: Vec<_> = (0..self.members.len()).collect();
+        places.sort_by_key(|place| std::cmp::Reverse(self.members[*place].standing.age()));
+        for place in places {
+            let Member { server, standing, .. } = &self.members[place];
+            let due = conduct::conduct(
+                Situation {
+                    state: standing.state(),
+                    doubted: standing.is_suspect() || standing.down().is_some() || server.is_late(),
+                    age: standing.age(),
+                    hung: standing.is_hung(),
+                    may_be_hung: hung_left > 0,
+                    relieved: relieved && server.spec.backup,
+                    isolated,
+                },
+                &spec.closing,
+            );
+            hung_left -= usize::from(due == Conduct::CloseHung);
+            server.set_conduct(due);
+        }
+    }
+
     /// Servers that sessions are given to in the ordinary way: primaries and backups.
     fn usable(&self) -> (u32, u32) {
         let of = |backup| {
-            let usable = |member: &&Member| member.standing.state().is_usable() && member.tier().is_some();
-            let count = self.members.iter().filter(|member| member.server.spec.backup == backup).filter(usable).count();
+            let of_kind = self.members.iter().filter(|member| member.server.spec.backup == backup);
+            let count = of_kind.filter(|member| member.is_usable()).count();
             u32::try_from(count).unwrap_or(u32::MAX)
         };
         (of(false), of(true))
@@ -438,6 +548,12 @@ impl State {
         }
         self.up = up;
         self.since = (clock::wall(), Instant::now());
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("name", &self.spec.name).finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 
 use evenkeel::app::listeners::ListenerSource;
@@ -45,7 +46,7 @@ pub fn proxy(server: SocketAddr) -> SocketAddr {
     );
     let config = resolved(&text);
     let process = Process::new(&config, config.limits.max_sessions);
-    let pool = Pool::new(config.backends[0].clone());
+    let pool = Pool::alone(config.backends[0].clone(), Arc::new(|_| {}));
     let frontend = Frontend::new(config.frontends[0].clone(), pool, process);
     let options = BindOptions { freebind: false, backlog: 1024, keepalive: frontend.spec.keepalive };
     let any = ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address"));

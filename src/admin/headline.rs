@@ -196,7 +196,9 @@ enum Trouble {
     Maint,
     Drain,
     Draining,
+    Kept,
     Down,
+    Stranger,
 }
 
 impl Trouble {
@@ -208,7 +210,9 @@ impl Trouble {
             (_, AdminState::Maint) => Some(Self::Maint),
             (_, AdminState::Drain) => Some(Self::Drain),
             (ServerState::Draining, _) => Some(Self::Draining),
+            (ServerState::Kept(_), _) => Some(Self::Kept),
             (ServerState::Down(_), _) => Some(Self::Down),
+            (ServerState::Stranger, _) => Some(Self::Stranger),
             (ServerState::Ready, _) => None,
         }
     }
@@ -216,7 +220,8 @@ impl Trouble {
     fn tone(self) -> Tone {
         match self {
             Self::Maint | Self::Drain => Tone::Notice,
-            Self::Draining | Self::Down => Tone::Warning,
+            Self::Draining | Self::Kept | Self::Down => Tone::Warning,
+            Self::Stranger => Tone::Bad,
         }
     }
 
@@ -225,7 +230,9 @@ impl Trouble {
             Self::Maint => "in maintenance",
             Self::Drain => "drained by the operator",
             Self::Draining => "draining",
+            Self::Kept => "failing its checks and in use",
             Self::Down => "down",
+            Self::Stranger => "of another cluster, by its certificate,",
         }
     }
 }
@@ -268,10 +275,16 @@ fn trouble_text(controller: &Controller<'_>, trouble: Trouble, now: SystemTime) 
     let from = hit.iter().map(|(_, server)| server.since).min().unwrap_or(now);
     let detail = match trouble {
         Trouble::Maint | Trouble::Drain => None,
-        Trouble::Draining | Trouble::Down => hit.iter().find_map(|(_, server)| evidence(server)),
+        Trouble::Stranger => hit.iter().find_map(|(_, server)| issuer(server)),
+        Trouble::Draining | Trouble::Kept | Trouble::Down => hit.iter().find_map(|(_, server)| evidence(server)),
     };
     let why = detail.map_or_else(String::new, |detail| format!(": {detail}"));
     format!("{} is {}{place} since {}{why}.", controller.name, trouble.words(), since(from, now))
+}
+
+fn issuer(server: &ServerSnapshot) -> Option<String> {
+    let certificate = server.check.as_ref()?.certificate.as_ref()?;
+    Some(format!("it is issued by {}, unlike the others'", certificate.issuer))
 }
 
 /// What the last check saw, or the cause without it.

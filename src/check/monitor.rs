@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::OnChange;
 use super::names::Names;
 use super::probe::{Outcome, Prober};
 use super::schedule::Schedule;
@@ -23,7 +22,6 @@ pub struct Monitor {
     /// Keeps the servers' addresses, if the host is known by a name.
     names: Option<Names>,
     rng: fastrand::Rng,
-    on_change: OnChange,
 }
 
 /// A server with a check.
@@ -35,12 +33,12 @@ struct Watched {
 }
 
 impl Monitor {
-    pub(super) fn new(host: HostAddress, rng: fastrand::Rng, on_change: OnChange) -> Self {
+    pub(super) fn new(host: HostAddress, rng: fastrand::Rng) -> Self {
         let names = match host {
             HostAddress::Ip(_) => None,
             HostAddress::Name(name) => Some(Names::new(name)),
         };
-        Self { watched: Vec::new(), names, rng, on_change }
+        Self { watched: Vec::new(), names, rng }
     }
 
     /// Adds a server of this host.
@@ -63,8 +61,8 @@ impl Monitor {
     ///
     /// A host known by a name is first looked up, so that its servers aren't taken down for want of an address.
     pub async fn run(self) {
-        let Self { watched, names, rng, on_change } = self;
-        let rounds = async move |rng| Rounds::new(watched, rng, on_change).run().await;
+        let Self { watched, names, rng } = self;
+        let rounds = async move |rng| Rounds::new(watched, rng).run().await;
         match names {
             None => rounds(rng).await,
             Some(mut names) => {
@@ -82,13 +80,12 @@ struct Rounds {
     running: JoinSet<()>,
     /// Whose probe a task is.
     tasks: Vec<(Id, usize)>,
-    on_change: OnChange,
 }
 
 impl Rounds {
-    fn new(watched: Vec<Arc<Watched>>, rng: fastrand::Rng, on_change: OnChange) -> Self {
+    fn new(watched: Vec<Arc<Watched>>, rng: fastrand::Rng) -> Self {
         let schedule = Schedule::new(watched.len(), Instant::now(), rng);
-        Self { watched, schedule, running: JoinSet::new(), tasks: Vec::new(), on_change }
+        Self { watched, schedule, running: JoinSet::new(), tasks: Vec::new() }
     }
 
     async fn run(mut self) {
@@ -109,7 +106,7 @@ impl Rounds {
                 self.schedule.end(number, now, watched.interval());
                 continue;
             }
-            let task = self.running.spawn(probe(Arc::clone(watched), Arc::clone(&self.on_change)));
+            let task = self.running.spawn(probe(Arc::clone(watched)));
             self.tasks.push((task.id(), number));
         }
     }
@@ -139,7 +136,7 @@ async fn until(next: Option<Instant>) {
 }
 
 /// One probe and what follows from it.
-async fn probe(watched: Arc<Watched>, on_change: OnChange) {
+async fn probe(watched: Arc<Watched>) {
     let Watched { pool, server, prober } = &*watched;
     let probing = Probing::of(server);
     let Outcome { verdict, farewell, .. } = match server.probe_address() {
@@ -147,9 +144,7 @@ async fn probe(watched: Arc<Watched>, on_change: OnChange) {
         None => Outcome { verdict: unresolved(), tls: None, farewell: None },
     };
     drop(probing);
-    if let Some(change) = pool.apply(server, verdict) {
-        on_change(&change);
-    }
+    pool.apply(server, verdict);
     if let Some(farewell) = farewell {
         // On its own, so that a server that is slow to say goodbye is not probed less often for it.
         tokio::spawn(farewell.finish());

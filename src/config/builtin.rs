@@ -10,7 +10,7 @@ use super::raw::{
 };
 use super::read::Stated;
 use super::text::{Mode, RequestPath};
-use crate::model::{self, Balance, ListenAddress, LogFormat, LogLevel, OnLimit, Policy};
+use crate::model::{self, Balance, DialSilent, ListenAddress, LogFormat, LogLevel, OnLimit, Policy};
 
 /// A built-in value.
 fn is<T>(value: T) -> Option<Stated<T>> {
@@ -61,12 +61,29 @@ pub fn frontend() -> Frontend {
     }
 }
 
+/// Unfinished dials of one server: a dead one must not hold all of our descriptors.
+const MAX_DIALS: u32 = 256;
+
 /// A backend, but for what it needs; its check is completed by [`check`].
 pub fn backend() -> Backend {
     let policy = Policy::evenkeel();
     Backend {
         balance: is(Balance::LeastConn),
         on_no_server: is(policy.on_no_server),
+        on_down: is(policy.closing.on_down),
+        on_refused: is(policy.closing.on_refused),
+        on_draining: is(policy.closing.on_draining),
+        on_primary_back: is(policy.closing.on_primary_back),
+        dead_after: is(Wait(policy.closing.dead_after)),
+        drain_idle: is(Wait(policy.closing.drain_idle)),
+        drain_max: is(Wait(policy.closing.drain_max)),
+        kill_spread: is(Wait(policy.closing.kill_spread)),
+        dial_hedge: is(match policy.dial_silent {
+            DialSilent::Hedge { after } => Switch::On(Wait(after)),
+            DialSilent::Wait => Switch::Off,
+        }),
+        max_dials: is(Whole(MAX_DIALS)),
+        slow_start: is(Switch::Off),
         server_keepalive: is(keepalive(policy.server_keepalive)),
         timeouts: is(BackendTimeouts::default()),
         check: is(Switch::On(Check::default())),

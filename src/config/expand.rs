@@ -172,6 +172,17 @@ fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Ba
     let mut backend = stated.unwrap_or_default();
     fill(&mut backend.balance, &defaults.balance);
     fill(&mut backend.on_no_server, &defaults.on_no_server);
+    fill(&mut backend.on_down, &defaults.on_down);
+    fill(&mut backend.on_refused, &defaults.on_refused);
+    fill(&mut backend.on_draining, &defaults.on_draining);
+    fill(&mut backend.on_primary_back, &defaults.on_primary_back);
+    fill(&mut backend.dead_after, &defaults.dead_after);
+    fill(&mut backend.drain_idle, &defaults.drain_idle);
+    fill(&mut backend.drain_max, &defaults.drain_max);
+    fill(&mut backend.kill_spread, &defaults.kill_spread);
+    fill(&mut backend.dial_hedge, &defaults.dial_hedge);
+    fill(&mut backend.max_dials, &defaults.max_dials);
+    fill(&mut backend.slow_start, &defaults.slow_start);
     fill(&mut backend.server_keepalive, &defaults.server_keepalive);
     fill(&mut backend.check, &defaults.check);
     if let Some(preset) = preset {

@@ -9,7 +9,7 @@ use super::mistake::Mistake;
 use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
-use crate::model::{Balance, LogFormat, LogLevel, OnLimit, OnNoServer};
+use crate::model::{Balance, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused};
 
 // ---- numbers and truth ----
 
@@ -273,7 +273,15 @@ words!(Balance {
     "first" => Balance::First,
     "source" => Balance::Source,
 });
-words!(OnNoServer { "try_all" => OnNoServer::TryAll, "reset" => OnNoServer::Reset, });
+words!(OnNoServer {
+    "try_all" => OnNoServer::TryAll,
+    "reset" => OnNoServer::Reset,
+    "close_listener" => OnNoServer::CloseListener,
+});
+words!(OnDown { "ask" => OnDown::Ask, "close" => OnDown::Close, "keep" => OnDown::Keep, });
+words!(OnRefused { "drain" => OnRefused::Drain, "close" => OnRefused::Close, });
+words!(OnDraining { "keep" => OnDraining::Keep, "close" => OnDraining::Close, });
+words!(OnPrimaryBack { "keep" => OnPrimaryBack::Keep, "close" => OnPrimaryBack::Close, });
 words!(OnLimit { "queue" => OnLimit::Queue, "reset" => OnLimit::Reset, });
 words!(CheckType { "tcp" => CheckType::Tcp, "tls" => CheckType::Tls, "https" => CheckType::Https, });
 words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });

@@ -12,9 +12,10 @@ use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::show::Writer;
 use super::source::Source;
 use super::syntax;
-use super::text::{Address, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
+use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
-    BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, OnLimit, OnNoServer, ServerName,
+    BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer,
+    OnPrimaryBack, OnRefused, ServerName,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -94,6 +95,17 @@ section! {
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
     "balance" => balance: Balance,
     "on_no_server" => on_no_server: OnNoServer,
+    "on_down" => on_down: OnDown,
+    "on_refused" => on_refused: OnRefused,
+    "on_draining" => on_draining: OnDraining,
+    "on_primary_back" => on_primary_back: OnPrimaryBack,
+    "dead_after" => dead_after: Short,
+    "drain_idle" => drain_idle: Short,
+    "drain_max" => drain_max: Short,
+    "kill_spread" => kill_spread: Wait<0, HOUR>,
+    "dial_hedge" => dial_hedge: Switch<Short>,
+    "max_dials" => max_dials: Whole<1, 1_000_000>,
+    "slow_start" => slow_start: Switch<Short>,
     "server_keepalive" => server_keepalive: Switch<Keepalive>,
     "check" => check: Switch<Check>,
     "weight" => weight: Whole<0, 256>,
@@ -162,6 +174,18 @@ section! {
     "name" => name: BackendName,
     "balance" => balance: Balance,
     "on_no_server" => on_no_server: OnNoServer,
+    "on_down" => on_down: OnDown,
+    "on_refused" => on_refused: OnRefused,
+    "on_draining" => on_draining: OnDraining,
+    "on_primary_back" => on_primary_back: OnPrimaryBack,
+    "dead_after" => dead_after: Short,
+    "drain_idle" => drain_idle: Short,
+    "drain_max" => drain_max: Short,
+    "kill_spread" => kill_spread: Wait<0, HOUR>,
+    "dial_hedge" => dial_hedge: Switch<Short>,
+    "max_dials" => max_dials: Whole<1, 1_000_000>,
+    "slow_start" => slow_start: Switch<Short>,
+    "issuer" => issuer: Authority,
     "required" => required: bool,
     "server_keepalive" => server_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: BackendTimeouts,

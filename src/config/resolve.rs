@@ -12,8 +12,8 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    Backend, BackendName, BackendTimeouts, Check, Config, Frontend, Host, HostAddress, Keepalive, ProxyId, Server,
-    ServerId, ServerName, Weight,
+    Backend, BackendName, BackendTimeouts, Check, Closing, Config, Frontend, Host, HostAddress, Keepalive, ProxyId,
+    Server, ServerId, ServerName, Weight,
 };
 
 mod checks;
@@ -192,6 +192,11 @@ fn backend(
         servers,
         timeouts: backend_timeouts(&filled(&raw.timeouts)),
         on_no_server: filled(&raw.on_no_server),
+        closing: closing(raw),
+        dial_hedge: filled(&raw.dial_hedge).on().map(|wait| wait.0),
+        max_dials: filled(&raw.max_dials).0,
+        slow_start: filled(&raw.slow_start).on().map(|wait| wait.0),
+        issuer: raw.issuer.as_ref().map(|issuer| issuer.value.0.clone()),
         required: filled(&raw.required),
         keepalive: keepalive(&raw.server_keepalive),
     })
@@ -206,6 +211,19 @@ fn note_long_dial(raw: &raw::BackendTimeouts, mistakes: &mut Mistakes) {
         let connect_at = raw.connect.as_ref().and_then(Stated::span);
         let mistake = Mistake::DialOverConnect { dial: duration_text(dial), connect: duration_text(connect) };
         mistakes.push_pair(dial_at, connect_at, "this ends it", mistake);
+    }
+}
+
+fn closing(raw: &raw::Backend) -> Closing {
+    Closing {
+        on_down: filled(&raw.on_down),
+        on_refused: filled(&raw.on_refused),
+        on_draining: filled(&raw.on_draining),
+        on_primary_back: filled(&raw.on_primary_back),
+        dead_after: filled(&raw.dead_after).0,
+        drain_idle: filled(&raw.drain_idle).0,
+        drain_max: filled(&raw.drain_max).0,
+        kill_spread: filled(&raw.kill_spread).0,
     }
 }
 

@@ -156,6 +156,33 @@ impl Text for TlsName {
     }
 }
 
+/// Who issues a backend's certificates: a distinguished name as it is shown, or a key identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority(pub String);
+
+impl Text for Authority {
+    const WANTED: &'static str = "an issuer's name or key identifier, as `evenkeel probe` shows them";
+
+    fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let is_key =
+            digits.len() >= 16 && digits.len().is_multiple_of(2) && digits.chars().all(|c| c.is_ascii_hexdigit());
+        match text {
+            _ if is_key => Ok(Self(digits.to_ascii_lowercase())),
+            _ if text.contains('=') => Ok(Self(text.to_owned())),
+            _ => Err(bad_text(
+                key,
+                text,
+                "it is neither a name such as CN=kubernetes nor a key identifier of at least 8 bytes in hexadecimal digits",
+            )),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// A protocol's name in ALPN: 1 to 255 bytes (RFC 7301, section 3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Protocol(pub String);

@@ -189,6 +189,7 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         backup: false,
         max_sessions: None,
         state: ServerState::Ready,
+        suspect: false,
         admin: AdminState::Ready,
         since: now() - Duration::from_secs(273_842),
         check: Some(CheckSnapshot {

@@ -23,7 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::access_log::{self, Records};
 use crate::clock;
-use crate::event::{ServerChange, ServerState, SessionRecord};
+use crate::event::{Change, IsolationChange, ServerChange, ServerState, SessionRecord};
 use crate::model::{Log, LogFormat, LogLevel};
 
 /// Lines that wait for the writer at most.
@@ -249,8 +249,19 @@ impl Drop for Event {
     }
 }
 
+/// Tells what happened.
+pub fn change(change: &Change) {
+    match change {
+        Change::Server(change) => server_change(change),
+        Change::Isolation(IsolationChange { isolated: Some(why), .. }) => {
+            tracing::error!("isolated: {why}; no session is closed, and servers that were usable are still tried");
+        }
+        Change::Isolation(IsolationChange { isolated: None, .. }) => tracing::warn!("no longer isolated"),
+    }
+}
+
 /// A server's change of state, with its evidence, in one line.
-pub fn server_change(change: &ServerChange) {
+fn server_change(change: &ServerChange) {
     let cause = match change.to {
         ServerState::Down(cause) => cause.words(),
         _ => "",
@@ -279,7 +290,8 @@ pub fn server_change(change: &ServerChange) {
         };
     }
     match change.to {
-        ServerState::Down(_) => line!(warn),
+        ServerState::Stranger => line!(error),
+        ServerState::Down(_) | ServerState::Kept(_) => line!(warn),
         _ => line!(info),
     }
     if change.active_left + change.backup_left == 0 && change.from.is_usable() {

@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
     use crate::event::fixture;
-    use crate::event::{CheckStatus, DownCause, ServerState};
+    use crate::event::{CheckStatus, DownCause, Kept, ServerState};
 
     /// Series by their name and labels as written.
     fn series(text: &str) -> BTreeMap<&str, f64> {
@@ -231,9 +231,11 @@ mod tests {
 
     #[test]
     fn of_each_state_metric_exactly_the_present_word_is_1() {
-        let states = [ServerState::Ready, ServerState::Draining, ServerState::Drain, ServerState::Maint];
+        let states =
+            [ServerState::Ready, ServerState::Draining, ServerState::Stranger, ServerState::Drain, ServerState::Maint];
+        let kept = Kept::ALL.map(ServerState::Kept);
         let downs = DownCause::ALL.map(ServerState::Down);
-        for state in states.into_iter().chain(downs) {
+        for state in states.into_iter().chain(kept).chain(downs) {
             let mut snapshot = fixture::cluster();
             snapshot.set_state("k0s-at-vie-1", state);
             let text = encode(&snapshot);

@@ -88,6 +88,11 @@ impl Counters {
         Queued { counters: Arc::clone(self) }
     }
 
+    /// Whether a byte has come from the server.
+    pub fn has_answered(&self) -> bool {
+        self.traffic.iter().any(|traffic| traffic.bytes_out.load(Relaxed) > 0)
+    }
+
     /// Sessions open now.
     pub fn sessions(&self) -> u32 {
         self.sessions.load(Relaxed)

@@ -61,6 +61,13 @@ impl Health {
         }
     }
 
+    /// Goes down at once, whatever the count.
+    pub fn fail(&mut self) -> Option<Turn> {
+        let was_up = self.is_up();
+        self.counter = 0;
+        was_up.then_some(Turn::Down)
+    }
+
     pub fn is_up(&self) -> bool {
         self.counter >= self.rise
     }

@@ -1,17 +1,20 @@
 //! One server while it runs: its standing, and the one function that says what becomes of new sessions there.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::conduct::Conduct;
 use super::counters::Counters;
 use super::health::{Health, Turn};
+use super::network::HostLink;
+use super::pace::Pace;
 use crate::clock;
 use crate::event::{
-    AdminState, Certificate, CheckSnapshot, DownCause, Evidence, Readiness, ServerSnapshot, ServerState, Verdict,
+    AdminState, Certificate, CheckSnapshot, DownCause, Evidence, Kept, Readiness, ServerSnapshot, ServerState, Verdict,
     VerdictSource,
 };
 use crate::model::{self, HostAddress, Weight};
@@ -25,12 +28,18 @@ pub struct Server {
     /// Identifies it to the balance methods across lists and processes.
     pub key: u64,
     pub counters: Arc<Counters>,
+    /// The machine that it runs on.
+    pub host: Arc<HostLink>,
     address: Mutex<Option<SocketAddr>>,
     probing: AtomicBool,
+    probe_wanted: AtomicBool,
+    late: AtomicBool,
+    conduct: AtomicU8,
+    pace: Mutex<Pace>,
 }
 
 impl Server {
-    pub fn new(spec: model::Server) -> Arc<Self> {
+    pub fn new(spec: model::Server, host: Arc<HostLink>) -> Arc<Self> {
         let address = match &spec.address.host {
             HostAddress::Ip(ip) => Some(SocketAddr::new(*ip, spec.address.port)),
             HostAddress::Name(_) => None,
@@ -39,8 +48,13 @@ impl Server {
             key: crate::balance::server_key(spec.name.as_str()),
             spec,
             counters: Arc::default(),
+            host,
             address: Mutex::new(address),
             probing: AtomicBool::new(false),
+            probe_wanted: AtomicBool::new(false),
+            late: AtomicBool::new(false),
+            conduct: AtomicU8::new(Conduct::Leave.code()),
+            pace: Mutex::default(),
         })
     }
 
@@ -68,6 +82,41 @@ impl Server {
     pub fn set_probing(&self, probing: bool) {
         self.probing.store(probing, Relaxed);
     }
+
+    /// Has it probed as soon as its monitor allows.
+    pub fn want_probe(&self) {
+        self.probe_wanted.store(true, Relaxed);
+        self.host.probe.notify_one();
+    }
+
+    /// Whether a probe is wanted now; said once.
+    pub fn is_probe_wanted(&self) -> bool {
+        self.probe_wanted.swap(false, Relaxed)
+    }
+
+    /// Notes whether an answer of it, to a probe or a dial, is late at the moment.
+    pub fn set_late(&self, late: bool) {
+        self.late.store(late, Relaxed);
+    }
+
+    pub fn is_late(&self) -> bool {
+        self.late.load(Relaxed)
+    }
+
+    /// What is to be done with its sessions.
+    pub fn conduct(&self) -> Conduct {
+        Conduct::from_code(self.conduct.load(Relaxed))
+    }
+
+    pub(super) fn set_conduct(&self, conduct: Conduct) {
+        self.conduct.store(conduct.code(), Relaxed);
+    }
+
+    /// Asks to close one of its sessions now, all of which are to be closed within `spread`.
+    pub fn may_close_one(&self, spread: Duration) -> bool {
+        let sessions = self.counters.sessions();
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), sessions, spread)
+    }
 }
 
 /// Where a server stands: what operator and verdicts made of it. Part of the pool's locked state.
@@ -80,6 +129,20 @@ pub struct Standing {
     /// Whether it takes new work, by its own word: counted as health is, so that one odd answer is not enough.
     willing: Option<Health>,
     cause: DownCause,
+    /// Whether one failed probe makes it suspect.
+    suspicion: bool,
+    /// A probe has failed since the last success, and it isn't down.
+    suspect: bool,
+    /// Since it is down its kernel has taken a connection that its process left unanswered, and none was refused.
+    hung: bool,
+    /// When rise and fall took it down; while it is up, when they last did.
+    down_at: Option<Instant>,
+    /// Whether a probe has ever passed.
+    ever_passed: bool,
+    /// Its certificate is from another authority than the others'.
+    pub stranger: bool,
+    /// Why it is in use though it is down.
+    keep: Option<Kept>,
     state: ServerState,
     since: (SystemTime, Instant),
     /// Finished times of being down.
@@ -98,22 +161,30 @@ pub struct Inputs {
     pub willing: bool,
     /// Why it is down, if it is.
     pub cause: DownCause,
+    /// Why it is in use though it is down, if it is.
+    pub keep: Option<Kept>,
+    /// Its certificate is from another authority than the others'.
+    pub stranger: bool,
 }
 
 /// What becomes of new sessions: the operator's word lies on top of the server's own, and that on top of health.
 pub fn effective(inputs: Inputs) -> ServerState {
-    match inputs.admin {
-        AdminState::Maint => ServerState::Maint,
-        _ if inputs.up == Some(false) => ServerState::Down(inputs.cause),
-        AdminState::Drain => ServerState::Drain,
-        AdminState::Ready if !inputs.willing => ServerState::Draining,
-        AdminState::Ready => ServerState::Ready,
+    let down = inputs.up == Some(false);
+    match (inputs.admin, inputs.keep) {
+        (AdminState::Maint, _) => ServerState::Maint,
+        (_, None) if down => ServerState::Down(inputs.cause),
+        (AdminState::Drain, _) => ServerState::Drain,
+        // It gets nothing, whatever else it says: it may be somebody else's.
+        (AdminState::Ready, _) if inputs.stranger => ServerState::Stranger,
+        (AdminState::Ready, Some(kept)) if down => ServerState::Kept(kept),
+        (AdminState::Ready, _) if !inputs.willing => ServerState::Draining,
+        (AdminState::Ready, _) => ServerState::Ready,
     }
 }
 
 impl Standing {
     /// A checked server starts up, but one failure from down.
-    pub fn starting(spec: &model::Server) -> Self {
+    pub fn starting(spec: &model::Server, suspicion: bool) -> Self {
         let admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
         let health = spec.check.as_ref().map(|check| Health::starting(check.rise, check.fall));
         let mut standing = Self {
@@ -122,6 +193,13 @@ impl Standing {
             willing: health.clone(),
             health,
             cause: DownCause::Unreachable,
+            suspicion,
+            suspect: false,
+            hung: false,
+            down_at: None,
+            ever_passed: false,
+            stranger: false,
+            keep: None,
             state: ServerState::Ready,
             since: (clock::wall(), Instant::now()),
             downtime: Duration::ZERO,
@@ -138,6 +216,8 @@ impl Standing {
             up: self.health.as_ref().map(Health::is_up),
             willing: self.willing.as_ref().is_none_or(Health::is_up),
             cause: self.cause,
+            keep: self.keep,
+            stranger: self.stranger,
         }
     }
 
@@ -145,9 +225,58 @@ impl Standing {
         self.state
     }
 
+    /// The state that the next [`Standing::settle`] will find.
+    pub fn due(&self) -> ServerState {
+        effective(self.inputs())
+    }
+
+    /// How long it has been in this state.
+    pub fn age(&self) -> Duration {
+        self.since.1.elapsed()
+    }
+
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    pub fn is_hung(&self) -> bool {
+        self.hung
+    }
+
+    /// Whether the next results of its probes may change its health.
+    pub fn in_transition(&self) -> bool {
+        self.health.as_ref().is_some_and(Health::in_transition)
+    }
+
+    /// Why rise and fall have it down, and since when, if they do.
+    pub fn down(&self) -> Option<(DownCause, Instant)> {
+        let down = self.health.as_ref().is_some_and(|health| !health.is_up());
+        Some((self.cause, self.down_at.filter(|_| down)?))
+    }
+
+    /// Whether no probe has ever passed.
+    pub fn has_never_passed(&self) -> bool {
+        !self.ever_passed
+    }
+
+    pub fn keep(&mut self, keep: Option<Kept>) {
+        self.keep = keep;
+    }
+
+    /// The last certificate that it showed.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// What the last probe saw.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.last.as_ref()
+    }
+
     /// Until the next probe is due, from the start of the last.
     pub fn probe_interval(&self, check: &model::Check) -> Duration {
-        self.health.as_ref().map_or(check.interval, |health| health.interval(check))
+        let unsettled = self.willing.as_ref().filter(|willing| willing.in_transition());
+        unsettled.or(self.health.as_ref()).map_or(check.interval, |health| health.interval(check))
     }
 
     /// Counts a verdict; says whether health changed sides.
@@ -162,6 +291,10 @@ impl Standing {
         let health = self.health.as_mut()?;
         let was_up = health.is_up();
         let turn = match state {
+            Readiness::Down(cause) if source == VerdictSource::Passive => {
+                self.cause = cause;
+                health.fail()
+            }
             // An error of our own says nothing of the server.
             Readiness::Down(DownCause::Local) => return None,
             Readiness::Down(cause) => {
@@ -171,8 +304,12 @@ impl Standing {
                 self.cause = cause;
                 health.apply(false)
             }
-            Readiness::Ready | Readiness::Draining => health.apply(true),
+            Readiness::Ready | Readiness::Draining => {
+                self.ever_passed = true;
+                health.apply(true)
+            }
         };
+        self.note_course(state, was_up);
         if let Some(willing) = self.willing.as_mut() {
             match state {
                 Readiness::Draining => drop(willing.apply(false)),
@@ -186,9 +323,24 @@ impl Standing {
         turn
     }
 
+    /// Notes what a verdict means beside its count.
+    fn note_course(&mut self, state: Readiness, was_up: bool) {
+        let up = self.health.as_ref().is_some_and(Health::is_up);
+        self.suspect = self.suspicion && up && matches!(state, Readiness::Down(_));
+        if was_up && !up {
+            self.down_at = Some(Instant::now());
+        }
+        self.hung = match state {
+            _ if up => false,
+            Readiness::Down(DownCause::TimedOut) => true,
+            Readiness::Down(DownCause::Refused) => false,
+            _ => self.hung,
+        };
+    }
+
     /// Works out the state anew; the old one if it is another kind of state now.
     pub fn settle(&mut self) -> Option<ServerState> {
-        let (old, new) = (self.state, effective(self.inputs()));
+        let (old, new) = (self.state, self.due());
         self.state = new;
         if std::mem::discriminant(&old) == std::mem::discriminant(&new) {
             return None;
@@ -212,6 +364,7 @@ impl Standing {
             backup: server.spec.backup,
             max_sessions: server.spec.max_sessions,
             state: self.state,
+            suspect: self.suspect,
             admin: self.admin,
             since: self.since.0,
             check: server.check().zip(self.health.as_ref()).map(|(check, health)| CheckSnapshot {
@@ -233,7 +386,14 @@ impl Standing {
 mod tests {
     use super::*;
 
-    const WELL: Inputs = Inputs { admin: AdminState::Ready, up: Some(true), willing: true, cause: DownCause::Refused };
+    const WELL: Inputs = Inputs {
+        admin: AdminState::Ready,
+        up: Some(true),
+        willing: true,
+        cause: DownCause::Refused,
+        keep: None,
+        stranger: false,
+    };
 
     #[test]
     fn maintenance_lies_on_top_of_everything() {
@@ -254,6 +414,25 @@ mod tests {
         assert_eq!(effective(unwilling), ServerState::Draining);
         assert_eq!(effective(Inputs { up: None, ..unwilling }), ServerState::Draining);
         assert_eq!(effective(Inputs { up: Some(false), ..unwilling }), ServerState::Down(DownCause::Refused));
+    }
+
+    #[test]
+    fn a_server_that_is_kept_is_in_use_though_it_is_down_unless_the_operator_took_it_out() {
+        let slow = Inputs { up: Some(false), keep: Some(Kept::Slow), ..WELL };
+        assert_eq!(effective(slow), ServerState::Kept(Kept::Slow));
+        assert_eq!(effective(Inputs { up: Some(true), ..slow }), ServerState::Ready);
+        assert_eq!(effective(Inputs { admin: AdminState::Drain, ..slow }), ServerState::Drain);
+        assert_eq!(effective(Inputs { admin: AdminState::Maint, ..slow }), ServerState::Maint);
+    }
+
+    #[test]
+    fn a_stranger_gets_nothing_whatever_it_says() {
+        let stranger = Inputs { stranger: true, ..WELL };
+        assert_eq!(effective(stranger), ServerState::Stranger);
+        assert_eq!(effective(Inputs { willing: false, ..stranger }), ServerState::Stranger);
+        let slow = Inputs { up: Some(false), keep: Some(Kept::Slow), ..stranger };
+        assert_eq!(effective(slow), ServerState::Stranger);
+        assert_eq!(effective(Inputs { up: Some(false), ..stranger }), ServerState::Down(DownCause::Refused));
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{CheckStatus, DownCause, Readiness, VerdictSource};
+use crate::event::{CheckStatus, DownCause, Evidence, Readiness, ServerState, VerdictSource};
 use crate::model::{
-    BackendName, BackendTimeouts, Balance, Check, Endpoint, HostAddress, Probe, ProxyId, ServerId, ServerName, Weight,
+    BackendName, BackendTimeouts, Balance, Check, Endpoint, HostAddress, Policy, Probe, ProxyId, ServerId, ServerName,
+    Weight,
 };
 
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -58,13 +59,37 @@ fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
             half_close: None,
         },
         on_no_server: OnNoServer::Reset,
+        closing: Policy::evenkeel().closing,
+        dial_hedge: None,
+        max_dials: 256,
+        slow_start: None,
+        issuer: None,
         required: false,
         keepalive: None,
     }
 }
 
+thread_local! {
+    /// What the pools of this test have told.
+    static TOLD: std::cell::RefCell<Vec<ServerChange>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+fn watched(spec: model::Backend) -> Arc<Pool> {
+    let observe = |change: &Change| {
+        if let Change::Server(change) = change {
+            TOLD.with_borrow_mut(|told| told.push(change.clone()));
+        }
+    };
+    Pool::alone(spec, Arc::new(observe))
+}
+
+/// What was told since it was last asked.
+fn told() -> Vec<ServerChange> {
+    TOLD.with_borrow_mut(std::mem::take)
+}
+
 fn pool(servers: &[Spec]) -> Arc<Pool> {
-    Pool::new(backend(Balance::LeastConn, servers))
+    watched(backend(Balance::LeastConn, servers))
 }
 
 fn verdict(state: Readiness) -> Verdict {
@@ -85,7 +110,9 @@ const REFUSED: Readiness = Readiness::Down(DownCause::Refused);
 /// Takes a server down, or up, as its probes would.
 fn probe(pool: &Arc<Pool>, number: usize, state: Readiness) -> Option<ServerChange> {
     let server = &pool.servers()[number - 1];
-    (0..3).filter_map(|_| pool.apply(server, verdict(state))).collect::<Vec<_>>().pop()
+    told();
+    (0..3).for_each(|_| pool.apply(server, verdict(state)));
+    told().pop()
 }
 
 /// The name of the server that the next session gets, kept busy by the lease.
@@ -173,7 +200,7 @@ fn the_operator_s_word_is_followed_whoever_is_left() {
 
 #[test]
 fn a_server_that_the_operator_took_out_is_not_even_the_last_resort() {
-    let pool = Pool::new(model::Backend { on_no_server: OnNoServer::TryAll, ..backend(Balance::LeastConn, &[PLAIN]) });
+    let pool = watched(model::Backend { on_no_server: OnNoServer::TryAll, ..backend(Balance::LeastConn, &[PLAIN]) });
     let server = Arc::clone(&pool.servers()[0]);
     for state in [AdminState::Drain, AdminState::Maint] {
         pool.set_admin_state(&server, state);
@@ -188,7 +215,7 @@ fn a_server_that_the_operator_took_out_is_not_even_the_last_resort() {
 fn servers_that_are_down_are_tried_last_and_only_if_wanted() {
     let servers = [PLAIN, PLAIN];
     let resets = pool(&servers);
-    let tries = Pool::new(model::Backend { on_no_server: OnNoServer::TryAll, ..backend(Balance::LeastConn, &servers) });
+    let tries = watched(model::Backend { on_no_server: OnNoServer::TryAll, ..backend(Balance::LeastConn, &servers) });
     for pool in [&resets, &tries] {
         probe(pool, 1, REFUSED);
         assert_eq!(lease_name(pool), "s2");
@@ -216,10 +243,12 @@ fn a_change_is_told_once_with_what_it_leaves() {
     let pool = pool(&[PLAIN, PLAIN]);
     let server = Arc::clone(&pool.servers()[0]);
     let (_, _kept) = lease(&pool);
-    let change = pool.apply(&server, verdict(REFUSED)).expect("a new server is one failure from down");
+    pool.apply(&server, verdict(REFUSED));
+    let change = told().pop().expect("a new server is one failure from down");
     assert_eq!((change.from, change.to), (ServerState::Ready, ServerState::Down(DownCause::Refused)));
     assert_eq!((change.sessions, change.active_left), (1, 1));
-    assert!(pool.apply(&server, verdict(REFUSED)).is_none());
+    pool.apply(&server, verdict(REFUSED));
+    assert!(told().is_empty());
     assert_eq!(server.counters.counts().check_failures, 1, "failures while down are no news");
     assert_eq!(server.counters.counts().downs, 1);
 }

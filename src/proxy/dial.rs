@@ -152,7 +152,7 @@ async fn once(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) 
     };
     match &result {
         // An error of our own is never the server's.
-        Ok(_) | Err(DialError::Local(_)) => {}
+        Ok(_) | Err(DialError::Local(_) | DialError::NoNetwork) => {}
         Err(_) => counters::count(&leased.server.counters.connect_errors),
     }
     result
@@ -163,6 +163,7 @@ fn ending_of(error: &DialError) -> Ending {
         DialError::Refused => (Who::Server, Cause::Refused),
         DialError::Unreachable => (Who::Server, Cause::Unreachable),
         DialError::TimedOut => (Who::ServerTimeout, Cause::TimedOut),
+        DialError::NoNetwork => (Who::Resource, Cause::Unreachable),
         DialError::Local(error) => (Who::Resource, local_cause(error)),
     };
     Ending::new(who, Phase::Connect, cause)
@@ -173,7 +174,6 @@ fn local_cause(error: &std::io::Error) -> Cause {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::MFILE | Errno::NFILE) => Cause::OutOfDescriptors,
         Some(Errno::ADDRNOTAVAIL) => Cause::OutOfPorts,
-        Some(Errno::NETUNREACH) => Cause::Unreachable,
         _ => Cause::Io,
     }
 }

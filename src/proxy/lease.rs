@@ -80,7 +80,7 @@ async fn wait(client: &Stream, record: &mut Record, pool: &Pool, ticket: Ticket)
 /// What a client meets when nobody can have it.
 pub(super) fn turn_away(client: &Stream, pool: &Pool) {
     match pool.spec.on_no_server {
-        OnNoServer::TryAll | OnNoServer::Reset => net::options::reset_on_close(client),
+        OnNoServer::TryAll | OnNoServer::Reset | OnNoServer::CloseListener => net::options::reset_on_close(client),
         OnNoServer::Close => {}
     }
 }

@@ -217,6 +217,8 @@ fn server_state(server: &ServerSnapshot) -> State {
         (ServerState::Maint, _) => State::new("notice", word, String::new()),
         (ServerState::Drain, _) => State::new("notice", word, String::new()),
         (ServerState::Draining, _) => State::new("warning", word, "no new work".into()),
+        (ServerState::Kept(_), _) => State::new("warning", word, "probes fail".into()),
+        (ServerState::Stranger, _) => State::new("bad", word, "no new sessions".into()),
         (ServerState::Down(cause), check) => {
             let passed = check.as_ref().filter(|check| check.health > 0);
             let note = passed.map(|check| format!("{} of {} passed", check.health, check.rise));

@@ -9,10 +9,10 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::check::monitors;
-use crate::event::{ServerChange, ServerState};
+use crate::event::{Change, ServerChange, ServerState};
 use crate::model::{
-    Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Probe, ProxyId, ServerId,
-    ServerName, Weight,
+    Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Policy, Probe, ProxyId,
+    ServerId, ServerName, Weight,
 };
 
 /// Nothing here takes so long unless it never comes.
@@ -37,15 +37,17 @@ impl Watch {
     /// Watches servers of one host at these ports.
     fn over(host: &str, ports: &[u16]) -> Self {
         let address = host.parse().map_or_else(|_| HostAddress::Name(host.to_owned()), HostAddress::Ip);
-        let pool = Pool::new(backend(&address, ports));
-        let servers = pool.servers().iter().map(|server| (pool.spec.name.clone(), server.spec.name.clone())).collect();
         let (send, changes) = mpsc::unbounded_channel();
-        let on_change = move |change: &ServerChange| {
-            let _ = send.send(change.clone());
+        let observe = move |change: &Change| {
+            if let Change::Server(change) = change {
+                let _ = send.send(change.clone());
+            }
         };
+        let pool = Pool::alone(backend(&address, ports), Arc::new(observe));
+        let servers = pool.servers().iter().map(|server| (pool.spec.name.clone(), server.spec.name.clone())).collect();
         let hosts = [Host { address, servers }];
         let rng = &mut fastrand::Rng::with_seed(7);
-        let monitors = monitors(&hosts, &[Arc::clone(&pool)], rng, on_change).unwrap();
+        let monitors = monitors(&hosts, &[Arc::clone(&pool)], rng).unwrap();
         assert_eq!(monitors.len(), 1);
         let running = monitors.into_iter().map(|monitor| Running(tokio::spawn(monitor.run()))).collect();
         Self { pool, changes, _running: running }
@@ -112,6 +114,11 @@ fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
             half_close: None,
         },
         on_no_server: OnNoServer::Close,
+        closing: Policy::evenkeel().closing,
+        dial_hedge: None,
+        max_dials: 256,
+        slow_start: None,
+        issuer: None,
         required: false,
         keepalive: None,
     }
@@ -163,10 +170,12 @@ async fn a_server_in_maintenance_is_left_alone() {
     watch.seen().await;
     let server = watch.pool.servers().remove(0);
     watch.pool.set_admin_state(&server, AdminState::Maint);
+    assert_eq!(watch.change().await, ("server-0".to_owned(), ServerState::Maint));
     // Whatever was under way has reached the port by the end of two intervals; then it is quiet.
     let quiet = async { while timeout(Duration::from_millis(200), listener.accept()).await.is_ok() {} };
     timeout(PATIENCE, quiet).await.expect("probes went on");
     watch.pool.set_admin_state(&server, AdminState::Ready);
+    assert_eq!(watch.change().await, ("server-0".to_owned(), ServerState::Ready));
     timeout(PATIENCE, listener.accept()).await.expect("probes did not come back").unwrap();
     assert!(watch.changes.try_recv().is_err());
 }

@@ -36,6 +36,7 @@ impl Seen {
             DialError::Refused => (DownCause::Refused, CheckStatus::L4Con),
             DialError::Unreachable => (DownCause::Unreachable, CheckStatus::L4Con),
             DialError::TimedOut => (DownCause::Unreachable, CheckStatus::L4Tout),
+            DialError::NoNetwork => (DownCause::NoNetwork, CheckStatus::L4Con),
             DialError::Local(_) => (DownCause::Local, CheckStatus::SockErr),
         };
         Self::down(cause, status, error.to_string())

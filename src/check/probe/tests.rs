@@ -239,9 +239,13 @@ async fn an_unanswered_syn_is_unreachable() {
 #[test]
 fn what_we_lack_ourselves_says_nothing_of_the_server() {
     use rustix::io::Errno;
-    for errno in [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NETUNREACH, Errno::NETDOWN, Errno::NOBUFS] {
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS] {
         let seen = Seen::not_dialled(&DialError::from(io::Error::from(errno)));
         assert_eq!((seen.status, seen.state), (CheckStatus::SockErr, down(DownCause::Local)), "{errno:?}");
+    }
+    for errno in [Errno::NETUNREACH, Errno::NETDOWN] {
+        let seen = Seen::not_dialled(&DialError::from(io::Error::from(errno)));
+        assert_eq!((seen.status, seen.state), (CheckStatus::L4Con, down(DownCause::NoNetwork)), "{errno:?}");
     }
     let seen = Seen::not_dialled(&DialError::from(io::Error::from(Errno::HOSTUNREACH)));
     assert_eq!((seen.status, seen.state), (CheckStatus::L4Con, down(DownCause::Unreachable)));

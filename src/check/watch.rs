@@ -1,0 +1,43 @@
+//! What no single probe brings about: whether we are cut off, and what is due for sessions as time goes by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::event::Change;
+use crate::pool::network::Network;
+use crate::pool::{Observe, Pool};
+
+/// Looks at all pools again and again.
+pub struct Watch {
+    network: Arc<Network>,
+    pools: Vec<Arc<Pool>>,
+    observe: Observe,
+}
+
+/// From one look to the next: rules that count in seconds are as exact as this.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Watch {
+    pub fn new(network: Arc<Network>, pools: Vec<Arc<Pool>>, observe: Observe) -> Self {
+        Self { network, pools, observe }
+    }
+
+    /// Looks for as long as it is polled.
+    pub async fn run(self) {
+        let mut turn = interval(LOOK);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turn.tick().await;
+            self.look();
+        }
+    }
+
+    fn look(&self) {
+        if let Some(change) = self.network.look(Instant::now()) {
+            (self.observe)(&Change::Isolation(change));
+        }
+        self.pools.iter().for_each(Pool::look);
+    }
+}

@@ -1,0 +1,108 @@
+//! What the kernel says of a session's peer once it has been asked: pure, with the kernel's figures as arguments.
+//!
+//! To ask is to send a keepalive probe on an idle connection; one with data under way asks by itself, since the kernel
+//! sends that again. A peer that lives acknowledges either, however slow its process is and whether or not it reads.
+
+use std::time::Duration;
+
+/// What is known of one connection (tcp(7), TCP_INFO).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Signs {
+    /// Since the peer last acknowledged anything, or sent any.
+    pub heard: Duration,
+    /// Segments under way that the peer has not acknowledged.
+    pub unacknowledged: u32,
+    /// How often in a row these have been sent again in vain.
+    pub retransmits: u8,
+    /// Keepalive and window probes in a row that nobody has answered.
+    pub probes: u8,
+}
+
+/// What is to be thought of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    Alive,
+    /// It has not answered yet.
+    Silent,
+    Dead,
+}
+
+/// How long a peer has to answer once asked.
+pub const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How long data may go unacknowledged without anybody having asked.
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+
+/// Questions in a row that must have gone unanswered: one that is lost on the way says nothing.
+const QUESTIONS: u8 = 2;
+
+/// What these signs say of a peer that was asked so long ago.
+pub fn judge(signs: Signs, asked: Duration) -> Found {
+    if signs.heard < asked {
+        return Found::Alive;
+    }
+    // A connection that was idle has not been heard for long, and that says nothing: its probes are our own.
+    let lost = signs.unacknowledged > 0 && is_lost(signs);
+    let asked_in_vain = asked >= PATIENCE && signs.retransmits.max(signs.probes) >= QUESTIONS;
+    if lost || asked_in_vain { Found::Dead } else { Found::Silent }
+}
+
+/// Whether a peer that nobody has asked has gone: it acknowledges neither data nor window probes any more. One that lives
+/// and does not read answers the latter, and has nothing under way.
+pub fn is_lost(signs: Signs) -> bool {
+    let unanswered = if signs.unacknowledged > 0 { signs.retransmits } else { signs.probes };
+    signs.heard >= UNACKNOWLEDGED && unanswered > QUESTIONS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKED: Signs = Signs { heard: Duration::from_secs(60), unacknowledged: 0, retransmits: 0, probes: 6 };
+
+    fn milliseconds(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    // Seen to fail with the comparison of `heard` turned round, with a patience of 1 s and of 2 s, without QUESTIONS,
+    // and with the two kinds of questions exchanged.
+
+    #[test]
+    fn who_acknowledges_anything_after_being_asked_lives() {
+        for signs in [ASKED, Signs { unacknowledged: 3, retransmits: 9, ..ASKED }] {
+            assert_eq!(judge(Signs { heard: milliseconds(1499), ..signs }, milliseconds(1500)), Found::Alive);
+        }
+    }
+
+    #[test]
+    fn who_acknowledges_nothing_for_a_second_and_a_half_is_dead() {
+        assert_eq!(judge(ASKED, milliseconds(1499)), Found::Silent);
+        assert_eq!(judge(ASKED, milliseconds(1500)), Found::Dead);
+        let resending = Signs { unacknowledged: 2, retransmits: 3, probes: 0, ..ASKED };
+        assert_eq!(judge(resending, milliseconds(1500)), Found::Dead);
+    }
+
+    #[test]
+    fn nobody_is_dead_for_a_question_that_was_lost_or_never_sent() {
+        for questions in [0, 1] {
+            assert_eq!(judge(Signs { probes: questions, ..ASKED }, milliseconds(4000)), Found::Silent);
+        }
+    }
+
+    #[test]
+    fn data_without_an_acknowledgement_for_five_seconds_is_lost() {
+        let lost = Signs { heard: milliseconds(5000), unacknowledged: 1, retransmits: 4, probes: 0 };
+        assert!(is_lost(lost));
+        assert!(!is_lost(Signs { heard: milliseconds(4999), ..lost }));
+        assert!(!is_lost(Signs { retransmits: 2, ..lost }), "it may be under way for the first time");
+        assert_eq!(judge(lost, milliseconds(0)), Found::Dead);
+    }
+
+    #[test]
+    fn a_reader_that_pauses_is_not_lost_and_one_that_is_gone_meanwhile_is() {
+        // Its window is shut: nothing is under way, and the kernel asks now and then whether it has opened.
+        let paused = Signs { heard: Duration::from_secs(100), unacknowledged: 0, retransmits: 0, probes: 0 };
+        assert!(!is_lost(paused), "the last probe was answered, and the next is not due yet");
+        assert!(is_lost(Signs { probes: 3, ..paused }));
+    }
+}

@@ -1,0 +1,207 @@
+//! What is known of the network: when each host was last heard of, and whether this one is cut off from all of them.
+//!
+//! Silence says that a server is dead only while somebody else is heard: otherwise it may be our own cable. Whoever
+//! hears a host (a probe, a dial) notes it here, refusals included, since they prove the network as well.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::event::IsolationChange;
+use crate::model::{Backend, Host, HostAddress};
+
+/// All hosts behind us, and whether we are cut off from them.
+#[derive(Debug)]
+pub struct Network {
+    epoch: Instant,
+    hosts: Vec<Arc<HostLink>>,
+    /// For how long all that count must be silent.
+    window: Duration,
+    isolated: AtomicBool,
+    isolation: Mutex<Isolation>,
+}
+
+/// One machine, as the way to it is known.
+#[derive(Debug)]
+pub struct HostLink {
+    pub address: HostAddress,
+    /// Whether it stands in a backend with other hosts, so that its silence can be held against theirs.
+    counts: bool,
+    epoch: Instant,
+    /// Milliseconds since the epoch, and one more; 0 is never.
+    heard: AtomicU64,
+    /// The last time that we had no way to it.
+    unroutable: AtomicU64,
+    /// Wakes its monitor: some of its servers are to be probed now.
+    pub probe: Notify,
+}
+
+/// Longest isolation: after it the servers count as down, whatever the reason.
+const LONGEST: Duration = Duration::from_secs(60);
+
+impl Network {
+    /// The network of these hosts, whose servers stand in these backends; nobody has been heard yet.
+    pub fn new(hosts: &[Host], backends: &[Backend]) -> Arc<Self> {
+        let epoch = Instant::now();
+        let hosts = hosts.iter().map(|host| {
+            let counts = backends.iter().any(|backend| {
+                let others = backend.servers.iter().any(|server| server.address.host != host.address);
+                others && backend.servers.iter().any(|server| server.address.host == host.address)
+            });
+            let (heard, unroutable, probe) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
+            Arc::new(HostLink { address: host.address.clone(), counts, epoch, heard, unroutable, probe })
+        });
+        let checks = backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.check.as_ref());
+        let window = checks.map(|check| check.interval * u32::from(check.fall)).max().unwrap_or(Duration::from_secs(6));
+        Arc::new(Self {
+            epoch,
+            hosts: hosts.collect(),
+            window,
+            isolated: AtomicBool::new(false),
+            isolation: Mutex::default(),
+        })
+    }
+
+    /// The host of this address.
+    pub fn host(&self, address: &HostAddress) -> Option<Arc<HostLink>> {
+        self.hosts.iter().find(|host| host.address == *address).cloned()
+    }
+
+    /// Whether another host than this one has been heard since; true as well where there is no other to be heard.
+    pub fn is_proven_since(&self, since: Instant, but: &HostAddress) -> bool {
+        let mut others = self.hosts.iter().filter(|host| host.address != *but).peekable();
+        others.peek().is_none() || others.any(|host| host.heard().is_some_and(|heard| heard >= since))
+    }
+
+    /// When any host was last heard.
+    pub fn last_heard(&self) -> Option<Instant> {
+        self.hosts.iter().filter_map(|host| host.heard()).max()
+    }
+
+    pub fn is_isolated(&self) -> bool {
+        self.isolated.load(Relaxed)
+    }
+
+    /// Works out anew whether we are cut off; what that changed.
+    pub fn look(&self, now: Instant) -> Option<IsolationChange> {
+        let hosts: Vec<_> = self.hosts.iter().filter(|host| host.counts).map(|host| host.seen()).collect();
+        let mut isolation = self.isolation.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = isolation.is_isolated();
+        isolation.look(now, self.epoch, self.window, &hosts);
+        let isolated = isolation.is_isolated();
+        self.isolated.store(isolated, Relaxed);
+        (before != isolated).then(|| IsolationChange { isolated: isolation.reason(), at: clock::wall() })
+    }
+
+    /// Has every host probed now, but this one: whether somebody else is heard decides what its silence means.
+    pub fn ask_others(&self, but: &HostAddress) {
+        self.hosts.iter().filter(|host| host.address != *but && host.counts).for_each(|host| host.probe.notify_one());
+    }
+}
+
+impl HostLink {
+    /// Notes that it has answered, if only with a refusal.
+    pub fn note_heard(&self) {
+        self.heard.store(self.moment(), Relaxed);
+    }
+
+    /// Notes that there is no way to it.
+    pub fn note_unroutable(&self) {
+        self.unroutable.store(self.moment(), Relaxed);
+    }
+
+    /// When it was last heard.
+    pub fn heard(&self) -> Option<Instant> {
+        self.at(&self.heard)
+    }
+
+    fn seen(&self) -> Seen {
+        Seen { heard: self.heard(), unroutable: self.at(&self.unroutable) }
+    }
+
+    fn at(&self, moment: &AtomicU64) -> Option<Instant> {
+        let moment = moment.load(Relaxed).checked_sub(1)?;
+        Some(self.epoch + Duration::from_millis(moment))
+    }
+
+    fn moment(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).map_or(u64::MAX, |elapsed| elapsed + 1)
+    }
+}
+
+/// What is known of one host's answers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    heard: Option<Instant>,
+    unroutable: Option<Instant>,
+}
+
+/// Whether we are cut off: pure, with time as an argument.
+#[derive(Debug, Default)]
+struct Isolation {
+    state: State,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum State {
+    #[default]
+    Connected,
+    Isolated {
+        since: Instant,
+        why: Why,
+    },
+    /// It has lasted too long to be believed, and nobody has been heard yet.
+    Spent,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    NoWay,
+    Silence,
+}
+
+impl Isolation {
+    fn is_isolated(&self) -> bool {
+        matches!(self.state, State::Isolated { .. })
+    }
+
+    fn reason(&self) -> Option<String> {
+        match self.state {
+            State::Isolated { why: Why::NoWay, .. } => Some("this host has no way to its network".to_owned()),
+            State::Isolated { why: Why::Silence, .. } => Some("no host behind us answers".to_owned()),
+            State::Connected | State::Spent => None,
+        }
+    }
+
+    /// `hosts` are those whose silence counts, `window` is for how long all must have been silent.
+    fn look(&mut self, now: Instant, begun: Instant, window: Duration, hosts: &[Seen]) {
+        let last = hosts.iter().filter_map(|host| host.heard).max();
+        self.state = match self.state {
+            State::Isolated { since, .. } if last.is_some_and(|last| last > since) => State::Connected,
+            State::Isolated { since, .. } if now - since >= LONGEST => State::Spent,
+            State::Spent if last.is_some_and(|last| now - last < window) => State::Connected,
+            State::Connected => match cut_off(now, begun, window, hosts, last) {
+                Some(why) => State::Isolated { since: now, why },
+                None => State::Connected,
+            },
+            other => other,
+        };
+    }
+}
+
+fn cut_off(now: Instant, begun: Instant, window: Duration, hosts: &[Seen], last: Option<Instant>) -> Option<Why> {
+    if hosts.is_empty() {
+        return None;
+    }
+    let unheard_since = |moment: Instant| last.is_none_or(|last| last < moment);
+    if hosts.iter().filter_map(|host| host.unroutable).max().is_some_and(unheard_since) {
+        return Some(Why::NoWay);
+    }
+    // Before anybody could have answered, silence says nothing; and whoever has never been heard was never lost.
+    let silent = last.is_some_and(|last| now - last.max(begun) >= window);
+    silent.then_some(Why::Silence)
+}

@@ -1,0 +1,78 @@
+//! The order in which servers are used: whom a session may be given to, best first.
+
+use super::server::Standing;
+use crate::event::{AdminState, ServerState};
+use crate::model::{self, Balance};
+
+/// Servers that are as good as one another. One that the operator took out is in none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tier {
+    ReadyPrimary,
+    ReadyBackup,
+    DrainingPrimary,
+    DrainingBackup,
+    /// Suspects are chosen only if nobody is usable who isn't one.
+    SuspectPrimary,
+    SuspectBackup,
+    SuspectDrainingPrimary,
+    SuspectDrainingBackup,
+    /// All that the operator has not taken out, when [`model::OnNoServer::TryAll`] is set.
+    LastResort,
+}
+
+impl Tier {
+    pub const ORDER: [Self; 9] = [
+        Self::ReadyPrimary,
+        Self::ReadyBackup,
+        Self::DrainingPrimary,
+        Self::DrainingBackup,
+        Self::SuspectPrimary,
+        Self::SuspectBackup,
+        Self::SuspectDrainingPrimary,
+        Self::SuspectDrainingBackup,
+        Self::LastResort,
+    ];
+
+    /// How one of a tier is chosen. Backups stand in for one another, in file order, as HAProxy's do without
+    /// `option allbackups` (its manual, section 4.2): the first has all sessions.
+    pub fn balance(self, spec: &model::Backend) -> Balance {
+        match self {
+            Self::ReadyBackup | Self::DrainingBackup | Self::SuspectBackup | Self::SuspectDrainingBackup => {
+                Balance::First
+            }
+            Self::ReadyPrimary
+            | Self::DrainingPrimary
+            | Self::SuspectPrimary
+            | Self::SuspectDrainingPrimary
+            | Self::LastResort => spec.balance,
+        }
+    }
+
+    /// Where a server stands at the moment.
+    pub fn of(standing: &Standing, backup: bool) -> Option<Self> {
+        // One that the operator took out and that is down besides counts as down, and is nobody's last resort.
+        if standing.weight.value() == 0 || standing.admin != AdminState::Ready {
+            return None;
+        }
+        let tier = match (standing.state(), backup) {
+            (ServerState::Ready | ServerState::Kept(_), false) => Self::ReadyPrimary,
+            (ServerState::Ready | ServerState::Kept(_), true) => Self::ReadyBackup,
+            (ServerState::Draining, false) => Self::DrainingPrimary,
+            (ServerState::Draining, true) => Self::DrainingBackup,
+            (ServerState::Down(_), _) => return Some(Self::LastResort),
+            (ServerState::Stranger | ServerState::Drain | ServerState::Maint, _) => return None,
+        };
+        let doubted = standing.is_suspect() || matches!(standing.state(), ServerState::Kept(_));
+        Some(if doubted { tier.suspect() } else { tier })
+    }
+
+    fn suspect(self) -> Self {
+        match self {
+            Self::ReadyPrimary => Self::SuspectPrimary,
+            Self::ReadyBackup => Self::SuspectBackup,
+            Self::DrainingPrimary => Self::SuspectDrainingPrimary,
+            Self::DrainingBackup => Self::SuspectDrainingBackup,
+            other => other,
+        }
+    }
+}
