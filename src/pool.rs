@@ -8,6 +8,7 @@ pub mod asking;
 pub mod conduct;
 pub mod counters;
 pub mod health;
+pub mod history;
 pub mod network;
 pub mod pace;
 pub mod queue;
@@ -118,7 +119,12 @@ pub type Tried = Vec<Arc<Server>>;
 impl Pool {
     /// The pool of one of this configuration's backends, all of whose hosts `network` must have.
     pub fn new(spec: model::Backend, policy: &model::Policy, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
-        let members: Vec<_> = spec.servers.iter().cloned().map(|server| Member::new(server, policy, network)).collect();
+        let members: Vec<_> = spec
+            .servers
+            .iter()
+            .cloned()
+            .map(|server| Member::new(server, spec.closing.kill_spread, policy, network))
+            .collect();
         let unchecked = members.iter().any(|member| member.server.check().is_none());
         let mut state = State {
             members,
@@ -256,7 +262,7 @@ impl Pool {
     /// Whether another host than this server's has been heard lately.
     fn hears_others_than(&self, server: &Server) -> bool {
         let lately = Instant::now().checked_sub(LATELY);
-        lately.is_none_or(|lately| self.network.is_proven_since(lately, &server.host.address))
+        lately.is_none_or(|lately| self.network.is_heard_since(lately, &server.host.address))
     }
 
     /// What an operator wants of a server.
@@ -370,10 +376,10 @@ enum Choice {
 }
 
 impl Member {
-    fn new(spec: model::Server, policy: &model::Policy, network: &Network) -> Self {
+    fn new(spec: model::Server, kill_spread: Duration, policy: &model::Policy, network: &Network) -> Self {
         let standing = Standing::starting(&spec, policy.suspicion);
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
-        Self { server: Server::new(spec, host), standing, in_flight: 0, last_chosen: 0, credit: 0 }
+        Self { server: Server::new(spec, host, kill_spread), standing, in_flight: 0, last_chosen: 0, credit: 0 }
     }
 
     fn tier(&self) -> Option<Tier> {

@@ -1,7 +1,6 @@
 //! What no single probe brings about: whether we are cut off, and what is due for sessions as time goes by.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -16,9 +15,6 @@ pub struct Watch {
     observe: Observe,
 }
 
-/// From one look to the next: rules that count in seconds are as exact as this.
-const LOOK: Duration = Duration::from_millis(100);
-
 impl Watch {
     pub fn new(network: Arc<Network>, pools: Vec<Arc<Pool>>, observe: Observe) -> Self {
         Self { network, pools, observe }
@@ -26,7 +22,8 @@ impl Watch {
 
     /// Looks for as long as it is polled.
     pub async fn run(self) {
-        let mut turn = interval(LOOK);
+        // Rules that count in seconds are as exact as this.
+        let mut turn = interval(Network::LOOK);
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             turn.tick().await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, Socket, TcpKeepalive};
 
+use super::sys;
 use crate::model::Keepalive;
 
 /// Sets on a listener what every connection accepted from it is to have: Linux copies them (tcp(7), inet(7)).
@@ -24,6 +25,53 @@ pub fn keep_alive(stream: &impl AsFd, keepalive: Option<Keepalive>) {
 fn set_keepalive(socket: &SockRef<'_>, keepalive: Option<Keepalive>) -> io::Result<()> {
     let Some(Keepalive { idle, interval, count }) = keepalive else { return Ok(()) };
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(count))
+}
+
+/// Asks the peer of a quiet connection whether it lives, now: on an established connection that has been idle for a
+/// second, Linux answers this option with a keepalive probe at once. Its answer shows in [`signs`]. Until
+/// [`stop_asking`] the kernel won't give up the connection for want of an answer.
+pub fn ask(stream: &impl AsFd) {
+    /// As many unanswered probes as the kernel can be told to bear (tcp(7)).
+    const MANY: u32 = 127;
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(1)).with_retries(MANY);
+    // A connection that is already gone says so by itself.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// Goes back to asking as configured.
+pub fn stop_asking(stream: &impl AsFd, keepalive: Option<Keepalive>) {
+    match keepalive {
+        Some(_) => keep_alive(stream, keepalive),
+        None => drop(SockRef::from(stream).set_keepalive(false)),
+    }
+}
+
+/// What is known of a connection's peer (tcp(7), TCP_INFO).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Signs {
+    /// Since the peer last acknowledged anything, or sent any.
+    pub heard: Duration,
+    /// Since data was last sent, or sent again.
+    pub sent: Duration,
+    /// Segments under way that the peer has not acknowledged.
+    pub unacknowledged: u32,
+    /// How often in a row these have been sent again in vain.
+    pub retransmits: u8,
+    /// Keepalive and window probes in a row that nobody has answered.
+    pub probes: u8,
+}
+
+/// What is known of a connection's peer; `None` if the connection is gone.
+pub fn signs(stream: &impl AsFd) -> Option<Signs> {
+    let info = sys::tcp_info(stream).ok()?;
+    let heard = info.tcpi_last_ack_recv.min(info.tcpi_last_data_recv);
+    Some(Signs {
+        heard: Duration::from_millis(heard.into()),
+        sent: Duration::from_millis(info.tcpi_last_data_sent.into()),
+        unacknowledged: info.tcpi_unacked,
+        retransmits: info.tcpi_retransmits,
+        probes: info.tcpi_probes,
+    })
 }
 
 /// Makes the closing of this connection a reset (RST) instead of a FIN; what the peer has not been sent is dropped.

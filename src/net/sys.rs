@@ -1,6 +1,9 @@
 //! What has no safe form anywhere else. The only `unsafe` of the crate.
 
-#![expect(unsafe_code, reason = "inherited descriptors, and tokio's registration of a listener, have no safe form")]
+#![expect(
+    unsafe_code,
+    reason = "inherited descriptors, tokio's registration of a listener and TCP_INFO have no safe form"
+)]
 
 use std::env;
 use std::io;
@@ -51,6 +54,25 @@ pub fn inherited_descriptors() -> Vec<Inherited> {
 
 fn number(variable: &str) -> Option<u32> {
     env::var(variable).ok()?.parse().ok()
+}
+
+/// What the kernel knows of a TCP connection (tcp(7), TCP_INFO).
+pub fn tcp_info(socket: &impl AsFd) -> io::Result<libc::tcp_info> {
+    // SAFETY: the structure is made of integers alone, for which all bits 0 are a value.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the descriptor is open for as long as it is borrowed; the kernel writes at most `length` bytes, which is the
+    // structure's size, and a shorter structure of an older kernel leaves the rest 0.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            std::ptr::from_mut(&mut info).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Registers a descriptor with the current runtime, for reading only.

@@ -5,18 +5,7 @@
 
 use std::time::Duration;
 
-/// What is known of one connection (tcp(7), TCP_INFO).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Signs {
-    /// Since the peer last acknowledged anything, or sent any.
-    pub heard: Duration,
-    /// Segments under way that the peer has not acknowledged.
-    pub unacknowledged: u32,
-    /// How often in a row these have been sent again in vain.
-    pub retransmits: u8,
-    /// Keepalive and window probes in a row that nobody has answered.
-    pub probes: u8,
-}
+use crate::net::options::Signs;
 
 /// What is to be thought of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +22,12 @@ pub const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long data may go unacknowledged without anybody having asked.
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
+/// An answer takes less than this.
+const ANSWER: Duration = Duration::from_millis(300);
+
+/// Within this time an idle peer has been asked a few times: each sweep does.
+const FEW_QUESTIONS: Duration = Duration::from_millis(1250);
+
 /// Questions in a row that must have gone unanswered: one that is lost on the way says nothing.
 const QUESTIONS: u8 = 2;
 
@@ -47,6 +42,13 @@ pub fn judge(signs: Signs, asked: Duration) -> Found {
     if lost || asked_in_vain { Found::Dead } else { Found::Silent }
 }
 
+/// When the last question was put that the peer has had time to answer. Others must have been heard before it for the
+/// silence after it to be the peer's own.
+pub fn last_question(signs: Signs) -> Duration {
+    // Data that is sent again asks by itself, after ever longer pauses.
+    if signs.unacknowledged > 0 { signs.sent.max(ANSWER) } else { FEW_QUESTIONS }
+}
+
 /// Whether a peer that nobody has asked has gone: it acknowledges neither data nor window probes any more. One that lives
 /// and does not read answers the latter, and has nothing under way.
 pub fn is_lost(signs: Signs) -> bool {
@@ -58,7 +60,13 @@ pub fn is_lost(signs: Signs) -> bool {
 mod tests {
     use super::*;
 
-    const ASKED: Signs = Signs { heard: Duration::from_secs(60), unacknowledged: 0, retransmits: 0, probes: 6 };
+    const ASKED: Signs = Signs {
+        heard: Duration::from_secs(60),
+        sent: Duration::from_secs(60),
+        unacknowledged: 0,
+        retransmits: 0,
+        probes: 6,
+    };
 
     fn milliseconds(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
@@ -91,7 +99,7 @@ mod tests {
 
     #[test]
     fn data_without_an_acknowledgement_for_five_seconds_is_lost() {
-        let lost = Signs { heard: milliseconds(5000), unacknowledged: 1, retransmits: 4, probes: 0 };
+        let lost = Signs { heard: milliseconds(5000), unacknowledged: 1, retransmits: 4, ..Signs::default() };
         assert!(is_lost(lost));
         assert!(!is_lost(Signs { heard: milliseconds(4999), ..lost }));
         assert!(!is_lost(Signs { retransmits: 2, ..lost }), "it may be under way for the first time");
@@ -101,7 +109,7 @@ mod tests {
     #[test]
     fn a_reader_that_pauses_is_not_lost_and_one_that_is_gone_meanwhile_is() {
         // Its window is shut: nothing is under way, and the kernel asks now and then whether it has opened.
-        let paused = Signs { heard: Duration::from_secs(100), unacknowledged: 0, retransmits: 0, probes: 0 };
+        let paused = Signs { heard: Duration::from_secs(100), ..Signs::default() };
         assert!(!is_lost(paused), "the last probe was answered, and the next is not due yet");
         assert!(is_lost(Signs { probes: 3, ..paused }));
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::history::History;
 use crate::clock;
 use crate::event::IsolationChange;
 use crate::model::{Backend, Host, HostAddress};
@@ -36,6 +37,7 @@ pub struct HostLink {
     heard: AtomicU64,
     /// The last time that we had no way to it.
     unroutable: AtomicU64,
+    history: History,
     /// Wakes its monitor: some of its servers are to be probed now.
     pub probe: Notify,
 }
@@ -52,8 +54,15 @@ impl Network {
                 let others = backend.servers.iter().any(|server| server.address.host != host.address);
                 others && backend.servers.iter().any(|server| server.address.host == host.address)
             });
-            let (heard, unroutable, probe) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
-            Arc::new(HostLink { address: host.address.clone(), counts, epoch, heard, unroutable, probe })
+            Arc::new(HostLink {
+                address: host.address.clone(),
+                counts,
+                epoch,
+                heard: AtomicU64::new(0),
+                unroutable: AtomicU64::new(0),
+                history: History::new(Self::LOOK),
+                probe: Notify::new(),
+            })
         });
         let checks = backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.check.as_ref());
         let window = checks.map(|check| check.interval * u32::from(check.fall)).max().unwrap_or(Duration::from_secs(6));
@@ -72,9 +81,19 @@ impl Network {
     }
 
     /// Whether another host than this one has been heard since; true as well where there is no other to be heard.
-    pub fn is_proven_since(&self, since: Instant, but: &HostAddress) -> bool {
+    pub fn is_heard_since(&self, since: Instant, but: &HostAddress) -> bool {
+        self.is_any_other(but, |host| host.heard().is_some_and(|heard| heard >= since))
+    }
+
+    /// Whether another host was heard between these times ago, the longer one first: long enough after a host was asked,
+    /// and long enough before now for it to have answered as well. True as well where there is no other.
+    pub fn is_proven_between(&self, longest: Duration, shortest: Duration, but: &HostAddress) -> bool {
+        self.is_any_other(but, |host| host.history.heard_between(longest, shortest))
+    }
+
+    fn is_any_other(&self, but: &HostAddress, is: impl Fn(&HostLink) -> bool) -> bool {
         let mut others = self.hosts.iter().filter(|host| host.address != *but).peekable();
-        others.peek().is_none() || others.any(|host| host.heard().is_some_and(|heard| heard >= since))
+        others.peek().is_none() || others.any(|host| is(host))
     }
 
     /// When any host was last heard.
@@ -86,8 +105,15 @@ impl Network {
         self.isolated.load(Relaxed)
     }
 
-    /// Works out anew whether we are cut off; what that changed.
+    /// From one look to the next.
+    pub const LOOK: Duration = Duration::from_millis(100);
+
+    /// Works out anew whether we are cut off; what that changed. To be called once every [`Network::LOOK`].
     pub fn look(&self, now: Instant) -> Option<IsolationChange> {
+        let last = now.checked_sub(Self::LOOK);
+        for host in &self.hosts {
+            host.history.push(host.heard().is_some_and(|heard| last.is_none_or(|last| heard > last)));
+        }
         let hosts: Vec<_> = self.hosts.iter().filter(|host| host.counts).map(|host| host.seen()).collect();
         let mut isolation = self.isolation.lock().unwrap_or_else(PoisonError::into_inner);
         let before = isolation.is_isolated();

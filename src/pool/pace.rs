@@ -12,8 +12,10 @@ const RATE: f64 = 300.0;
 const BURST: f64 = 0.3;
 
 /// How many may be closed by now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pace {
+    /// Within how long all are to be closed.
+    spread: Duration,
     allowance: f64,
     last: Option<Instant>,
     /// Sessions a second; grows with the number of sessions, and falls when a new wave begins.
@@ -21,10 +23,14 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Asks to close one of so many sessions, all of which are to be closed within `spread`.
-    pub fn take(&mut self, now: Instant, sessions: u32, spread: Duration) -> bool {
+    pub fn new(spread: Duration) -> Self {
+        Self { spread, allowance: 0.0, last: None, rate: 0.0 }
+    }
+
+    /// Asks to close one of so many sessions.
+    pub fn take(&mut self, now: Instant, sessions: u32) -> bool {
         let since = self.last.replace(now).map(|last| now.saturating_duration_since(last));
-        let wanted = RATE.max(f64::from(sessions) / spread.as_secs_f64().max(f64::EPSILON));
+        let wanted = RATE.max(f64::from(sessions) / self.spread.as_secs_f64().max(f64::EPSILON));
         match since {
             // While a wave goes on the number of sessions falls, and the rate must not fall with it.
             Some(since) if since < Duration::from_secs(1) => {
@@ -51,9 +57,9 @@ mod tests {
     /// How long it takes to close so many sessions, each asking every 10 ms, and the most within one of these.
     fn close(sessions: u32, spread: Duration) -> (Duration, u32) {
         let (begin, step) = (Instant::now(), Duration::from_millis(10));
-        let (mut pace, mut left, mut now, mut most) = (Pace::default(), sessions, begin, 0);
+        let (mut pace, mut left, mut now, mut most) = (Pace::new(spread), sessions, begin, 0);
         loop {
-            let closed = (0..left).filter(|_| pace.take(now, left, spread)).count() as u32;
+            let closed = (0..left).filter(|_| pace.take(now, left)).count() as u32;
             left -= closed;
             most = most.max(closed);
             if left == 0 {

@@ -39,7 +39,8 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(spec: model::Server, host: Arc<HostLink>) -> Arc<Self> {
+    /// `kill_spread` is over how long its sessions are closed at most.
+    pub fn new(spec: model::Server, host: Arc<HostLink>, kill_spread: Duration) -> Arc<Self> {
         let address = match &spec.address.host {
             HostAddress::Ip(ip) => Some(SocketAddr::new(*ip, spec.address.port)),
             HostAddress::Name(_) => None,
@@ -54,7 +55,7 @@ impl Server {
             probe_wanted: AtomicBool::new(false),
             late: AtomicBool::new(false),
             conduct: AtomicU8::new(Conduct::Leave.code()),
-            pace: Mutex::default(),
+            pace: Mutex::new(Pace::new(kill_spread)),
         })
     }
 
@@ -112,10 +113,10 @@ impl Server {
         self.conduct.store(conduct.code(), Relaxed);
     }
 
-    /// Asks to close one of its sessions now, all of which are to be closed within `spread`.
-    pub fn may_close_one(&self, spread: Duration) -> bool {
+    /// Asks to close one of its sessions now, which are closed one by one so that their clients don't all come back at once.
+    pub fn may_close_one(&self) -> bool {
         let sessions = self.counters.sessions();
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), sessions, spread)
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), sessions)
     }
 }
 

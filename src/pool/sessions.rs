@@ -12,6 +12,9 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
+use super::conduct::Conduct;
+use super::history::History;
+use super::server::Server;
 use crate::event::{Cause, SessionId, Who};
 use crate::model::{ProxyId, ServerId};
 
@@ -21,6 +24,10 @@ pub struct Sessions {
     worker: u16,
     /// Times in cells are milliseconds since then.
     epoch: Instant,
+    /// When a client was last heard of: by a byte, or by coming.
+    client_heard: AtomicU64,
+    /// Whether one was, from one sweep to the next.
+    clients_heard: History,
     places: Mutex<Places>,
 }
 
@@ -28,6 +35,8 @@ pub struct Sessions {
 struct Places {
     taken: Slab<Place>,
     generation: u32,
+    /// Sweeps so far.
+    turn: usize,
 }
 
 #[derive(Debug)]
@@ -35,6 +44,8 @@ struct Place {
     cell: Arc<Cell>,
     /// Wakes the session's task; `None` until it has first run.
     waker: Option<Waker>,
+    /// Once it is connected to one.
+    server: Option<Arc<Server>>,
 }
 
 /// What is known of one live session, in at most 128 bytes.
@@ -55,19 +66,44 @@ pub struct Cell {
     /// Our port towards the server, 0 before there is one.
     port: AtomicU16,
     command: AtomicU8,
-    /// Whether its connection to the server has been given what only longer sessions need: [`FRESH`] and so on.
-    age: AtomicU8,
+    /// [`FRESH`] and so on.
+    notes: AtomicU8,
+    /// When its server's peer was asked whether it lives: milliseconds that wrap after 49 days, 0 for never.
+    asked: AtomicU32,
+    /// When its server last sent a byte, in tenths of a second.
+    last_out: AtomicU32,
 }
 
-/// Nothing is to be given.
-const PLAIN: u8 = 0;
-/// Younger than [`SETTLED`].
+/// Younger than [`SETTLED`], and to be given what only longer sessions need.
 const FRESH: u8 = 1;
-/// The sweep has found it old enough.
+/// The sweep has found it old enough for that.
 const SETTLE: u8 = 2;
+/// The session is to look at its peers.
+const LOOK: u8 = 4;
+/// One of its peers has not acknowledged everything when it last looked.
+const OWED: u8 = 8;
+/// The server's peer has answered since it was asked.
+const ANSWERED: u8 = 16;
 
 /// The age in milliseconds from which on a session is worth what only longer ones need: most are over by then.
 const SETTLED: u64 = 1000;
+
+/// A session that has moved bytes within so many milliseconds looks every [`TURNS`] sweeps, five seconds, whether its
+/// peers acknowledge them; one that is owed an acknowledgement every [`OWED_TURNS`], a second.
+const LATELY: u64 = 10_000;
+const TURNS: usize = 20;
+const OWED_TURNS: usize = 4;
+
+/// How soon a peer that has answered is asked again while its server is doubted.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long a server must have sent nothing for a session to be closed because it hangs, in tenths of a second.
+const HUNG: u32 = 50;
+
+/// Milliseconds as tenths of a second, which reach for 13 years.
+fn tenths(milliseconds: u64) -> u32 {
+    (milliseconds / 100) as u32
+}
 
 /// Why a session is told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +115,32 @@ pub enum Command {
     Close = 2,
     /// The process stops.
     Shutdown = 3,
+    /// The server's peer acknowledges nothing any more,
+    ServerSilent = 4,
+    /// or the client does not.
+    ClientSilent = 5,
+    /// Its server is down, and sessions are closed for that;
+    ServerDown = 6,
+    /// it drains,
+    ServerDraining = 7,
+    /// or it is a backup whose primary is back.
+    PrimaryBack = 8,
 }
 
 impl Command {
+    const ALL: [Self; 8] = [
+        Self::Idle,
+        Self::Close,
+        Self::Shutdown,
+        Self::ServerSilent,
+        Self::ClientSilent,
+        Self::ServerDown,
+        Self::ServerDraining,
+        Self::PrimaryBack,
+    ];
+
     fn from_code(code: u8) -> Option<Self> {
-        [Self::Idle, Self::Close, Self::Shutdown].into_iter().find(|command| *command as u8 == code)
+        Self::ALL.into_iter().find(|command| *command as u8 == code)
     }
 
     /// Who ends a session by it, and the cause in its record.
@@ -92,13 +149,24 @@ impl Command {
             Self::Idle => (Who::ClientTimeout, Cause::Idle),
             Self::Close => (Who::Killed, Cause::Operator),
             Self::Shutdown => (Who::Killed, Cause::Shutdown),
+            Self::ServerSilent => (Who::Down, Cause::Silent),
+            Self::ClientSilent => (Who::Client, Cause::Silent),
+            Self::ServerDown => (Who::Down, Cause::ServerDown),
+            Self::ServerDraining => (Who::Down, Cause::ServerDraining),
+            Self::PrimaryBack => (Who::Up, Cause::PrimaryBack),
         }
     }
 }
 
 impl Sessions {
     pub fn new(worker: u16) -> Arc<Self> {
-        Arc::new(Self { worker, epoch: Instant::now(), places: Mutex::default() })
+        Arc::new(Self {
+            worker,
+            epoch: Instant::now(),
+            client_heard: AtomicU64::new(0),
+            clients_heard: History::new(Self::SWEEP),
+            places: Mutex::default(),
+        })
     }
 
     pub fn worker(&self) -> u16 {
@@ -108,6 +176,7 @@ impl Sessions {
     /// Enters a session; it leaves when the guard is dropped.
     pub fn enter(self: &Arc<Self>, client: SocketAddr, frontend: ProxyId) -> Entered {
         let accepted = self.now();
+        self.client_heard.store(accepted, Relaxed);
         let mut places = self.lock();
         places.generation = places.generation.wrapping_add(1);
         let generation = places.generation;
@@ -126,9 +195,11 @@ impl Sessions {
             idle_limit: AtomicU32::new(0),
             port: AtomicU16::new(0),
             command: AtomicU8::new(0),
-            age: AtomicU8::new(PLAIN),
+            notes: AtomicU8::new(0),
+            asked: AtomicU32::new(0),
+            last_out: AtomicU32::new(tenths(accepted)),
         });
-        vacant.insert(Place { cell: Arc::clone(&cell), waker: None });
+        vacant.insert(Place { cell: Arc::clone(&cell), waker: None, server: None });
         Entered { sessions: Arc::clone(self), cell }
     }
 
@@ -156,15 +227,25 @@ impl Sessions {
         place.is_some()
     }
 
-    /// Looks at every session: those that have been idle for too long are told to end, and
-    /// those that have become a second old are woken.
+    /// How often all sessions are to be looked at: deadlines are as exact as this.
+    pub const SWEEP: Duration = Duration::from_millis(250);
+
+    /// Looks at every session, and tells those to end, or to look for themselves, for which it is time.
     pub fn sweep(&self) {
         let now = self.now();
-        for (_, place) in &self.lock().taken {
-            if place.cell.is_overdue(now) {
-                place.tell(Command::Idle);
-            } else if place.cell.settles(now) {
-                place.wake();
+        let last = now.saturating_sub(u64::try_from(Self::SWEEP.as_millis()).unwrap_or(u64::MAX));
+        self.clients_heard.push(self.client_heard.load(Relaxed) > last);
+        let mut places = self.lock();
+        places.turn = places.turn.wrapping_add(1);
+        let turn = places.turn;
+        for (slot, place) in &places.taken {
+            match place.due(now, turn.wrapping_add(slot)) {
+                Due::Nothing => {}
+                Due::Told(command) => place.tell(command),
+                Due::Woken(note) => {
+                    place.cell.note(note);
+                    place.wake();
+                }
             }
         }
     }
@@ -184,7 +265,33 @@ impl Sessions {
     }
 }
 
+/// What a sweep has for one session.
+enum Due {
+    Nothing,
+    Told(Command),
+    /// It is woken for what this note says.
+    Woken(u8),
+}
+
 impl Place {
+    /// `turn` is another one for each session at the same time: what is done now and then is spread over them.
+    fn due(&self, now: u64, turn: usize) -> Due {
+        if self.cell.is_overdue(now) {
+            return Due::Told(Command::Idle);
+        }
+        if self.cell.settles(now) {
+            return Due::Woken(SETTLE);
+        }
+        let conduct = self.server.as_ref().map_or(Conduct::Leave, |server| server.conduct());
+        if let (None, Some(command), Some(server)) =
+            (self.cell.command(), self.cell.sentence(conduct, now), &self.server)
+            && server.may_close_one()
+        {
+            return Due::Told(command);
+        }
+        if self.cell.is_to_look(conduct, now, turn) { Due::Woken(LOOK) } else { Due::Nothing }
+    }
+
     fn tell(&self, command: Command) {
         // The first command stays: a session that is closing for one reason is not closed for another.
         if self.cell.command.compare_exchange(0, command as u8, SeqCst, SeqCst).is_ok() {
@@ -218,14 +325,70 @@ impl Entered {
         }
     }
 
+    /// Notes the server that it is connected to.
+    pub fn set_server(&self, backend: ProxyId, server: &Arc<Server>, port: u16) {
+        self.cell.set_server(backend, server.spec.id, port);
+        if let Some(place) = self.sessions.lock().taken.get_mut(self.cell.id.slot as usize) {
+            place.server = Some(Arc::clone(server));
+        }
+    }
+
     /// Since accept.
     pub fn age(&self) -> Duration {
         Duration::from_millis(self.sessions.now().saturating_sub(self.cell.accepted))
     }
 
-    /// Notes that bytes have gone through.
+    /// Notes that the session begins to be idle.
     pub fn touch(&self) {
         self.cell.last_byte.store(self.sessions.now(), Relaxed);
+    }
+
+    /// Notes bytes of the client that have been passed on.
+    pub fn passed_in(&self, bytes: u64) {
+        let now = self.sessions.now();
+        self.cell.bytes_in.fetch_add(bytes, Relaxed);
+        self.cell.last_byte.store(now, Relaxed);
+        self.sessions.client_heard.store(now, Relaxed);
+    }
+
+    /// Notes bytes of the server that have been passed on.
+    pub fn passed_out(&self, bytes: u64) {
+        let now = self.sessions.now();
+        self.cell.bytes_out.fetch_add(bytes, Relaxed);
+        self.cell.last_byte.store(now, Relaxed);
+        self.cell.last_out.store(tenths(now), Relaxed);
+    }
+
+    /// Since the server's peer was asked whether it lives, and whether it has answered; `None` if it was not asked.
+    pub fn asked(&self) -> Option<(Duration, bool)> {
+        self.cell.asked_at(self.sessions.now()).map(|since| (since, self.cell.has(ANSWERED)))
+    }
+
+    /// Notes that the server's peer is asked now.
+    pub fn ask(&self) {
+        self.cell.forget(ANSWERED);
+        self.cell.asked.store((self.sessions.now() as u32).max(1), Relaxed);
+    }
+
+    /// Notes that the server's peer has answered.
+    pub fn note_answer(&self) {
+        self.cell.note(ANSWERED);
+    }
+
+    /// Notes that nobody asks any more.
+    pub fn stop_asking(&self) {
+        self.cell.forget(ANSWERED);
+        self.cell.asked.store(0, Relaxed);
+    }
+
+    /// Notes whether one of its peers owes an acknowledgement, so that it looks again soon.
+    pub fn set_owed(&self, owed: bool) {
+        if owed { self.cell.note(OWED) } else { self.cell.forget(OWED) }
+    }
+
+    /// Whether another client of the worker's was heard while this one was silent: between these times ago.
+    pub fn is_another_client_heard(&self, longest: Duration, shortest: Duration) -> bool {
+        self.sessions.clients_heard.heard_between(longest, shortest)
     }
 }
 
@@ -238,14 +401,6 @@ impl Drop for Entered {
 }
 
 impl Cell {
-    pub fn add_in(&self, bytes: u64) {
-        self.bytes_in.fetch_add(bytes, Relaxed);
-    }
-
-    pub fn add_out(&self, bytes: u64) {
-        self.bytes_out.fetch_add(bytes, Relaxed);
-    }
-
     /// Bytes passed on from the client and from the server.
     pub fn bytes(&self) -> (u64, u64) {
         (self.bytes_in.load(Relaxed), self.bytes_out.load(Relaxed))
@@ -264,21 +419,75 @@ impl Cell {
 
     /// Has the session woken when it is a second old.
     pub fn set_fresh(&self) {
-        self.age.store(FRESH, Relaxed);
+        self.note(FRESH);
     }
 
     /// Whether it has just become a second old, said once: time for what only longer sessions need.
     pub fn is_to_settle(&self) -> bool {
-        self.age.load(Relaxed) == SETTLE && self.age.compare_exchange(SETTLE, PLAIN, Relaxed, Relaxed).is_ok()
+        self.has(SETTLE) && self.take(SETTLE | FRESH) & SETTLE != 0
+    }
+
+    /// Whether it is to look at its peers, said once.
+    pub fn is_to_look_now(&self) -> bool {
+        self.has(LOOK) && self.take(LOOK) & LOOK != 0
     }
 
     fn settles(&self, now: u64) -> bool {
-        now.saturating_sub(self.accepted) >= SETTLED
-            && self.age.compare_exchange(FRESH, SETTLE, Relaxed, Relaxed).is_ok()
+        self.notes.load(Relaxed) & (FRESH | SETTLE) == FRESH && now.saturating_sub(self.accepted) >= SETTLED
+    }
+
+    /// Why it is to be closed, its peer unasked.
+    fn sentence(&self, conduct: Conduct, now: u64) -> Option<Command> {
+        let idle = Duration::from_millis(now.saturating_sub(self.last_byte.load(Relaxed)));
+        let unanswered = tenths(now).wrapping_sub(self.last_out.load(Relaxed));
+        match conduct {
+            Conduct::Leave | Conduct::Ask => None,
+            Conduct::CloseIdle | Conduct::CloseQuiet => {
+                conduct.idle_limit().is_some_and(|limit| idle >= limit).then_some(Command::ServerDown)
+            }
+            // A process that sends anything does not hang.
+            Conduct::CloseHung => (unanswered >= HUNG).then_some(Command::ServerDown),
+            Conduct::CloseDown => Some(Command::ServerDown),
+            Conduct::CloseDraining => Some(Command::ServerDraining),
+            Conduct::CloseBackup => Some(Command::PrimaryBack),
+        }
+    }
+
+    fn is_to_look(&self, conduct: Conduct, now: u64, turn: usize) -> bool {
+        match (conduct, self.asked_at(now)) {
+            // It puts its connection back as it was.
+            (Conduct::Leave, Some(_)) => return true,
+            (Conduct::Leave, None) => {}
+            (_, Some(since)) if self.has(ANSWERED) => return since >= ASK_AGAIN,
+            _ => return true,
+        }
+        let idle = now.saturating_sub(self.last_byte.load(Relaxed));
+        if self.has(OWED) { turn.is_multiple_of(OWED_TURNS) } else { idle < LATELY && turn.is_multiple_of(TURNS) }
+    }
+
+    fn asked_at(&self, now: u64) -> Option<Duration> {
+        let asked = self.asked.load(Relaxed);
+        (asked != 0).then(|| Duration::from_millis((now as u32).wrapping_sub(asked).into()))
+    }
+
+    fn note(&self, note: u8) {
+        self.notes.fetch_or(note, Relaxed);
+    }
+
+    fn forget(&self, note: u8) {
+        self.notes.fetch_and(!note, Relaxed);
+    }
+
+    fn has(&self, note: u8) -> bool {
+        self.notes.load(Relaxed) & note != 0
+    }
+
+    fn take(&self, notes: u8) -> u8 {
+        self.notes.fetch_and(!notes, Relaxed)
     }
 
     /// Where it goes, and from which port of ours.
-    pub fn set_server(&self, backend: ProxyId, server: ServerId, port: u16) {
+    fn set_server(&self, backend: ProxyId, server: ServerId, port: u16) {
         self.backend.store(backend.0, Relaxed);
         self.server.store(server.0, Relaxed);
         self.port.store(port, Relaxed);

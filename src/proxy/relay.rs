@@ -6,6 +6,7 @@
 
 mod bulk;
 mod flow;
+mod look;
 
 use std::future::poll_fn;
 use std::io;
@@ -33,7 +34,7 @@ const LINGER: Duration = Duration::from_millis(500);
 pub fn relay(Connected { client, server, mut record, leased }: Connected) -> impl Future<Output = Ended> {
     record.enter_phase(Phase::Data);
     let port = record.source.map_or(0, |source| source.port());
-    record.cell().set_server(record.frontend.pool.spec.id, leased.server.spec.id, port);
+    record.entered().set_server(record.frontend.pool.spec.id, &leased.server, port);
     record.cell().limit_idle(Limits::of(&record).open.map(|(limit, _)| limit));
     if record.frontend.pool.spec.keepalive.is_some() {
         record.cell().set_fresh();
@@ -126,6 +127,11 @@ impl Relay {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let cell = self.record.cell();
         if let Some(command) = cell.command() {
+            return Poll::Ready(Turn::Told(command));
+        }
+        if cell.is_to_look_now()
+            && let Some(command) = self.look()
+        {
             return Poll::Ready(Turn::Told(command));
         }
         if cell.is_to_settle() {
@@ -248,15 +254,14 @@ fn count(record: &Record, bytes: usize, direction: Direction) {
     let all = [&record.frontend.process.counters, &record.frontend.counters, &record.frontend.pool.counters];
     match direction {
         Direction::In => {
-            record.cell().add_in(bytes);
+            record.entered().passed_in(bytes);
             all.into_iter().chain(server).for_each(|counters| counters.traffic(worker).add_in(bytes));
         }
         Direction::Out => {
-            record.cell().add_out(bytes);
+            record.entered().passed_out(bytes);
             all.into_iter().chain(server).for_each(|counters| counters.traffic(worker).add_out(bytes));
         }
     }
-    record.entered().touch();
 }
 
 #[cfg(test)]

@@ -47,9 +47,6 @@ impl Worker {
         }))
     }
 
-    /// How often the sweep looks at all sessions: deadlines are as exact as this.
-    pub const SWEEP: Duration = Duration::from_millis(250);
-
     /// What the worker does beside its sessions, for as long as it is polled.
     pub async fn run(self: Rc<Self>) {
         tokio::join!(Rc::clone(&self.reactor).drive(), self.sweep(), listener::receive(&self));
@@ -57,7 +54,7 @@ impl Worker {
 
     /// Looks at all sessions again and again, and shows by it that the worker turns.
     async fn sweep(&self) {
-        let mut turn = tokio::time::interval(Self::SWEEP);
+        let mut turn = tokio::time::interval(Sessions::SWEEP);
         turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             turn.tick().await;

@@ -141,6 +141,45 @@ fn a_controller_behind_a_black_hole_is_taken_out_and_comes_back() {
     drop(clients);
 }
 
+/// Which of these connections have ended, without waiting.
+fn ended(clients: &[TcpStream]) -> usize {
+    clients.iter().filter(|client| client.is_over()).count()
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn sessions_behind_a_black_hole_are_closed_and_no_others() {
+    let site = Site::build();
+    (0..3).for_each(|number| site.controller_is(number, "ready"));
+    let clients = site.open(0, 60);
+    black_hole(&site, 2);
+    until("twenty sessions are closed", || (ended(&clients) == 20).then_some(()));
+    site.controller_is(2, "down");
+    assert_eq!(site.sessions(0), [20, 20, 0]);
+    assert_eq!(ended(&clients), 20);
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn while_the_balancer_itself_is_cut_off_no_session_is_closed() {
+    let site = Site::build();
+    (0..3).for_each(|number| site.controller_is(number, "ready"));
+    let clients = site.open(0, 60);
+    (0..3).for_each(|number| black_hole(&site, number));
+    site.app.wait_for("isolated");
+    (0..3).for_each(|number| nft(site.controllers[number].name(), "delete table inet hole"));
+    site.app.wait_for("no longer isolated");
+    (0..3).for_each(|number| site.controller_is(number, "ready"));
+    assert_eq!(site.sessions(0), [20, 20, 20]);
+    assert_eq!(ended(&clients), 0);
+}
+
+fn black_hole(site: &Site, number: usize) {
+    let hole = site.controllers[number].name();
+    nft(hole, "add table inet hole");
+    nft(hole, "add chain inet hole in { type filter hook input priority 0 ; policy drop ; }");
+}
+
 fn nft(namespace: &str, rule: &str) {
     run(std::process::Command::new("ip").args(["netns", "exec", namespace, "nft", rule]));
 }

@@ -51,6 +51,8 @@ pub trait Peer {
     fn sees_reset(&mut self);
     /// Waits for the RST on a socket whose other side has already sent FIN, where reading tells nothing.
     fn sees_reset_after_fin(&self);
+    /// Whether a FIN or RST has come, without waiting.
+    fn is_over(&self) -> bool;
     /// Ends its own direction.
     fn sends_fin(&self);
     /// Ends the connection with RST.
@@ -85,6 +87,16 @@ impl Peer for TcpStream {
     fn sees_reset_after_fin(&self) {
         let error = until("a RST", || self.take_error().unwrap());
         assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
+    }
+
+    fn is_over(&self) -> bool {
+        self.set_nonblocking(true).unwrap();
+        let peeked = self.peek(&mut [0]);
+        self.set_nonblocking(false).unwrap();
+        match peeked {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
     }
 
     fn sends_fin(&self) {

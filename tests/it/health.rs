@@ -62,7 +62,8 @@ fn the_certificate_that_a_probe_saw_is_told() {
 #[test]
 fn sessions_of_a_down_server_that_still_answers_them_live_on() {
     let (server, silent) = moody();
-    let app = App::start(&Config::to(&[server.address()]).backend(FAST_TLS));
+    let other = Server::tls(&tls::server("b"));
+    let app = App::start(&Config::to(&[server.address(), other.address()]).backend(FAST_TLS));
     app.server_is("a", "ready");
     let client = app.connect();
     until("the session is at a", || (app.server_sessions("a") == 1).then_some(()));
