@@ -88,7 +88,7 @@ impl Network {
     /// Whether another host was heard between these times ago, the longer one first: long enough after a host was asked,
     /// and long enough before now for it to have answered as well. True as well where there is no other.
     pub fn is_proven_between(&self, longest: Duration, shortest: Duration, but: &HostAddress) -> bool {
-        self.is_any_other(but, |host| host.history.heard_between(longest, shortest))
+        self.is_any_other(but, |host| host.history.heard_between(Instant::now(), longest, shortest))
     }
 
     fn is_any_other(&self, but: &HostAddress, is: impl Fn(&HostLink) -> bool) -> bool {
@@ -110,9 +110,8 @@ impl Network {
 
     /// Works out anew whether we are cut off; what that changed. To be called once every [`Network::LOOK`].
     pub fn look(&self, now: Instant) -> Option<IsolationChange> {
-        let last = now.checked_sub(Self::LOOK);
         for host in &self.hosts {
-            host.history.push(host.heard().is_some_and(|heard| last.is_none_or(|last| heard > last)));
+            host.heard().into_iter().for_each(|heard| host.history.note(heard));
         }
         let hosts: Vec<_> = self.hosts.iter().filter(|host| host.counts).map(|host| host.seen()).collect();
         let mut isolation = self.isolation.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,4 +229,102 @@ fn cut_off(now: Instant, begun: Instant, window: Duration, hosts: &[Seen], last:
     // Before anybody could have answered, silence says nothing; and whoever has never been heard was never lost.
     let silent = last.is_some_and(|last| now - last.max(begun) >= window);
     silent.then_some(Why::Silence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(6);
+
+    /// A look so many seconds after the start, at hosts that were heard, or had no way to them, at these.
+    fn look(isolation: &mut Isolation, begun: Instant, now: u64, heard: &[u64], unroutable: &[u64]) -> bool {
+        let at = |seconds: &u64| begun + Duration::from_secs(*seconds);
+        let heard = heard.iter().map(|seconds| Seen { heard: Some(at(seconds)), unroutable: None });
+        let unroutable = unroutable.iter().map(|seconds| Seen { heard: None, unroutable: Some(at(seconds)) });
+        let hosts: Vec<_> = heard.chain(unroutable).collect();
+        isolation.look(at(&now), begun, WINDOW, &hosts);
+        isolation.is_isolated()
+    }
+
+    // Seen to fail with a window that any one host fulfils, with an end that needs no answer, without LONGEST, and with
+    // Spent left after silence alone.
+
+    #[test]
+    fn we_are_isolated_when_no_host_has_answered_for_the_window() {
+        let (mut isolation, begun) = (Isolation::default(), Instant::now());
+        assert!(!look(&mut isolation, begun, 15, &[10, 3], &[]));
+        assert!(look(&mut isolation, begun, 16, &[10, 3], &[]));
+        assert!(!look(&mut isolation, begun, 17, &[10, 17], &[]), "one that answers ends it");
+    }
+
+    #[test]
+    fn we_are_isolated_at_once_without_a_way_to_the_network() {
+        let (mut isolation, begun) = (Isolation::default(), Instant::now());
+        assert!(!look(&mut isolation, begun, 20, &[20], &[19]), "one that was heard later has a way");
+        assert!(look(&mut isolation, begun, 21, &[20], &[21]));
+        assert!(!look(&mut isolation, begun, 23, &[22], &[21]));
+    }
+
+    #[test]
+    fn isolation_ends_by_itself_and_does_not_begin_again_before_somebody_answers() {
+        let (mut isolation, begun) = (Isolation::default(), Instant::now());
+        assert!(look(&mut isolation, begun, 16, &[10], &[]));
+        assert!(look(&mut isolation, begun, 75, &[10], &[]));
+        assert!(!look(&mut isolation, begun, 76, &[10], &[]));
+        assert!(!look(&mut isolation, begun, 100, &[10], &[]));
+        assert!(!look(&mut isolation, begun, 101, &[100], &[]));
+        assert!(look(&mut isolation, begun, 106, &[100], &[]));
+    }
+
+    #[test]
+    fn whoever_was_never_heard_was_never_lost_and_a_lone_host_has_nobody_to_be_held_against() {
+        let (mut isolation, begun) = (Isolation::default(), Instant::now());
+        assert!(!look(&mut isolation, begun, 1000, &[], &[]));
+        let nobody = [Seen::default(), Seen::default()];
+        isolation.look(begun + Duration::from_secs(1000), begun, WINDOW, &nobody);
+        assert!(!isolation.is_isolated());
+    }
+
+    fn network(servers: &str) -> Arc<Network> {
+        let text = format!(
+            "[[frontend]]\nname = 'f'\nlisten = ':6443'\nbackend = 'b'\n\
+             [[backend]]\nname = 'b'\ncheck = {{ type = 'tcp', interval = '2s', fall = 3 }}\nservers = [{servers}]"
+        );
+        let config = crate::config::parse(&text, "test.toml").unwrap();
+        Network::new(&config.hosts, &config.backends)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_network_is_silent_for_fall_intervals() {
+        let network = network("'192.0.2.1:6443', '192.0.2.2:6443'");
+        network.hosts[0].note_heard();
+        for (seconds, isolated) in [(5, false), (1, true)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            network.look(Instant::now());
+            assert_eq!(network.is_isolated(), isolated);
+        }
+        network.hosts[1].note_heard();
+        tokio::time::advance(Network::LOOK).await;
+        network.hosts[1].note_heard();
+        let change = network.look(Instant::now()).expect("it is over");
+        assert_eq!(change.isolated, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_a_hosts_own_only_if_another_was_heard_meanwhile() {
+        let network = network("'192.0.2.1:6443', '192.0.2.2:6443'");
+        let [first, second] = [0, 1].map(|place| Arc::clone(&network.hosts[place]));
+        let seconds = Duration::from_secs;
+        second.note_heard();
+        for _ in 0..20 {
+            tokio::time::advance(Network::LOOK).await;
+            network.look(Instant::now());
+        }
+        assert!(network.is_proven_between(seconds(3), seconds(1), &first.address));
+        assert!(!network.is_proven_between(seconds(1), Duration::ZERO, &first.address), "that was before");
+        assert!(!network.is_proven_between(seconds(3), seconds(1), &second.address), "of itself it proves nothing");
+        let lone = self::network("'192.0.2.1:6443', '192.0.2.1:6444'");
+        assert!(lone.is_proven_between(seconds(3), seconds(1), &lone.hosts[0].address), "there is nobody to be heard");
+    }
 }
