@@ -4,6 +4,7 @@
 //! be given up before the first thread. [`Bound::run`] then starts workers and the control thread, which is the one
 //! that called it: checks, pages and signals live there, so that none of them shows up as latency of a session.
 
+mod gate;
 pub mod listeners;
 mod process;
 mod shutdown;
@@ -133,6 +134,7 @@ impl Bound {
             tokio::task::spawn_local(monitor.run());
         }
         tokio::task::spawn_local(self.watch.run());
+        tokio::task::spawn_local(gate::keep(gate::gates(&facts.frontends, &self.frontends), phases.clone()));
         serve_pages(self.stats, self.admin.as_ref(), views(&facts)).map_err(RunError::Runtime)?;
         systemd::keep_alive(&facts);
         tell_serving(&config, &facts);

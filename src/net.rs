@@ -120,6 +120,17 @@ impl Bound {
         Ok(Self { socket: self.socket.try_clone()?, address: self.address, ipv4_only: self.ipv4_only })
     }
 
+    /// Ends listening on the socket, through whichever of its descriptors: the kernel refuses clients, and those that wait
+    /// in its queue are reset. It stays bound.
+    pub fn stop_listening(&self) -> io::Result<()> {
+        self.socket.shutdown(std::net::Shutdown::Read)
+    }
+
+    /// Listens again after [`Bound::stop_listening`]; a [`Listener`] on the socket must be renewed.
+    pub fn listen_again(&self, backlog: u32) -> io::Result<()> {
+        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+    }
+
     /// For a runtime's own accept loop, such as the stats page's.
     pub fn into_std(self) -> std::net::TcpListener {
         self.socket.into()
@@ -173,6 +184,12 @@ impl Listener {
     pub fn new(bound: Bound) -> io::Result<Self> {
         let address = bound.local_address()?;
         Ok(Self { socket: sys::watch_readable(bound.socket)?, address })
+    }
+
+    /// Registers the socket anew: one that has ceased to listen counts as closed for as long as it is registered.
+    pub fn renew(self) -> io::Result<Self> {
+        let Self { socket, address } = self;
+        Ok(Self { socket: sys::watch_readable(socket.into_inner())?, address })
     }
 
     /// The address it listens on, as the kernel says.

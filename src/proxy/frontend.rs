@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use tokio::sync::watch;
+
 use super::limit::{Limit, Permit};
 use crate::event::FrontendSnapshot;
 use crate::model::{self, OnLimit, Policy};
@@ -52,6 +54,8 @@ pub struct Frontend {
     pub counters: Arc<Counters>,
     pub process: Arc<Process>,
     limit: Option<Arc<Limit>>,
+    /// Nobody listens at the moment.
+    shut: watch::Sender<bool>,
 }
 
 /// A session's part of the process's limit and of its frontend's.
@@ -65,7 +69,22 @@ impl Frontend {
     /// `pool` is the backend that the configuration names.
     pub fn new(spec: model::Frontend, pool: Arc<Pool>, process: Arc<Process>) -> Arc<Self> {
         let limit = spec.max_sessions.map(Limit::new);
-        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit })
+        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit, shut: watch::Sender::new(false) })
+    }
+
+    /// Says whether its listeners are closed for the time being.
+    pub fn set_shut(&self, shut: bool) {
+        self.shut.send_replace(shut);
+    }
+
+    pub fn is_shut(&self) -> bool {
+        *self.shut.borrow()
+    }
+
+    /// Waits until its listeners are open.
+    pub async fn opened(&self) {
+        // The sender is this frontend's own.
+        let _ = self.shut.subscribe().wait_for(|shut| !shut).await;
     }
 
     /// Takes what one session needs, the process's part first; the limit that is in the way otherwise.

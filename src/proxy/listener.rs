@@ -44,12 +44,20 @@ const BATCH: usize = 16;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until it is dropped.
-pub async fn serve(listener: Listener, frontend: Arc<Frontend>, worker: Rc<Worker>) {
+pub async fn serve(mut listener: Listener, frontend: Arc<Frontend>, worker: Rc<Worker>) {
     let mut scarcity = Scarcity::default();
     loop {
         if let Err(error) = listener.ready().await {
             // The runtime's own failure: nothing to accept with. Not seen short of shutting down.
             scarcity.wait(&frontend, &error.to_string()).await;
+            continue;
+        }
+        if frontend.is_shut() {
+            frontend.opened().await;
+            listener = match listener.renew() {
+                Ok(listener) => listener,
+                Err(error) => return tracing::error!(frontend = %frontend.spec.name, %error, "can't accept any more"),
+            };
             continue;
         }
         if let Err(error) = accept_batch(&listener, &frontend, &worker).await {

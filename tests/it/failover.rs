@@ -123,3 +123,27 @@ fn a_backup_serves_when_no_other_can() {
     primary.stop();
     app.connect().hears("backup");
 }
+
+#[test]
+fn a_frontend_without_a_usable_server_closes_its_listener_if_so_configured() {
+    let port = refusing();
+    let config = Config::to(&[port]).backend("on_no_server = \"close_listener\"");
+    let mut app = App::start(&config.backend("check = { type = \"tcp\", interval = \"100ms\", rise = 1 }"));
+    for _ in 0..2 {
+        app.next_line("that the listeners are closed", |line| says(line, "the listeners are closed"));
+        until("clients are refused", || {
+            let refused = std::net::TcpStream::connect(app.front()).err()?;
+            (refused.kind() == std::io::ErrorKind::ConnectionRefused).then_some(())
+        });
+        let server = Server::echo_on(port);
+        app.next_line("that the listeners are open again", |line| says(line, "the listeners are open again"));
+        let mut client = app.connect();
+        client.say("hello");
+        client.hears("hello");
+        drop((client, server));
+    }
+}
+
+fn says(line: &serde_json::Value, text: &str) -> bool {
+    line["message"].as_str().is_some_and(|message| message.contains(text))
+}
