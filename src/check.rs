@@ -15,6 +15,7 @@ pub use once::{Report, Target, TargetError, TargetFormError, probe_once};
 
 use std::sync::Arc;
 
+use self::probe::Tokens;
 use crate::event::ServerChange;
 use crate::model::{BackendName, Host, ServerName};
 use crate::net::tls::ClientError;
@@ -43,7 +44,7 @@ pub fn monitors(
     on_change: impl Fn(&ServerChange) + Send + Sync + 'static,
 ) -> Result<Vec<Monitor>, CheckError> {
     let on_change: OnChange = Arc::new(on_change);
-    let mut monitors = Vec::new();
+    let (mut monitors, mut tokens) = (Vec::new(), Tokens::default());
     for host in hosts {
         let mut monitor = Monitor::new(host.address.clone(), rng.fork(), Arc::clone(&on_change));
         for (backend, server) in &host.servers {
@@ -51,7 +52,7 @@ pub fn monitors(
             let Some(found) = pool.servers().into_iter().find(|candidate| candidate.spec.name == *server) else {
                 continue;
             };
-            monitor.watch(Arc::clone(pool), found).map_err(|source| CheckError {
+            monitor.watch(Arc::clone(pool), found, &mut tokens).map_err(|source| CheckError {
                 backend: backend.clone(),
                 server: server.clone(),
                 source,

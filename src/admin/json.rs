@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::figures::rfc3339;
 use crate::event::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, ProcessSnapshot,
-    ServerSnapshot, ServerState, Snapshot,
+    Remark, ServerSnapshot, ServerState, Snapshot,
 };
 
 /// The document, in one line.
@@ -219,6 +219,9 @@ struct LastCheck<'a> {
     detail: &'a str,
     duration_seconds: f64,
     code: Option<u16>,
+    /// What to know of a server though it passed the check, and what to do about it.
+    remark: Option<&'static str>,
+    advice: Option<&'static str>,
 }
 
 impl<'a> LastCheck<'a> {
@@ -230,6 +233,8 @@ impl<'a> LastCheck<'a> {
             detail: &last.detail,
             duration_seconds: last.duration.as_secs_f64(),
             code: last.code,
+            remark: last.remark.map(Remark::words),
+            advice: last.remark.map(Remark::advice),
         }
     }
 }
@@ -239,11 +244,17 @@ struct SeenCertificate<'a> {
     subject: &'a str,
     issuer: &'a str,
     not_after: String,
+    authority_key_identifier: Option<&'a str>,
 }
 
 impl<'a> SeenCertificate<'a> {
     fn of(certificate: &'a Certificate) -> Self {
-        Self { subject: &certificate.subject, issuer: &certificate.issuer, not_after: rfc3339(certificate.not_after) }
+        Self {
+            subject: &certificate.subject,
+            issuer: &certificate.issuer,
+            not_after: rfc3339(certificate.not_after),
+            authority_key_identifier: certificate.authority_key_identifier.as_deref(),
+        }
     }
 }
 

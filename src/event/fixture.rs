@@ -212,6 +212,7 @@ fn passed() -> Evidence {
         duration: Duration::from_micros(4_180),
         code: None,
         certificate: Some(certificate()),
+        remark: None,
         at: now() - Duration::from_secs(1),
     }
 }
@@ -221,6 +222,7 @@ fn certificate() -> Certificate {
         subject: "CN=kubernetes".into(),
         issuer: "CN=kubernetes-ca".into(),
         not_after: now() + Duration::from_secs(287 * 86_400),
+        authority_key_identifier: Some("2f0a91".into()),
     }
 }
 
