@@ -4,6 +4,7 @@
 //! be given up before the first thread. [`Bound::run`] then starts workers and the control thread, which is the one
 //! that called it: checks, pages and signals live there, so that none of them shows up as latency of a session.
 
+mod hosts;
 pub mod listeners;
 mod process;
 mod shutdown;
@@ -23,7 +24,7 @@ use self::workers::Workers;
 use crate::admin::{self, Views};
 use crate::check::{self, CheckError, Monitor};
 use crate::clock;
-use crate::event::ProcessPhase;
+use crate::event::{ProcessPhase, ServerChange};
 use crate::model::{Config, OnLimit};
 use crate::net::{self, BindError, BindOptions};
 use crate::observe::logging::{self, Logging};
@@ -71,7 +72,11 @@ impl Bound {
     /// Binds all listeners and the admin socket, or none: the first that fails closes the others again.
     pub fn new(config: Config, mut source: ListenerSource) -> Result<Self, StartError> {
         let pools: Vec<_> = config.backends.iter().cloned().map(Pool::new).collect();
-        let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new(), logging::server_change)?;
+        let (hosts, of_hosts) = (config.hosts.clone(), pools.clone());
+        let on_change = move |change: &ServerChange| {
+            logging::server_change(change, hosts::reading(&hosts, &of_hosts, change).as_deref());
+        };
+        let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new(), on_change)?;
         let frontends = config
             .frontends
             .iter()

@@ -13,6 +13,7 @@ use crate::model::{
 
 #[cfg(test)]
 pub mod fixture;
+pub mod host;
 
 // ---- one session ----
 

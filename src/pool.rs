@@ -21,7 +21,7 @@ use self::queue::{Queue, Ticket, Waiter};
 use self::server::{Server, Standing};
 use crate::balance::{self, Candidate};
 use crate::clock;
-use crate::event::{AdminState, BackendSnapshot, Evidence, ServerChange, ServerState, Verdict};
+use crate::event::{AdminState, BackendSnapshot, Evidence, ServerChange, ServerSnapshot, ServerState, Verdict};
 use crate::model::{self, Balance, OnNoServer};
 
 /// One backend while the process runs.
@@ -237,6 +237,11 @@ impl Pool {
 
     pub fn admin_state(&self, server: &Arc<Server>) -> Option<AdminState> {
         self.lock().member(server).map(|member| member.standing.admin)
+    }
+
+    /// One of its servers as a page shows it; `None` if it is no longer here.
+    pub fn server_snapshot(&self, server: &Arc<Server>) -> Option<ServerSnapshot> {
+        self.lock().member(server).map(|member| member.standing.snapshot(server))
     }
 
     /// From the start of a server's last probe until the next; `None` if it isn't checked or no longer here.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rustls::InconsistentKeys;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -23,24 +24,25 @@ pub fn token(file: &Path) -> Result<TokenFile, String> {
 /// Which of two files is wrong, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    #[error("the client certificate can't be used: {0}")]
-    Certificate(String),
-    #[error("the client's key can't be used: {0}")]
-    Key(String),
+    #[error("the client certificate {file} can't be used: {reason}")]
+    Certificate { file: String, reason: String },
+    #[error("the client's key {file} can't be used: {reason}")]
+    Key { file: String, reason: String },
 }
 
 /// A client's certificate, with what else is in its file as its chain, and its key: PEM, or PEM of both in one file.
 pub fn identity(certificate: &Path, key: &Path) -> Result<Identity, IdentityError> {
-    let chain = ca::certificates(certificate).map_err(IdentityError::Certificate)?;
-    let key = private_key(key).map_err(IdentityError::Key)?;
+    let wrong_key = |reason: String| IdentityError::Key { file: key.display().to_string(), reason };
+    let chain = ca::certificates(certificate)
+        .map_err(|reason| IdentityError::Certificate { file: certificate.display().to_string(), reason })?;
+    let key = private_key(key).map_err(wrong_key)?;
     let signing = rustls::crypto::ring::sign::any_supported_type(&key)
-        .map_err(|_| IdentityError::Key("it is of a kind that can't be used".to_owned()))?;
+        .map_err(|_| wrong_key("it is of a kind that can't be used".to_owned()))?;
     let shown = chain.iter().map(|der| CertificateDer::from_slice(der).into_owned()).collect();
     // A key whose public half the library can't tell is found out by the servers.
-    if let Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) =
-        CertifiedKey::new(shown, signing).keys_match()
-    {
-        return Err(IdentityError::Key("it is not the certificate's key".to_owned()));
+    let matches = CertifiedKey::new(shown, signing).keys_match();
+    if let Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = matches {
+        return Err(wrong_key("it is not the certificate's key".to_owned()));
     }
     Ok(Identity { chain, key: Secret(key.secret_der().to_vec()) })
 }

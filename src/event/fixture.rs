@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, Counts, DownCause, Evidence,
-    FrontendSnapshot, ProcessPhase, ProcessSnapshot, ServerSnapshot, ServerState, Snapshot,
+    FrontendSnapshot, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
 };
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
@@ -94,6 +94,14 @@ impl Snapshot {
 }
 
 impl ServerSnapshot {
+    /// A kube-apiserver that is alive and doesn't say whether it is ready.
+    pub fn remark(&mut self, remark: Remark) {
+        let check = self.check.as_mut().expect("servers of this file are checked");
+        check.kind = "kube-apiserver";
+        let detail = remark.words().into();
+        check.last = Some(Evidence { status: CheckStatus::L7Okc, detail, remark: Some(remark), ..passed() });
+    }
+
     /// Down since 03:12:07, refused.
     pub fn go_down(&mut self) {
         self.state = ServerState::Down(DownCause::Refused);

@@ -249,8 +249,8 @@ impl Drop for Event {
     }
 }
 
-/// A server's change of state, with its evidence, in one line.
-pub fn server_change(change: &ServerChange) {
+/// A server's change of state, with its evidence, in one line; `host` is what all servers of its host say together.
+pub fn server_change(change: &ServerChange, host: Option<&str>) {
     let cause = match change.to {
         ServerState::Down(cause) => cause.words(),
         _ => "",
@@ -269,6 +269,7 @@ pub fn server_change(change: &ServerChange) {
                 cause,
                 status,
                 detail,
+                host,
                 check_ms = (check * 1000.0).round() / 1000.0,
                 sessions = change.sessions,
                 active_left = change.active_left,

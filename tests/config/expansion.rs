@@ -9,10 +9,12 @@ use evenkeel::model::{
 };
 use proptest::prelude::*;
 
-const API: (&str, u16, &str) = ("kubeAPI", 6443, "kube-apiserver");
-
 /// A frontend's name, its port, and the type of its backend's check.
-const PRESETS: [(&str, &[(&str, u16, &str)]); 4] = [
+type Service = (&'static str, u16, &'static str);
+
+const API: Service = ("kubeAPI", 6443, "kube-apiserver");
+
+const PRESETS: [(&str, &[Service]); 4] = [
     ("k0s", &[API, ("konnectivity", 8132, "konnectivity"), ("controllerJoinAPI", 9443, "k0s-join")]),
     ("kubeadm", &[API]),
     ("rke2", &[API, ("supervisor", 9345, "tls")]),

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::event::fixture;
-use crate::event::{CheckStatus, DownCause, ServerState};
+use crate::event::{CheckStatus, DownCause, Remark, ServerState};
 use crate::model::Weight;
 
 const VIENNA: &str = "k0s-at-vie-1";
@@ -90,6 +90,19 @@ fn a_server_on_its_way_shows_how_far_it_is() {
     assert_eq!(note(&snapshot), "refused");
     set(&mut snapshot, 1);
     assert_eq!(note(&snapshot), "1 of 2 passed");
+}
+
+// Seen to fail with the remark left out of the row, and with the advice left out of its title.
+#[test]
+fn a_server_whose_readiness_is_unknown_says_so_with_what_to_do() {
+    let mut snapshot = fixture::cluster();
+    snapshot.servers_named(VIENNA)[0].remark(Remark::CredentialTooWeak);
+    let row = row::server(&snapshot.backends[0].servers[1], snapshot.at);
+    assert_eq!((row.state.word, row.state.note.as_str()), ("alive", "readiness unknown"));
+    let check = row.check.unwrap();
+    assert_eq!((check.passed, check.status), (true, "L7OKC"));
+    assert_eq!(check.note, Remark::CredentialTooWeak.words());
+    assert!(check.title.contains("system:public-info-viewer"), "{}", check.title);
 }
 
 #[test]

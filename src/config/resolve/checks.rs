@@ -119,14 +119,12 @@ impl<'a> Checks<'a> {
         let [certificate_path, key_path] = [certificate, key].map(|file| self.directory.join(&file.value.0));
         match credential::identity(&certificate_path, &key_path) {
             Ok(identity) => Some(Credential::Certificate(identity)),
-            Err(IdentityError::Certificate(reason)) => {
-                let path = certificate_path.display().to_string();
-                mistakes.push(certificate.span(), Mistake::ClientCertificate { path, reason });
+            Err(IdentityError::Certificate { file, reason }) => {
+                mistakes.push(certificate.span(), Mistake::ClientCertificate { path: file, reason });
                 None
             }
-            Err(IdentityError::Key(reason)) => {
-                let path = key_path.display().to_string();
-                mistakes.push(key.span(), Mistake::ClientKey { path, reason });
+            Err(IdentityError::Key { file, reason }) => {
+                mistakes.push(key.span(), Mistake::ClientKey { path: file, reason });
                 None
             }
         }
