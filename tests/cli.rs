@@ -197,7 +197,7 @@ fn a_target_that_cannot_be_probed_is_a_mistake_of_usage() {
     }
 }
 
-// Seen to fail with a credential that is dropped where the target can't take it, and with a token that is not read.
+// Seen to fail with a credential that is dropped where the target can't take it.
 #[test]
 fn a_credential_that_cannot_be_used_is_a_mistake_of_usage() {
     let (token, empty) = (file("abc\n"), file("\n"));

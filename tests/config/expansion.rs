@@ -290,7 +290,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-// Seen to fail with each of the keys left out of `resolve` in turn.
+// Seen to fail with the credential left out of `resolve`.
 #[test]
 fn a_services_check_speaks_its_protocol_and_says_who_asks() {
     let directory = tempfile::tempdir().unwrap();

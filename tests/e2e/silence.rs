@@ -1,4 +1,8 @@
 //! Probes are silent: servers that log every bad handshake have nothing to say about a thousand of each type.
+//!
+//! Each server is also shown a check that doesn't fit it, and must complain: a test of silence is no good where nobody
+//! listens. Seen to fail at the gRPC server with RST instead of a goodbye; Go and nginx don't mind that after the answer,
+//! so `check::probe`'s own tests hold the goodbye.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

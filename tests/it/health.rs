@@ -52,7 +52,7 @@ fn a_server_that_stops_is_taken_out_and_comes_back() {
     app.next_line("that a is back", |line| line["server"] == "a" && line["to"] == "ready");
 }
 
-// Seen to fail with the reading left out of the line, and of the status.
+// Seen to fail with the reading left out of the line.
 #[test]
 fn a_process_that_is_gone_is_told_from_a_host_that_is() {
     let servers = [Server::echo(), Server::echo(), Server::echo()];

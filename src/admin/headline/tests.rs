@@ -63,7 +63,7 @@ fn where_only_one_backend_misses_it_that_is_said() {
     says(&snapshot, Tone::Warning, text);
 }
 
-// Seen to fail with the remarks left out, with one for each controller, and with a tone of their own.
+// Seen to fail with the remarks left out, and with a tone of their own.
 #[test]
 fn a_readiness_that_is_unknown_is_an_aside_with_what_to_do() {
     let mut snapshot = fixture::cluster();

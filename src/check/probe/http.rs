@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(printable("ü".repeat(300).as_bytes()), "ü".repeat(100) + "…");
     }
 
-    // Seen to fail with the last chunk's size shown, and with a chunk's own line end taken for data.
+    // Seen to fail with the first chunk alone, and with a chunk's own line end taken for data.
     #[test]
     fn a_body_in_chunks_is_put_together_as_far_as_it_came() {
         let body = |chunks: &str| {

@@ -126,7 +126,6 @@ mod tests {
         assert!(Arc::ptr_eq(&live, &tokens.of(&stated)), "one for each file, or each server would warn of it");
     }
 
-    // Seen to hang without the deadline, and to start a second read without `reading`.
     #[tokio::test]
     async fn a_file_that_hangs_holds_neither_the_probe_nor_a_second_thread() {
         let directory = tempfile::tempdir().unwrap();

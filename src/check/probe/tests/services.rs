@@ -30,7 +30,7 @@ async fn answering(answer: &'static str) -> Peer<String> {
 
 // ---- kube-apiserver ----
 
-// Seen to fail with another path, and with ALPN left out or `h2` offered.
+// Seen to fail with another path.
 #[tokio::test]
 async fn an_apiserver_is_asked_for_readyz_in_http_1_1() {
     let peer = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
@@ -127,7 +127,7 @@ async fn greeting(answer: &'static [u8]) -> Peer<(Vec<u8>, io::Result<usize>)> {
     .await
 }
 
-// Seen to fail without the acknowledgement, without GOAWAY, and with a close instead of close_notify.
+// Seen to fail without the acknowledgement, and without goodbye and close_notify.
 #[tokio::test]
 async fn a_konnectivity_server_is_greeted_and_left_as_http_2_wants_it() {
     let peer = greeting(SETTINGS).await;
@@ -140,7 +140,6 @@ async fn a_konnectivity_server_is_greeted_and_left_as_http_2_wants_it() {
     end.expect("close_notify");
 }
 
-// Seen to fail with GOAWAY passed over.
 #[tokio::test]
 async fn a_konnectivity_server_that_says_goaway_first_drains() {
     let (status, state, detail, _) = probe(konnectivity(), greeting(GOAWAY).await.address).await;
