@@ -5,6 +5,7 @@
 //! that called it: checks, pages and signals live there, so that none of them shows up as latency of a session.
 
 mod gate;
+mod hosts;
 pub mod listeners;
 mod process;
 mod shutdown;
@@ -18,13 +19,14 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use self::hosts::Hosts;
 use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::process::Facts;
 use self::workers::Workers;
 use crate::admin::{self, Views};
 use crate::check::{self, CheckError, Monitor, Watch};
 use crate::clock;
-use crate::event::ProcessPhase;
+use crate::event::{Change, ProcessPhase};
 use crate::model::{Config, OnLimit};
 use crate::net::{self, BindError, BindOptions};
 use crate::observe::logging::{self, Logging};
@@ -72,8 +74,11 @@ const STATS_BACKLOG: u32 = 128;
 impl Bound {
     /// Binds all listeners and the admin socket, or none: the first that fails closes the others again.
     pub fn new(config: Config, mut source: ListenerSource) -> Result<Self, StartError> {
-        let observe: Observe = Arc::new(logging::change);
+        let hosts = Hosts::new(config.hosts.clone());
+        let readings = hosts.clone();
+        let observe: Observe = Arc::new(move |change: &Change| logging::change(change, readings.of(change).as_deref()));
         let (pools, network) = Pool::all(&config, &observe);
+        hosts.know(&pools);
         let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new())?;
         let watch = Watch::new(network, pools.clone(), observe);
         let frontends = config

@@ -17,6 +17,7 @@ pub use watch::Watch;
 
 use std::sync::Arc;
 
+use self::probe::Tokens;
 use crate::model::{BackendName, Host, ServerName};
 use crate::net::tls::ClientError;
 use crate::pool::Pool;
@@ -34,7 +35,7 @@ pub struct CheckError {
 ///
 /// Nothing is probed before [`Monitor::run`]. `rng` seeds the monitors' jitter.
 pub fn monitors(hosts: &[Host], pools: &[Arc<Pool>], rng: &mut fastrand::Rng) -> Result<Vec<Monitor>, CheckError> {
-    let mut monitors = Vec::new();
+    let (mut monitors, mut tokens) = (Vec::new(), Tokens::default());
     for host in hosts {
         let mut monitor = Monitor::new(host.address.clone(), rng.fork());
         for (backend, server) in &host.servers {
@@ -42,7 +43,7 @@ pub fn monitors(hosts: &[Host], pools: &[Arc<Pool>], rng: &mut fastrand::Rng) ->
             let Some(found) = pool.servers().into_iter().find(|candidate| candidate.spec.name == *server) else {
                 continue;
             };
-            monitor.watch(Arc::clone(pool), found).map_err(|source| CheckError {
+            monitor.watch(Arc::clone(pool), found, &mut tokens).map_err(|source| CheckError {
                 backend: backend.clone(),
                 server: server.clone(),
                 source,

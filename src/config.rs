@@ -47,6 +47,7 @@ use crate::model;
 
 mod builtin;
 mod ca;
+mod credential;
 mod expand;
 mod leaf;
 mod list;
@@ -63,6 +64,7 @@ mod syntax;
 mod text;
 mod value;
 
+pub use credential::{IdentityError, identity, token};
 pub use mistake::{KINDS, Severity};
 pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};

@@ -13,6 +13,7 @@ use crate::model::{
 
 #[cfg(test)]
 pub mod fixture;
+pub mod host;
 
 // ---- one session ----
 
@@ -325,7 +326,46 @@ pub struct Evidence {
     /// HTTP status, if one came.
     pub code: Option<u16>,
     pub certificate: Option<Certificate>,
+    /// What to know of a server though it passed the check.
+    pub remark: Option<Remark>,
     pub at: SystemTime,
+}
+
+/// Why a server that is alive does not say whether it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Remark {
+    /// It answers nobody whom it doesn't know, and the check has no credential.
+    Anonymous,
+    /// It doesn't know the check's credential.
+    CredentialRefused,
+    /// It knows the credential, which may not read that.
+    CredentialTooWeak,
+}
+
+impl Remark {
+    pub const ALL: [Self; 3] = [Self::Anonymous, Self::CredentialRefused, Self::CredentialTooWeak];
+
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Anonymous => "readiness unknown: anonymous access is off",
+            Self::CredentialRefused => "readiness unknown: the check's credential is refused",
+            Self::CredentialTooWeak => "readiness unknown: the check's credential may not read /readyz",
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Anonymous => {
+                "Give the check a token file or a client certificate, or allow anonymous access to /readyz in the \
+                 apiserver's AuthenticationConfiguration."
+            }
+            Self::CredentialRefused => {
+                "See whether the token was revoked or has expired, or the client certificate is of another authority."
+            }
+            Self::CredentialTooWeak => "Bind its user to the cluster role system:public-info-viewer.",
+        }
+    }
 }
 
 /// HAProxy's result codes of checks (management guide, section 9.1, `check_status`).
@@ -396,6 +436,8 @@ pub struct Certificate {
     pub subject: String,
     pub issuer: String,
     pub not_after: SystemTime,
+    /// Which key of its authority signed it, hexadecimal (RFC 5280, section 4.2.1.1): authorities of one name differ in it.
+    pub authority_key_identifier: Option<String>,
 }
 
 /// Something that those who watch are told of.
@@ -624,7 +666,7 @@ pub struct ServerSnapshot {
 /// A server's check and its last result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckSnapshot {
-    /// `tcp`, `tls`, `https`.
+    /// The check's type, as the configuration says it.
     pub kind: &'static str,
     pub rise: u16,
     pub fall: u16,

@@ -11,6 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod credential;
+
+pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
+
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -352,6 +356,12 @@ pub enum Probe {
     Tls(TlsProbe),
     /// Sends `GET path` over TLS and reads the status.
     Https(HttpsProbe),
+    /// Asks a kube-apiserver for its `/readyz`.
+    KubeApiserver(ApiserverProbe),
+    /// Begins HTTP/2 with a konnectivity server, and ends it.
+    Konnectivity(TlsProbe),
+    /// Sends `GET /` to k0s's join API, which answers 404 while it lives.
+    K0sJoin(TlsProbe),
 }
 
 impl Probe {
@@ -361,6 +371,9 @@ impl Probe {
             Self::Tcp => "tcp",
             Self::Tls(_) => "tls",
             Self::Https(_) => "https",
+            Self::KubeApiserver(_) => "kube-apiserver",
+            Self::Konnectivity(_) => "konnectivity",
+            Self::K0sJoin(_) => "k0s-join",
         }
     }
 }
@@ -406,6 +419,16 @@ pub struct HttpsProbe {
     pub path: String,
     /// Statuses that count as alive.
     pub accept: Vec<u16>,
+    /// Statuses of a server that takes no new work; none of them is in `accept`.
+    pub draining: Vec<u16>,
+}
+
+/// What a `kube-apiserver` probe needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiserverProbe {
+    pub tls: TlsProbe,
+    /// Without one the apiserver may not say whether it is ready.
+    pub credential: Option<Credential>,
 }
 
 /// A machine, whatever number of servers run on it: one monitor watches all of them.

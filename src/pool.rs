@@ -34,7 +34,9 @@ use self::server::{Server, Standing};
 use self::tier::Tier;
 use crate::balance::{self, Candidate};
 use crate::clock;
-use crate::event::{AdminState, BackendSnapshot, Change, DownCause, Kept, Readiness, ServerChange, Verdict};
+use crate::event::{
+    AdminState, BackendSnapshot, Change, DownCause, Kept, Readiness, ServerChange, ServerSnapshot, Verdict,
+};
 use crate::model::{self, Balance, OnNoServer};
 
 /// Told of every change, by whoever brings it about; must not wait.
@@ -275,6 +277,11 @@ impl Pool {
 
     pub fn admin_state(&self, server: &Arc<Server>) -> Option<AdminState> {
         self.lock().member(server).map(|member| member.standing.admin)
+    }
+
+    /// One of its servers as a page shows it; `None` if it is no longer here.
+    pub fn server_snapshot(&self, server: &Arc<Server>) -> Option<ServerSnapshot> {
+        self.lock().member(server).map(|member| member.standing.snapshot(server))
     }
 
     /// From the start of a server's last probe until the next; `None` if it isn't checked or no longer here.

@@ -190,10 +190,36 @@ fn a_target_that_cannot_be_probed_is_a_mistake_of_usage() {
     {
         let (out, err) = ends(&["probe", target], 2);
         assert!(out.is_empty() && err.contains("<TARGET>"), "{target:?}: {err}");
-        for form in ["host:port", "https://host[:port]/path", "tcp://host:port"] {
+        let services = ["kube-apiserver://host[:port]", "konnectivity://host[:port]", "k0s-join://host[:port]"];
+        for form in ["host:port", "https://host[:port]/path", "tcp://host:port"].iter().chain(&services) {
             assert!(err.contains(form), "{target:?}: {form} in\n{err}");
         }
     }
+}
+
+// Seen to fail with a credential that is dropped where the target can't take it.
+#[test]
+fn a_credential_that_cannot_be_used_is_a_mistake_of_usage() {
+    let (token, empty) = (file("abc\n"), file("\n"));
+    let apiserver = "kube-apiserver://127.0.0.1:1";
+    for (words, said) in [
+        (&["probe", apiserver, "--token-file", "no-such-token"][..], "the token file no-such-token can't be used: "),
+        (&["probe", apiserver, "--token-file", path(&empty)], "there is no token in it"),
+        (
+            &["probe", "konnectivity://127.0.0.1:1", "--token-file", path(&token)],
+            "only a target such as kube-apiserver",
+        ),
+        (&["probe", apiserver, "--client-certificate", "client.crt"], "--client-key"),
+        (
+            &["probe", apiserver, "--client-certificate", "client.crt", "--client-key", "client.key"],
+            "the client certificate client.crt can't be used: ",
+        ),
+    ] {
+        let (out, err) = ends(words, 2);
+        assert!(out.is_empty() && err.contains(said), "{words:?}: {err}");
+    }
+    let (_, err) = ends(&["probe", apiserver, "--token-file", path(&token)], 1);
+    assert!(err.is_empty(), "{err}");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use super::figures::{count, days_until, moment, span, words};
-use crate::event::{AdminState, BackendSnapshot, Certificate, ProcessPhase, ServerSnapshot, ServerState, Snapshot};
+use crate::event::{
+    AdminState, BackendSnapshot, Certificate, ProcessPhase, Remark, ServerSnapshot, ServerState, Snapshot, host,
+};
 use crate::model::HostAddress;
 
 /// From how many days before its end on a certificate is mentioned.
@@ -52,6 +54,7 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     findings.extend(snapshot.backends.iter().filter_map(on_backups));
     findings.extend(limits(snapshot));
     findings.extend(troubles(&controllers, snapshot));
+    findings.extend(remarks(&controllers));
     findings.extend(certificates(&controllers, snapshot.at));
     // Stable: of two that are equally bad, the one named first above leads.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
@@ -279,7 +282,34 @@ fn trouble_text(controller: &Controller<'_>, trouble: Trouble, now: SystemTime) 
         Trouble::Draining | Trouble::Kept | Trouble::Down => hit.iter().find_map(|(_, server)| evidence(server)),
     };
     let why = detail.map_or_else(String::new, |detail| format!(": {detail}"));
-    format!("{} is {}{place} since {}{why}.", controller.name, trouble.words(), since(from, now))
+    let together = match trouble {
+        Trouble::Down => host::reading(controller.servers.iter().map(|(_, server)| *server)),
+        Trouble::Maint | Trouble::Drain | Trouble::Draining | Trouble::Kept | Trouble::Stranger => None,
+    };
+    let together = together.map_or_else(String::new, |reading| format!(" {}.", capital(&reading)));
+    format!("{} is {}{place} since {}{why}.{together}", controller.name, trouble.words(), since(from, now))
+}
+
+/// One sentence for all that are alive and don't say whether they are ready, for the same reason.
+fn remarks(controllers: &[Controller<'_>]) -> Vec<Finding> {
+    let mut remarked: BTreeMap<Remark, Vec<&str>> = BTreeMap::new();
+    for controller in controllers {
+        let remarks: BTreeSet<_> = controller.servers.iter().filter_map(|(_, server)| remark(server)).collect();
+        for remark in remarks {
+            remarked.entry(remark).or_default().push(&controller.name);
+        }
+    }
+    // As good as it gets with this configuration: no reason for another colour.
+    let finding = |(remark, names): (Remark, Vec<&str>)| {
+        let text = format!("{}: {}. {}", listed(&names), remark.words(), remark.advice());
+        Finding { tone: Tone::Good, text, aside: true }
+    };
+    remarked.into_iter().map(finding).collect()
+}
+
+/// What the last check of a server that is up remarked.
+pub(super) fn remark(server: &ServerSnapshot) -> Option<Remark> {
+    server.check.as_ref()?.last.as_ref()?.remark
 }
 
 fn issuer(server: &ServerSnapshot) -> Option<String> {

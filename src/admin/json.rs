@@ -5,10 +5,12 @@
 use serde::Serialize;
 
 use super::figures::rfc3339;
+use crate::event::host;
 use crate::event::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, ProcessSnapshot,
-    ServerSnapshot, ServerState, Snapshot,
+    Remark, ServerSnapshot, ServerState, Snapshot,
 };
+use crate::model::HostAddress;
 
 /// The document, in one line.
 pub(super) fn render(snapshot: &Snapshot) -> String {
@@ -23,6 +25,7 @@ struct Status<'a> {
     process: Process<'a>,
     frontends: Vec<Frontend<'a>>,
     backends: Vec<Backend<'a>>,
+    hosts: Vec<Host<'a>>,
 }
 
 impl<'a> Status<'a> {
@@ -32,6 +35,36 @@ impl<'a> Status<'a> {
             process: Process::of(&snapshot.process),
             frontends: snapshot.frontends.iter().map(Frontend::of).collect(),
             backends: snapshot.backends.iter().map(Backend::of).collect(),
+            hosts: snapshot.hosts().into_iter().map(Host::of).collect(),
+        }
+    }
+}
+
+/// A machine, whatever number of servers run on it.
+#[derive(Serialize)]
+struct Host<'a> {
+    host: String,
+    servers: Vec<OfHost<'a>>,
+    /// What its servers' checks say together.
+    reading: Option<String>,
+}
+
+#[derive(Serialize)]
+struct OfHost<'a> {
+    backend: &'a str,
+    server: &'a str,
+}
+
+impl<'a> Host<'a> {
+    fn of((host, servers): (&HostAddress, Vec<(&'a BackendSnapshot, &'a ServerSnapshot)>)) -> Self {
+        let named = |(backend, server): &(&'a BackendSnapshot, &'a ServerSnapshot)| OfHost {
+            backend: backend.name.as_str(),
+            server: server.name.as_str(),
+        };
+        Self {
+            host: host.to_string(),
+            reading: host::reading(servers.iter().map(|(_, server)| *server)),
+            servers: servers.iter().map(named).collect(),
         }
     }
 }
@@ -219,6 +252,9 @@ struct LastCheck<'a> {
     detail: &'a str,
     duration_seconds: f64,
     code: Option<u16>,
+    /// What to know of a server though it passed the check, and what to do about it.
+    remark: Option<&'static str>,
+    advice: Option<&'static str>,
 }
 
 impl<'a> LastCheck<'a> {
@@ -230,6 +266,8 @@ impl<'a> LastCheck<'a> {
             detail: &last.detail,
             duration_seconds: last.duration.as_secs_f64(),
             code: last.code,
+            remark: last.remark.map(Remark::words),
+            advice: last.remark.map(Remark::advice),
         }
     }
 }
@@ -239,11 +277,17 @@ struct SeenCertificate<'a> {
     subject: &'a str,
     issuer: &'a str,
     not_after: String,
+    authority_key_identifier: Option<&'a str>,
 }
 
 impl<'a> SeenCertificate<'a> {
     fn of(certificate: &'a Certificate) -> Self {
-        Self { subject: &certificate.subject, issuer: &certificate.issuer, not_after: rfc3339(certificate.not_after) }
+        Self {
+            subject: &certificate.subject,
+            issuer: &certificate.issuer,
+            not_after: rfc3339(certificate.not_after),
+            authority_key_identifier: certificate.authority_key_identifier.as_deref(),
+        }
     }
 }
 
@@ -344,7 +388,23 @@ mod tests {
         assert_eq!(server["check"]["last"]["duration_seconds"], 0.00031);
         assert_eq!(server["check"]["certificate"]["not_after"], "2027-09-05T03:20:15.000Z");
         assert_eq!(server["sessions_limit"], Value::Null);
+        assert_eq!(document["hosts"][1]["host"], "10.10.1.2");
+        assert_eq!(document["hosts"][1]["servers"][2]["backend"], "controllerJoinAPI_backend");
+        assert_eq!(document["hosts"][1]["reading"], "every port refuses: the host is up, its services are not");
+        assert_eq!(document["hosts"][0]["reading"], Value::Null);
         assert_eq!(document["backends"][0]["servers"][0]["counts"]["bytes_out"], 18_253_611_008_u64);
+    }
+
+    // Seen to fail with either left out.
+    #[test]
+    fn a_server_whose_readiness_is_unknown_is_told_with_what_to_do() {
+        let mut snapshot = fixture::cluster();
+        snapshot.servers_named("k0s-at-vie-1")[0].remark(Remark::Anonymous);
+        let document: Value = serde_json::from_str(&render(&snapshot)).unwrap();
+        let last = &document["backends"][0]["servers"][1]["check"]["last"];
+        assert_eq!((&last["status"], &last["passed"]), (&"L7OKC".into(), &true.into()));
+        assert_eq!(last["remark"], "readiness unknown: anonymous access is off");
+        assert!(last["advice"].as_str().unwrap().contains("AuthenticationConfiguration"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::names::Names;
-use super::probe::{Outcome, Prober};
+use super::probe::{Outcome, Prober, Tokens};
 use super::schedule::Schedule;
 use crate::clock;
 use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
@@ -42,12 +42,17 @@ impl Monitor {
     }
 
     /// Adds a server of this host.
-    pub(super) fn watch(&mut self, pool: Arc<Pool>, server: Arc<Server>) -> Result<(), ClientError> {
+    pub(super) fn watch(
+        &mut self,
+        pool: Arc<Pool>,
+        server: Arc<Server>,
+        tokens: &mut Tokens,
+    ) -> Result<(), ClientError> {
         if let Some(names) = &mut self.names {
             names.add(Arc::clone(&server));
         }
         if let Some(check) = server.check() {
-            let prober = Prober::new(check)?;
+            let prober = Prober::new(check, tokens)?;
             self.watched.push(Arc::new(Watched { pool, server, prober }));
         }
         Ok(())
@@ -159,6 +164,7 @@ fn unresolved() -> Verdict {
         duration: Duration::ZERO,
         code: None,
         certificate: None,
+        remark: None,
         at: clock::wall(),
     };
     Verdict { state: Readiness::Down(DownCause::Unresolved), evidence, source: VerdictSource::Probe }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::probe::{Prober, TlsFacts};
+use super::probe::{Prober, TlsFacts, Tokens};
 use crate::event::Verdict;
-use crate::model::{Check, HttpsProbe, Probe, TlsProbe, Verify};
+use crate::model::{ApiserverProbe, Check, Credential, HttpsProbe, Probe, TlsProbe, Verify};
 use crate::net::resolve::{ResolveError, resolve};
 use crate::net::tls::ClientError;
 
@@ -22,16 +22,17 @@ const PATH: &str = "/readyz";
 pub struct Report {
     /// The address that was probed, a name resolved.
     pub address: SocketAddr,
-    /// `tcp`, `tls`, `https`.
+    /// The check's type, as a configuration says it.
     pub kind: &'static str,
     pub verdict: Verdict,
     /// `None` if there was no handshake.
     pub tls: Option<TlsFacts>,
 }
 
-/// What is to be probed: `host:port` (or `tls://host:port`), `https://host[:port][/path]`, `tcp://host:port`.
+/// What is to be probed: `host:port` (or `tls://host:port`), `https://host[:port][/path]`, `tcp://host:port`, and one of
+/// `kube-apiserver`, `konnectivity` and `k0s-join` with `://host[:port]`.
 ///
-/// Without a path `/readyz` is asked for, without a port in a URL 443.
+/// Without a path `/readyz` is asked for. Without a port it is 443, or that of the service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// As the person wrote it.
@@ -47,11 +48,41 @@ enum Scheme {
     Tcp,
     Tls,
     Https,
+    KubeApiserver,
+    Konnectivity,
+    K0sJoin,
+}
+
+impl Scheme {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "tcp" => Some(Self::Tcp),
+            "tls" => Some(Self::Tls),
+            "https" => Some(Self::Https),
+            "kube-apiserver" => Some(Self::KubeApiserver),
+            "konnectivity" => Some(Self::Konnectivity),
+            "k0s-join" => Some(Self::K0sJoin),
+            _ => None,
+        }
+    }
+
+    fn default_port(self) -> Option<u16> {
+        match self {
+            Self::Tcp | Self::Tls => None,
+            Self::Https => Some(443),
+            Self::KubeApiserver => Some(6443),
+            Self::Konnectivity => Some(8132),
+            Self::K0sJoin => Some(9443),
+        }
+    }
 }
 
 /// A text that is no target.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("expected host:port, https://host[:port]/path or tcp://host:port, with a port from 1 to 65535")]
+#[error(
+    "expected host:port, https://host[:port]/path, tcp://host:port, kube-apiserver://host[:port], \
+     konnectivity://host[:port] or k0s-join://host[:port], with a port from 1 to 65535"
+)]
 pub struct TargetFormError;
 
 /// Why a target was not probed.
@@ -66,11 +97,16 @@ pub enum TargetError {
 /// Probes a target once, and ends the connection cleanly.
 ///
 /// `host:port` is probed with a TLS handshake, `https://…` with a `GET` that 200, 401 and 403 satisfy, `tcp://…` with a
-/// connection alone. Certificates are not verified. `limit` bounds the look-up of a name and the probe, each.
-pub async fn probe_once(target: &Target, limit: Duration) -> Result<Report, TargetError> {
+/// connection alone, the others as checks of their name do. A kube-apiserver is shown the credential. Certificates are
+/// not verified. `limit` bounds the look-up of a name and the probe, each.
+pub async fn probe_once(
+    target: &Target,
+    credential: Option<Credential>,
+    limit: Duration,
+) -> Result<Report, TargetError> {
     let address = SocketAddr::new(resolve(&target.host, None, limit).await?, target.port);
-    let check = target.check(limit);
-    let outcome = Prober::new(&check)?.probe(address).await;
+    let check = target.check(credential, limit);
+    let outcome = Prober::new(&check, &mut Tokens::default())?.probe(address).await;
     if let Some(farewell) = outcome.farewell {
         farewell.finish().await;
     }
@@ -94,10 +130,7 @@ impl fmt::Display for Target {
 impl Target {
     fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = match text.split_once("://") {
-            Some(("https", rest)) => (Scheme::Https, rest),
-            Some(("tls", rest)) => (Scheme::Tls, rest),
-            Some(("tcp", rest)) => (Scheme::Tcp, rest),
-            Some(_) => return None,
+            Some((scheme, rest)) => (Scheme::of(scheme)?, rest),
             None => (Scheme::Tls, text),
         };
         let (authority, path) = match rest.find('/') {
@@ -111,19 +144,27 @@ impl Target {
         let (host, port) = host_and_port(authority)?;
         let port = match port {
             Some(port) => port.parse().ok().filter(|&port| port != 0)?,
-            None if scheme == Scheme::Https => 443,
-            None => return None,
+            None => scheme.default_port()?,
         };
         Some(Self { written: text.to_owned(), scheme, host, port, path: path.to_owned() })
     }
 
-    fn check(&self, timeout: Duration) -> Check {
-        let server_name = self.host.parse::<IpAddr>().is_err().then(|| self.host.clone());
-        let tls = TlsProbe { verify: Verify::None, server_name, alpn: Vec::new() };
+    /// Whether who is probed may be told who asks.
+    pub fn takes_credential(&self) -> bool {
+        self.scheme == Scheme::KubeApiserver
+    }
+
+    fn check(&self, credential: Option<Credential>, timeout: Duration) -> Check {
         let probe = match self.scheme {
             Scheme::Tcp => Probe::Tcp,
-            Scheme::Tls => Probe::Tls(tls),
-            Scheme::Https => Probe::Https(HttpsProbe { tls, path: self.path.clone(), accept: ALIVE.to_vec() }),
+            Scheme::Tls => Probe::Tls(self.tls(&[])),
+            Scheme::Https => {
+                let (tls, path) = (self.tls(&[]), self.path.clone());
+                Probe::Https(HttpsProbe { tls, path, accept: ALIVE.to_vec(), draining: Vec::new() })
+            }
+            Scheme::KubeApiserver => Probe::KubeApiserver(ApiserverProbe { tls: self.tls(&["http/1.1"]), credential }),
+            Scheme::Konnectivity => Probe::Konnectivity(self.tls(&["h2"])),
+            Scheme::K0sJoin => Probe::K0sJoin(self.tls(&["http/1.1"])),
         };
         let interval = timeout;
         Check {
@@ -136,6 +177,11 @@ impl Target {
             fall: 1,
             rise: 1,
         }
+    }
+
+    fn tls(&self, alpn: &[&str]) -> TlsProbe {
+        let server_name = self.host.parse::<IpAddr>().is_err().then(|| self.host.clone());
+        TlsProbe { verify: Verify::None, server_name, alpn: alpn.iter().map(|&protocol| protocol.to_owned()).collect() }
     }
 }
 
@@ -170,6 +216,11 @@ mod tests {
             ("https://cp.lan", target(Scheme::Https, "cp.lan", 443, PATH)),
             ("https://cp.lan:6443/livez?verbose", target(Scheme::Https, "cp.lan", 6443, "/livez?verbose")),
             ("https://[::1]/", target(Scheme::Https, "::1", 443, "/")),
+            ("kube-apiserver://cp.lan", target(Scheme::KubeApiserver, "cp.lan", 6443, PATH)),
+            ("konnectivity://[fd00::2]", target(Scheme::Konnectivity, "fd00::2", 8132, PATH)),
+            ("k0s-join://10.10.0.2:9444", target(Scheme::K0sJoin, "10.10.0.2", 9444, PATH)),
+            ("kube-apiserver://cp.lan/livez", None),
+            ("k0s://cp.lan", None),
             ("cp.lan", None),
             ("cp.lan:0", None),
             ("cp.lan:65536", None),

@@ -11,15 +11,22 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::client::TlsStream;
 
+use self::question::Question;
 use self::seen::Seen;
 use crate::clock;
 use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
-use crate::model::{Check, HttpsProbe, Probe};
+use crate::model::{Check, Credential, Probe};
 use crate::net::tls::{self, Client, ClientError, Established};
 use crate::net::{self, DialError};
 
 mod http;
+mod http2;
+mod meaning;
+mod question;
 mod seen;
+mod token;
+
+pub use self::token::Tokens;
 
 /// How long the rest of an answer, and then the end of a goodbye, are waited for. What is still open after that is left
 /// to the kernel, which sends FIN or RST.
@@ -39,7 +46,8 @@ pub struct Prober {
 enum Kind {
     Tcp,
     Tls(Client),
-    Https(Client, HttpsProbe),
+    Http(Client, Question),
+    Konnectivity(Client),
 }
 
 /// What a probe brought back.
@@ -69,12 +77,21 @@ pub struct Farewell {
 }
 
 impl Prober {
-    /// Reads the check's settings; TLS ones may turn out to be unusable.
-    pub fn new(check: &Check) -> Result<Self, ClientError> {
+    /// Reads the check's settings; TLS ones may turn out to be unusable. Probers of one token file share `tokens`.
+    pub fn new(check: &Check, tokens: &mut Tokens) -> Result<Self, ClientError> {
         let kind = match &check.probe {
             Probe::Tcp => Kind::Tcp,
-            Probe::Tls(tls) => Kind::Tls(Client::new(tls)?),
-            Probe::Https(https) => Kind::Https(Client::new(&https.tls)?, https.clone()),
+            Probe::Tls(tls) => Kind::Tls(Client::new(tls, None)?),
+            Probe::Https(https) => Kind::Http(Client::new(&https.tls, None)?, Question::of_https(https)),
+            Probe::KubeApiserver(apiserver) => {
+                let identity = match &apiserver.credential {
+                    Some(Credential::Certificate(identity)) => Some(identity),
+                    Some(Credential::Token(_)) | None => None,
+                };
+                Kind::Http(Client::new(&apiserver.tls, identity)?, Question::of_apiserver(apiserver, tokens))
+            }
+            Probe::K0sJoin(tls) => Kind::Http(Client::new(tls, None)?, Question::of_join_api(tls)),
+            Probe::Konnectivity(tls) => Kind::Konnectivity(Client::new(tls, None)?),
         };
         Ok(Self { kind, timeout: check.timeout })
     }
@@ -89,6 +106,7 @@ impl Prober {
             duration: started.elapsed(),
             code: seen.code,
             certificate: seen.certificate,
+            remark: seen.remark,
             at: clock::wall(),
         };
         let verdict = Verdict { state: seen.state, evidence, source: VerdictSource::Probe };
@@ -109,23 +127,23 @@ impl Attempt<'_> {
             Ok(tcp) => tcp,
             Err(seen) => return seen,
         };
-        let (client, https) = match &self.prober.kind {
+        let client = match &self.prober.kind {
             // Nothing was said; the kernel's FIN is the whole goodbye.
             Kind::Tcp => return Seen::new(Readiness::Ready, CheckStatus::L4Ok, "connected"),
-            Kind::Tls(client) => (client, None),
-            Kind::Https(client, https) => (client, Some(https)),
+            Kind::Tls(client) | Kind::Http(client, _) | Kind::Konnectivity(client) => client,
         };
         let begun = Instant::now();
         let established = match self.handshake(client, tcp).await {
             Ok(established) => established,
             Err(seen) => return seen,
         };
-        match https {
-            None => {
+        match &self.prober.kind {
+            Kind::Tcp | Kind::Tls(_) => {
                 let detail = format!("{} handshake in {}", established.version, seen::in_words(begun.elapsed()));
                 Seen::new(Readiness::Ready, CheckStatus::L6Ok, detail).over(established, false)
             }
-            Some(https) => self.ask(https, established).await,
+            Kind::Http(_, question) => self.ask(question, established).await,
+            Kind::Konnectivity(_) => self.greet(established).await,
         }
     }
 
@@ -144,16 +162,29 @@ impl Attempt<'_> {
             .map_err(|failure| Seen::no_handshake(&failure))
     }
 
-    async fn ask(&self, https: &HttpsProbe, mut established: Established) -> Seen {
+    async fn ask(&self, question: &Question, mut established: Established) -> Seen {
         if established.alpn.as_deref() == Some("h2") {
             let detail = "the server chose HTTP/2, which this probe does not speak";
             return Seen::down(DownCause::Unexpected, CheckStatus::L7Rsp, detail).over(established, false);
         }
+        let request = question.request(self.address, self.deadline).await;
         let begun = Instant::now();
-        let request = http::request(https, self.address);
-        match http::ask(&mut established.stream, &request, &https.accept, self.deadline).await {
-            Ok(answer) => Seen::answered(&answer, &https.accept, begun.elapsed()).over(established, true),
+        let enough = |code| question.meaning.state(code) == Readiness::Ready;
+        match http::ask(&mut established.stream, &request, enough, self.deadline).await {
+            Ok(answer) => question.meaning.read(&answer, begun.elapsed()).over(established, true),
             Err(error) => Seen::no_answer(&error, self.too_late("answer")).over(established, false),
+        }
+    }
+
+    async fn greet(&self, mut established: Established) -> Seen {
+        if established.alpn.as_deref() != Some("h2") {
+            let detail = "the server does not choose HTTP/2 (ALPN)";
+            return Seen::down(DownCause::Unexpected, CheckStatus::L7Rsp, detail).over(established, false);
+        }
+        let begun = Instant::now();
+        match http2::greet(&mut established.stream, self.deadline).await {
+            Ok(greeting) => Seen::greeted(greeting, begun.elapsed()).over(established, false),
+            Err(error) => Seen::no_answer(&error, self.too_late("greeting")).over(established, false),
         }
     }
 

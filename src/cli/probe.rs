@@ -1,18 +1,32 @@
 //! `evenkeel probe`: one probe for a person at a terminal.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use anyhow::anyhow;
 use clap::Args;
 
-use super::{Exit, fail, print_all};
+use super::{Exit, fail, print_all, tell_line};
 use crate::check::{self, Report, Target};
 use crate::clock;
+use crate::config;
 use crate::event::{Certificate, Readiness};
+use crate::model::Credential;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// host:port for a TLS handshake, https://host[:port]/path for a GET, tcp://host:port for a connection alone
+    /// host:port for a TLS handshake, https://host[:port]/path for a GET, tcp://host:port for a connection alone;
+    /// kube-apiserver://host[:port], konnectivity://host[:port] or k0s-join://host[:port] for what these services answer
     target: Target,
+    /// A file with a bearer token, to be shown to a kube-apiserver
+    #[arg(long, value_name = "FILE", conflicts_with = "client_certificate")]
+    token_file: Option<PathBuf>,
+    /// A client certificate, PEM, to be shown to a kube-apiserver
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
     /// Longest time for the whole probe, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     timeout: f64,
@@ -30,15 +44,42 @@ pub(super) fn run(options: &Options) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
+    let credential = match options.credential() {
+        Ok(credential) => credential,
+        Err(error) => return refuse(&error),
+    };
+    if credential.is_some() && !options.target.takes_credential() {
+        return refuse(&anyhow!("only a target such as kube-apiserver://host:port is told who asks"));
+    }
     let limit = Duration::from_secs_f64(options.timeout);
-    match runtime.block_on(check::probe_once(&options.target, limit)) {
+    match runtime.block_on(check::probe_once(&options.target, credential, limit)) {
         Ok(report) => tell(&options.target, &report),
         Err(error) => fail(&error),
     }
 }
 
+fn refuse(error: &anyhow::Error) -> Exit {
+    tell_line(&format!("error: {error}"));
+    Exit::Refused
+}
+
+impl Options {
+    fn credential(&self) -> anyhow::Result<Option<Credential>> {
+        if let Some(file) = &self.token_file {
+            let token = config::token(file);
+            let token = token.map_err(|reason| anyhow!("the token file {} can't be used: {reason}", file.display()))?;
+            return Ok(Some(Credential::Token(token)));
+        }
+        match (&self.client_certificate, &self.client_key) {
+            (Some(certificate), Some(key)) => Ok(Some(Credential::Certificate(config::identity(certificate, key)?))),
+            _ => Ok(None),
+        }
+    }
+}
+
 fn tell(target: &Target, report: &Report) -> Exit {
     let (word, exit) = match report.verdict.state {
+        Readiness::Ready if report.verdict.evidence.remark.is_some() => ("alive".to_owned(), Exit::Done),
         Readiness::Ready => ("ready".to_owned(), Exit::Done),
         Readiness::Draining => ("draining".to_owned(), Exit::Failed),
         Readiness::Down(cause) => (format!("down ({})", cause.words()), Exit::Failed),
@@ -61,10 +102,13 @@ fn facts(Report { address, kind, verdict, tls }: &Report) -> Vec<(&'static str, 
         ("address", address.to_string()),
         ("probe", format!("{kind}, {} after {milliseconds:.1} ms", evidence.status.name())),
     ];
+    if let Some(remark) = evidence.remark {
+        facts.push(("what to do", remark.advice().to_owned()));
+    }
     if let Some(tls) = tls {
         facts.push(("TLS", format!("{}, ALPN {}", tls.version, tls.alpn.as_deref().unwrap_or("none"))));
     }
-    if let Some(Certificate { subject, issuer, not_after }) = &evidence.certificate {
+    if let Some(Certificate { subject, issuer, not_after, .. }) = &evidence.certificate {
         facts.push(("certificate", subject.clone()));
         facts.push(("issued by", issuer.clone()));
         facts.push(("valid until", until(*not_after)));

@@ -126,11 +126,12 @@ pub fn check(kind: CheckType, interval: Option<Duration>) -> Check {
         ..Check::default()
     };
     match kind {
-        CheckType::Tcp => schedule,
+        CheckType::Tcp | CheckType::KubeApiserver | CheckType::Konnectivity | CheckType::K0sJoin => schedule,
         CheckType::Tls => Check { alpn: is(List(Vec::new())), ..schedule },
         CheckType::Https => {
             let path = is(RequestPath("/readyz".to_owned()));
-            Check { alpn: is(List(Vec::new())), path, accept: is(List(alive())), ..schedule }
+            let (accept, draining) = (is(List(alive())), is(List(Vec::new())));
+            Check { alpn: is(List(Vec::new())), path, accept, draining, ..schedule }
         }
     }
 }

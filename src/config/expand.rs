@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::builtin;
-use super::leaf::{CheckType, Switch, VerifyMode};
+use super::leaf::{Switch, VerifyMode};
 use super::list::List;
 use super::preset::{KUBE_API, Parts};
 use super::raw::{
@@ -255,12 +255,38 @@ pub fn adapt_check(near: &mut Check, further: &mut Check) {
     if near.verify.as_ref().is_some_and(|verify| verify.value == VerifyMode::None) {
         further.ca_file = None;
     }
-    let Some(kind) = near.kind.as_ref().map(|kind| kind.value) else { return };
-    if kind == CheckType::Tcp {
-        (further.verify, further.ca_file, further.server_name, further.alpn) = (None, None, None, None);
+    // Of two credentials the nearer one counts.
+    if near.token_file.is_some() {
+        (further.client_certificate, further.client_key) = (None, None);
     }
-    if kind != CheckType::Https {
-        (further.path, further.accept) = (None, None);
+    if near.client_certificate.is_some() || near.client_key.is_some() {
+        further.token_file = None;
+    }
+    let Some(kind) = near.kind.as_ref().map(|kind| kind.value) else { return };
+    further.keep(kind.own_keys());
+}
+
+impl Check {
+    /// Drops what belongs to a type and is not among these keys.
+    fn keep(&mut self, keys: &[&str]) {
+        /// Each key that not all types have, with its field.
+        macro_rules! drop_unless_kept {
+            ($($key:literal => $field:ident,)*) => {
+                $(if !keys.contains(&$key) { self.$field = None; })*
+            };
+        }
+        drop_unless_kept! {
+            "verify" => verify,
+            "ca_file" => ca_file,
+            "server_name" => server_name,
+            "alpn" => alpn,
+            "path" => path,
+            "accept" => accept,
+            "draining" => draining,
+            "token_file" => token_file,
+            "client_certificate" => client_certificate,
+            "client_key" => client_key,
+        }
     }
 }
 

@@ -247,15 +247,37 @@ pub enum CheckType {
     Tcp,
     Tls,
     Https,
+    KubeApiserver,
+    Konnectivity,
+    K0sJoin,
 }
 
 impl CheckType {
+    pub const ALL: [Self; 6] =
+        [Self::Tcp, Self::Tls, Self::Https, Self::KubeApiserver, Self::Konnectivity, Self::K0sJoin];
+
     /// The word for it in a file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
             Self::Https => "https",
+            Self::KubeApiserver => "kube-apiserver",
+            Self::Konnectivity => "konnectivity",
+            Self::K0sJoin => "k0s-join",
+        }
+    }
+
+    /// The keys that checks of this type have beside those that all have.
+    pub fn own_keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Tcp => &[],
+            Self::Tls => &["verify", "ca_file", "server_name", "alpn"],
+            Self::Https => &["verify", "ca_file", "server_name", "alpn", "path", "accept", "draining"],
+            Self::KubeApiserver => {
+                &["verify", "ca_file", "server_name", "token_file", "client_certificate", "client_key"]
+            }
+            Self::Konnectivity | Self::K0sJoin => &["verify", "ca_file", "server_name"],
         }
     }
 }
@@ -283,7 +305,14 @@ words!(OnRefused { "drain" => OnRefused::Drain, "close" => OnRefused::Close, });
 words!(OnDraining { "keep" => OnDraining::Keep, "close" => OnDraining::Close, });
 words!(OnPrimaryBack { "keep" => OnPrimaryBack::Keep, "close" => OnPrimaryBack::Close, });
 words!(OnLimit { "queue" => OnLimit::Queue, "reset" => OnLimit::Reset, });
-words!(CheckType { "tcp" => CheckType::Tcp, "tls" => CheckType::Tls, "https" => CheckType::Https, });
+words!(CheckType {
+    "tcp" => CheckType::Tcp,
+    "tls" => CheckType::Tls,
+    "https" => CheckType::Https,
+    "kube-apiserver" => CheckType::KubeApiserver,
+    "konnectivity" => CheckType::Konnectivity,
+    "k0s-join" => CheckType::K0sJoin,
+});
 words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });
 words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, });
 words!(LogLevel {

@@ -85,7 +85,7 @@ pub enum Mistake {
     #[error("there is nothing to serve: no frontend")]
     NothingToServe,
     #[error("`{key}` does not belong to a check of type `{kind}`")]
-    NotOfThisCheck { key: &'static str, kind: &'static str, belongs_to: &'static str },
+    NotOfThisCheck { key: &'static str, kind: &'static str, belongs_to: String },
     #[error("a check of type `{kind}` must say whom it believes")]
     VerifyUnstated { kind: &'static str },
     #[error("`verify = \"full\"` needs a `ca_file`")]
@@ -96,6 +96,20 @@ pub enum Mistake {
     TimeoutOverInterval { timeout: String, interval: String },
     #[error("the CA file {path} can't be used: {reason}")]
     CaFile { path: String, reason: String },
+    #[error("the status {status} is both in `accept` and in `draining`")]
+    StatusTwice { status: u16 },
+    #[error("`{stated}` needs a `{missing}`")]
+    HalfIdentity { stated: &'static str, missing: &'static str },
+    #[error("`token_file` and `client_certificate` are two ways to say who asks")]
+    TwoCredentials,
+    #[error("the token file {path} can't be used: {reason}")]
+    TokenFile { path: String, reason: String },
+    #[error("the client certificate {path} can't be used: {reason}")]
+    ClientCertificate { path: String, reason: String },
+    #[error("the client's key {path} can't be used: {reason}")]
+    ClientKey { path: String, reason: String },
+    #[error("the token is sent to whoever answers: with `verify = \"none\"` nobody is asked who they are")]
+    TokenToAnyone,
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -153,6 +167,13 @@ kinds! {
     AuthorityWithoutVerify = "authority-without-verify",
     TimeoutOverInterval = "timeout-over-interval",
     CaFile = "ca-file",
+    StatusTwice = "status-twice",
+    HalfIdentity = "half-identity",
+    TwoCredentials = "two-credentials",
+    TokenFile = "token-file",
+    ClientCertificate = "client-certificate",
+    ClientKey = "client-key",
+    TokenToAnyone = "token-to-anyone",
 }
 
 impl Mistake {
@@ -172,7 +193,8 @@ impl Mistake {
             Self::UnusedBackend { .. }
             | Self::DuplicateAddress { .. }
             | Self::NobodyServes { .. }
-            | Self::DialOverConnect { .. } => Severity::Warning,
+            | Self::DialOverConnect { .. }
+            | Self::TokenToAnyone => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -221,8 +243,20 @@ impl Mistake {
             Self::VerifyWithoutAuthority => Some(r#"add `ca_file = "ca.crt"`, the cluster's CA"#.into()),
             Self::AuthorityWithoutVerify => Some("leave one of the two out".into()),
             Self::TimeoutOverInterval { .. } => Some("probes never overlap: it would stretch the interval".into()),
+            Self::StatusTwice { .. } => Some("leave it out of one of the two".into()),
+            Self::HalfIdentity { stated, missing } => Some(format!(
+                "add `{missing}`, its other half; where one file has both, name it twice, or drop `{stated}`"
+            )),
+            Self::TwoCredentials => Some("leave one of the two out".into()),
+            Self::TokenToAnyone => Some(r#"add `ca_file = "ca.crt"`, the cluster's CA"#.into()),
             Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
-            Self::BadName { .. } | Self::BadText { .. } | Self::NotWholeSeconds { .. } | Self::CaFile { .. } => None,
+            Self::BadName { .. }
+            | Self::BadText { .. }
+            | Self::NotWholeSeconds { .. }
+            | Self::CaFile { .. }
+            | Self::TokenFile { .. }
+            | Self::ClientCertificate { .. }
+            | Self::ClientKey { .. } => None,
         }
     }
 }

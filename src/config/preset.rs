@@ -43,12 +43,15 @@ impl Preset {
         }
     }
 
-    /// What its controllers listen on, and what that is called.
-    fn services(self) -> &'static [(&'static str, u16)] {
+    /// What its controllers listen on, what that is called, and how it is checked.
+    fn services(self) -> &'static [Service] {
+        const API: Service = ("kubeAPI", KUBE_API, CheckType::KubeApiserver);
         match self {
-            Self::K0s => &[("kubeAPI", KUBE_API), ("konnectivity", 8132), ("controllerJoinAPI", 9443)],
-            Self::Kubeadm | Self::K3s => &[("kubeAPI", KUBE_API)],
-            Self::Rke2 => &[("kubeAPI", KUBE_API), ("supervisor", 9345)],
+            Self::K0s => {
+                &[API, ("konnectivity", 8132, CheckType::Konnectivity), ("controllerJoinAPI", 9443, CheckType::K0sJoin)]
+            }
+            Self::Kubeadm | Self::K3s => &[API],
+            Self::Rke2 => &[API, ("supervisor", 9345, CheckType::Tls)],
         }
     }
 
@@ -57,11 +60,14 @@ impl Preset {
         let from = From(Origin::Preset { preset: self, span });
         let services = self.services();
         Parts {
-            frontends: services.iter().map(|(name, port)| from.frontend(name, *port)).collect(),
-            backends: services.iter().map(|(name, port)| from.backend(name, *port, controllers)).collect(),
+            frontends: services.iter().map(|(name, port, _)| from.frontend(name, *port)).collect(),
+            backends: services.iter().map(|service| from.backend(*service, controllers)).collect(),
         }
     }
 }
+
+/// A frontend's name, its port, and how the servers behind it are checked.
+type Service = (&'static str, u16, CheckType);
 
 /// What a preset stands for.
 pub struct Parts {
@@ -95,13 +101,9 @@ impl From {
         }
     }
 
-    fn backend(&self, name: &str, port: u16, controllers: Option<&Controllers>) -> Backend {
-        let check = Check {
-            at: self.at(),
-            kind: self.stated(CheckType::Tls),
-            verify: self.stated(VerifyMode::None),
-            ..Check::default()
-        };
+    fn backend(&self, (name, port, kind): Service, controllers: Option<&Controllers>) -> Backend {
+        let check =
+            Check { at: self.at(), kind: self.stated(kind), verify: self.stated(VerifyMode::None), ..Check::default() };
         Backend {
             at: self.at(),
             // Without controllers there are no servers, and that has been said.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, Counts, DownCause, Evidence,
-    FrontendSnapshot, ProcessPhase, ProcessSnapshot, ServerSnapshot, ServerState, Snapshot,
+    FrontendSnapshot, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
 };
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
@@ -94,6 +94,14 @@ impl Snapshot {
 }
 
 impl ServerSnapshot {
+    /// A kube-apiserver that is alive and doesn't say whether it is ready.
+    pub fn remark(&mut self, remark: Remark) {
+        let check = self.check.as_mut().expect("servers of this file are checked");
+        check.kind = "kube-apiserver";
+        let detail = remark.words().into();
+        check.last = Some(Evidence { status: CheckStatus::L7Okc, detail, remark: Some(remark), ..passed() });
+    }
+
     /// Down since 03:12:07, refused.
     pub fn go_down(&mut self) {
         self.state = ServerState::Down(DownCause::Refused);
@@ -213,6 +221,7 @@ fn passed() -> Evidence {
         duration: Duration::from_micros(4_180),
         code: None,
         certificate: Some(certificate()),
+        remark: None,
         at: now() - Duration::from_secs(1),
     }
 }
@@ -222,6 +231,7 @@ fn certificate() -> Certificate {
         subject: "CN=kubernetes".into(),
         issuer: "CN=kubernetes-ca".into(),
         not_after: now() + Duration::from_secs(287 * 86_400),
+        authority_key_identifier: Some("2f0a91".into()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::event::Certificate;
-use crate::model::{TlsProbe, Verify};
+use crate::model::{Identity, TlsProbe, Verify};
 
 mod certificate;
 mod verifier;
@@ -38,6 +38,8 @@ pub enum ClientError {
     ServerName { name: String, source: InvalidDnsNameError },
     #[error("the authorities' certificates can't be used: {0}")]
     Roots(String),
+    #[error("the client certificate can't be used: {0}")]
+    Identity(String),
 }
 
 /// A handshake that was completed.
@@ -69,19 +71,30 @@ pub enum Failure {
 impl Client {
     /// Builds the client's side from a check's settings.
     ///
-    /// SNI is sent only if the settings have a name: addresses never are (RFC 6066, section 3). With [`Verify::Ca`] that name, or else the server's address, must
-    /// stand in a certificate which one of the authorities has signed.
-    pub fn new(probe: &TlsProbe) -> Result<Self, ClientError> {
+    /// SNI is sent only if the settings have a name: addresses never are (RFC 6066, section 3). With [`Verify::Ca`]
+    /// that name, or else the server's address, must stand in a certificate which one of the authorities has signed.
+    /// `identity` is shown to servers that ask for one.
+    pub fn new(probe: &TlsProbe, identity: Option<&Identity>) -> Result<Self, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS12, &rustls::version::TLS13])
             .expect("ring has suites for both versions");
-        let mut config = match &probe.verify {
-            Verify::None => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier::Anyone::new(&provider)))
-                .with_no_client_auth(),
-            Verify::Ca { roots, .. } => builder.with_root_certificates(root_store(roots)?).with_no_client_auth(),
+        let builder = match &probe.verify {
+            Verify::None => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier::Anyone::new(&provider)))
+            }
+            Verify::Ca { roots, .. } => builder.with_root_certificates(root_store(roots)?),
+        };
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+                let key = PrivateKeyDer::try_from(identity.key.0.clone())
+                    .map_err(|error| ClientError::Identity(error.to_owned()))?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| ClientError::Identity(words::of_error(&error)))?
+            }
         };
         config.resumption = Resumption::disabled();
         config.alpn_protocols = probe.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();

@@ -249,10 +249,10 @@ impl Drop for Event {
     }
 }
 
-/// Tells what happened.
-pub fn change(change: &Change) {
+/// Tells what happened; `host` is what all servers of the host say together.
+pub fn change(change: &Change, host: Option<&str>) {
     match change {
-        Change::Server(change) => server_change(change),
+        Change::Server(change) => server_change(change, host),
         Change::Isolation(IsolationChange { isolated: Some(why), .. }) => {
             tracing::error!("isolated: {why}; no session is closed, and servers that were usable are still tried");
         }
@@ -261,7 +261,7 @@ pub fn change(change: &Change) {
 }
 
 /// A server's change of state, with its evidence, in one line.
-fn server_change(change: &ServerChange) {
+fn server_change(change: &ServerChange, host: Option<&str>) {
     let cause = match change.to {
         ServerState::Down(cause) => cause.words(),
         _ => "",
@@ -280,6 +280,7 @@ fn server_change(change: &ServerChange) {
                 cause,
                 status,
                 detail,
+                host,
                 check_ms = (check * 1000.0).round() / 1000.0,
                 sessions = change.sessions,
                 active_left = change.active_left,

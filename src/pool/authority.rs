@@ -17,7 +17,7 @@ pub struct Issuer {
 
 impl Issuer {
     pub fn of(certificate: &Certificate) -> Self {
-        Self { name: certificate.issuer.clone(), key: None }
+        Self { name: certificate.issuer.clone(), key: certificate.authority_key_identifier.clone() }
     }
 
     /// Whether this is the one that the configuration names, by name or by key.

@@ -100,6 +100,7 @@ fn verdict(state: Readiness) -> Verdict {
         duration: Duration::ZERO,
         code: None,
         certificate: None,
+        remark: None,
         at: SystemTime::UNIX_EPOCH,
     };
     Verdict { state, evidence, source: VerdictSource::Probe }

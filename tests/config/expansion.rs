@@ -4,16 +4,21 @@ use std::time::Duration;
 
 use evenkeel::config;
 use evenkeel::model::{
-    Backend, Balance, Check, Config, Frontend, HostAddress, ListenAddress, OnLimit, OnNoServer, Policy, Probe, Server,
-    Verify,
+    ApiserverProbe, Backend, Balance, Check, Config, Credential, Frontend, HostAddress, ListenAddress, OnLimit,
+    OnNoServer, Policy, Probe, Server, TlsProbe, Verify,
 };
 use proptest::prelude::*;
 
-const PRESETS: [(&str, &[(&str, u16)]); 4] = [
-    ("k0s", &[("kubeAPI", 6443), ("konnectivity", 8132), ("controllerJoinAPI", 9443)]),
-    ("kubeadm", &[("kubeAPI", 6443)]),
-    ("rke2", &[("kubeAPI", 6443), ("supervisor", 9345)]),
-    ("k3s", &[("kubeAPI", 6443)]),
+/// A frontend's name, its port, and the type of its backend's check.
+type Service = (&'static str, u16, &'static str);
+
+const API: Service = ("kubeAPI", 6443, "kube-apiserver");
+
+const PRESETS: [(&str, &[Service]); 4] = [
+    ("k0s", &[API, ("konnectivity", 8132, "konnectivity"), ("controllerJoinAPI", 9443, "k0s-join")]),
+    ("kubeadm", &[API]),
+    ("rke2", &[API, ("supervisor", 9345, "tls")]),
+    ("k3s", &[API]),
 ];
 
 fn parse(text: &str) -> Config {
@@ -58,6 +63,15 @@ fn first_check(config: &Config) -> &Check {
     first_server(config).check.as_ref().unwrap()
 }
 
+fn tls_of(probe: &Probe) -> &TlsProbe {
+    match probe {
+        Probe::Tcp => panic!("it speaks no TLS"),
+        Probe::Tls(tls) | Probe::Konnectivity(tls) | Probe::K0sJoin(tls) => tls,
+        Probe::Https(https) => &https.tls,
+        Probe::KubeApiserver(apiserver) => &apiserver.tls,
+    }
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -69,7 +83,7 @@ fn a_preset_is_what_its_distribution_listens_on() {
     for (preset, services) in PRESETS {
         let config = parse(&format!("preset = '{preset}'\ncontrollers = ['10.10.0.2', 'c-2.example']"));
         assert_eq!(config.frontends.len(), services.len());
-        for (index, (name, port)) in services.iter().enumerate() {
+        for (index, (name, port, kind)) in services.iter().enumerate() {
             let (frontend, backend) = (&config.frontends[index], &config.backends[index]);
             assert_eq!(frontend.name.as_str(), *name);
             assert_eq!(frontend.listen, [ListenAddress::DualStack { port: *port }]);
@@ -79,7 +93,7 @@ fn a_preset_is_what_its_distribution_listens_on() {
             let addresses: Vec<String> = backend.servers.iter().map(|server| server.address.to_string()).collect();
             assert_eq!(addresses, [format!("10.10.0.2:{port}"), format!("c-2.example:{port}")]);
             let probe = &backend.servers[0].check.as_ref().unwrap().probe;
-            assert!(matches!(probe, Probe::Tls(tls) if tls.verify == Verify::None));
+            assert_eq!((probe.kind(), &tls_of(probe).verify), (*kind, &Verify::None));
         }
         let hosts: Vec<String> = config.hosts.iter().map(|host| host.address.to_string()).collect();
         assert_eq!(hosts, ["10.10.0.2", "c-2.example"]);
@@ -120,6 +134,19 @@ fn another_name_is_added_behind_the_presets() {
     assert_eq!((backend(&config, "extra").id.0, frontend(&config, "ssh").id.0), (8, 9), "in file order");
     assert_eq!(config.stats.unwrap().id.0, 10);
     assert_eq!(config.hosts.last().unwrap().address, HostAddress::Ip("10.10.9.9".parse().unwrap()));
+}
+
+#[test]
+fn konnectivity_may_be_on_other_machines_and_another_port() {
+    let config = k0s("[[frontend]]\nname = 'konnectivity'\nlisten = ':8232'\n\
+         [[backend]]\nname = 'konnectivity_backend'\nservers = ['10.20.0.2:8132', '10.20.1.2:8132', '10.20.2.2:8132']");
+    assert_eq!(frontend(&config, "konnectivity").listen, [ListenAddress::DualStack { port: 8232 }]);
+    let konnectivity = backend(&config, "konnectivity_backend");
+    let addresses: Vec<String> = konnectivity.servers.iter().map(|server| server.address.to_string()).collect();
+    assert_eq!(addresses, ["10.20.0.2:8132", "10.20.1.2:8132", "10.20.2.2:8132"]);
+    assert!(konnectivity.servers.iter().all(|it| it.check.as_ref().unwrap().probe.kind() == "konnectivity"));
+    assert_eq!(backend(&config, "kubeAPI_backend").servers[0].address.to_string(), "10.10.0.2:6443");
+    assert_eq!(config.hosts.len(), 2 + 3);
 }
 
 #[test]
@@ -245,6 +272,81 @@ fn a_check_of_another_type_keeps_the_schedule_and_what_it_can_use() {
     let Probe::Https(https) = &first_check(&https).probe else { panic!() };
     assert_eq!((https.path.as_str(), &https.accept[..]), ("/readyz", &[200, 201, 202, 401][..]));
     assert_eq!(https.tls.verify, Verify::None, "the preset's");
+}
+
+/// RFC 7468.
+fn pem(label: &str, der: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for bytes in der.chunks(3) {
+        let number = [16, 8, 0].iter().zip(bytes).fold(0, |number, (shift, &byte)| number | u32::from(byte) << shift);
+        let digit = |place: usize| match place <= bytes.len() {
+            true => char::from(ALPHABET[(number >> (18 - 6 * place)) as usize & 63]),
+            false => '=',
+        };
+        text.extend((0..4).map(digit));
+    }
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+// Seen to fail with the credential left out of `resolve`.
+#[test]
+fn a_services_check_speaks_its_protocol_and_says_who_asks() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("evenkeel.toml");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("token", "abc\n");
+    write("client.crt", &pem("CERTIFICATE", certificate.der()));
+    write("client.key", &pem("PRIVATE KEY", &key.serialize_der()));
+    write("other.key", &pem("PRIVATE KEY", &rcgen::KeyPair::generate().unwrap().serialize_der()));
+    write("ca.crt", &std::fs::read_to_string("tests/config/ca.crt").unwrap());
+    let with = |defaults: &str, check: &str| {
+        std::fs::write(&file, plain_text(&format!("[defaults]\ncheck = {{ {defaults} }}"), "", check, "")).unwrap();
+        let config = config::load(&file).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let shown = config::show(&file).unwrap();
+        assert_eq!(config::parse(&shown, "elsewhere/shown.toml").unwrap(), config, "{shown}");
+        first_check(&config).probe.clone()
+    };
+    let verified = "ca_file = 'ca.crt', server_name = 'kubernetes'";
+    for (kind, alpn) in [("kube-apiserver", "http/1.1"), ("konnectivity", "h2"), ("k0s-join", "http/1.1")] {
+        let probe = with(
+            &format!("type = 'https', path = '/x', draining = [503], {verified}"),
+            &format!("check = {{ type = '{kind}' }}"),
+        );
+        let tls = tls_of(&probe);
+        assert_eq!(
+            (probe.kind(), &tls.alpn[..], tls.server_name.as_deref()),
+            (kind, &[alpn.to_owned()][..], Some("kubernetes"))
+        );
+        assert!(matches!(tls.verify, Verify::Ca { .. }));
+    }
+    let credential = |defaults: &str, check: &str| {
+        let probe = with(&format!("type = 'kube-apiserver', {verified}, {defaults}"), check);
+        let Probe::KubeApiserver(ApiserverProbe { credential, .. }) = probe else { panic!("{probe:?}") };
+        credential
+    };
+    let (token, client) = ("token_file = 'token'", "client_certificate = 'client.crt', client_key = 'client.key'");
+    assert_eq!(credential("rise = 1", ""), None);
+    for (defaults, check) in [(token, String::new()), (client, format!("check = {{ {token} }}"))] {
+        let Some(Credential::Token(stated)) = credential(defaults, &check) else { panic!("{defaults}") };
+        assert_eq!((stated.token.as_str(), stated.file), ("abc", directory.path().join("token")));
+    }
+    for (defaults, check) in [(client, String::new()), (token, format!("check = {{ {client} }}"))] {
+        let Some(Credential::Certificate(identity)) = credential(defaults, &check) else { panic!("{defaults}") };
+        assert_eq!(
+            (identity.chain[0].as_slice(), &identity.key.0[..]),
+            (certificate.der().as_ref(), key.serialized_der())
+        );
+    }
+    let other = "check = { type = 'kube-apiserver', verify = 'none', client_certificate = 'client.crt', client_key = 'other.key' }";
+    std::fs::write(&file, plain_text("", "", other, "")).unwrap();
+    let report = config::load(&file).expect_err("another key").render(false);
+    assert!(report.contains("other.key can't be used: it is not the certificate's key"), "{report}");
+    let draining = with("type = 'https', verify = 'none', draining = ['500-503', 429]", "");
+    assert!(matches!(draining, Probe::Https(https) if https.draining == [500, 501, 502, 503, 429]));
 }
 
 #[test]

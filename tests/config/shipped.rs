@@ -111,8 +111,9 @@ fn the_references_defaults_are_the_codes() {
 fn the_references_examples_of_an_https_check_are_its_defaults() {
     let https = reference().replace("#type = \"tcp\"", "type = \"https\"").replace("# verify =", "verify =");
     let https = https.replace("#[backend.check]", "[backend.check]");
-    let stated = https.replace("# alpn =", "alpn =").replace("# path =", "path =").replace("# accept =", "accept =");
-    assert_eq!(https.matches("\n# ").count() - stated.matches("\n# ").count(), 3);
+    let keys = ["alpn", "path", "accept", "draining"];
+    let stated = keys.iter().fold(https.clone(), |text, key| text.replace(&format!("# {key} ="), &format!("{key} =")));
+    assert_eq!(https.matches("\n# ").count() - stated.matches("\n# ").count(), keys.len());
     let parsed = |text: &str| config::parse(text, "reference.toml").unwrap_or_else(|report| panic!("{report:?}"));
     assert_eq!(parsed(&stated), parsed(&https));
 }
@@ -180,7 +181,7 @@ fn the_schema_has_every_key_that_the_code_knows_and_no_other() {
 
 #[test]
 fn the_schemas_defaults_are_the_references() {
-    let text = ["alpn", "path", "accept"]
+    let text = ["alpn", "path", "accept", "draining"]
         .iter()
         .fold(uncommented(), |text, key| text.replace(&format!("# {key} ="), &format!("{key} =")));
     let reference: Value = toml::from_str(&text).unwrap();
@@ -228,13 +229,15 @@ fn the_documentation_has_every_key_that_the_code_knows_and_no_other() {
 
 #[test]
 fn what_the_documentation_shows_loads() {
-    for page in ["README.md", "docs/configuration.md"] {
+    for page in ["README.md", "docs/configuration.md", "docs/checks.md"] {
         let text = std::fs::read_to_string(page).unwrap();
         let examples: Vec<&str> =
             text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
         assert!(!examples.is_empty(), "{page} shows no configuration");
         for example in examples {
-            config::parse(example, page).unwrap_or_else(|report| panic!("{}", report.render(false)));
+            // Where a token and an authority are, as examples name them.
+            config::parse(example, "tests/config/example.toml")
+                .unwrap_or_else(|report| panic!("{}", report.render(false)));
         }
     }
 }

@@ -14,4 +14,5 @@ mod demo;
 mod etcd;
 mod hosts;
 mod openssl;
+mod silence;
 mod tools;

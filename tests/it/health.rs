@@ -52,6 +52,29 @@ fn a_server_that_stops_is_taken_out_and_comes_back() {
     app.next_line("that a is back", |line| line["server"] == "a" && line["to"] == "ready");
 }
 
+// Seen to fail with the reading left out of the line.
+#[test]
+fn a_process_that_is_gone_is_told_from_a_host_that_is() {
+    let servers = [Server::echo(), Server::echo(), Server::echo()];
+    let ports = servers.each_ref().map(|server| server.address().port());
+    let mut app = App::start(&Config::to(&servers.each_ref().map(Server::address)).backend(FAST_TCP));
+    let checked = |app: &App, name| (app.server(name)["check"]["last"]["passed"] == true).then_some(());
+    ["a", "b", "c"].iter().for_each(|name| until("it is checked", || checked(&app, name)));
+    let [one, mut others @ ..] = servers;
+    one.stop();
+    let line = app.next_line("that a is down", |line| line["server"] == "a" && line["to"] == "down");
+    others.sort_by_key(|server| server.address().port());
+    let [second, third] = others.each_ref().map(|server| server.address().port());
+    let first = ports[0];
+    let reading = format!("{first} down, {second} and {third} fine: what listens on {first} crashed, not the host");
+    assert_eq!(line["host"], *reading);
+    let host = &app.status()["hosts"][0];
+    assert_eq!((&host["host"], &host["reading"]), (&"127.0.0.1".into(), &reading.into()));
+    drop(others);
+    let last = "every port refuses: the host is up, its services are not";
+    app.next_line("that nobody is left", |line| line["to"] == "down" && line["host"] == last);
+}
+
 #[test]
 fn the_certificate_that_a_probe_saw_is_told() {
     let server = Server::tls(&tls::server("seen by the probe"));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::fixture::{CONTROLLERS, now};
-use crate::event::{DownCause, fixture};
+use crate::event::{DownCause, Remark, fixture};
 
 const VIENNA: &str = "k0s-at-vie-1";
 
@@ -34,7 +34,8 @@ fn a_controller_that_is_down_is_named_with_time_and_cause() {
     snapshot.take_down(VIENNA);
     // What was down first counts.
     snapshot.servers_named(VIENNA)[0].since = now();
-    let text = "k0s-at-vie-1 is down since 03:12:07 UTC (8 min): connection refused. The other two serve.";
+    let text = "k0s-at-vie-1 is down since 03:12:07 UTC (8 min): connection refused. \
+                Every port refuses: the host is up, its services are not. The other two serve.";
     says(&snapshot, Tone::Warning, text);
 }
 
@@ -58,8 +59,20 @@ fn where_only_one_backend_misses_it_that_is_said() {
     snapshot.servers_named(VIENNA)[1].go_down();
     snapshot.count_usable();
     let text = "k0s-at-vie-1 is down in konnectivity_backend since 03:12:07 UTC (8 min): connection refused. \
-                The other two serve.";
+                8132 down, 6443 and 9443 fine: what listens on 8132 crashed, not the host. The other two serve.";
     says(&snapshot, Tone::Warning, text);
+}
+
+// Seen to fail with the remarks left out, and with a tone of their own.
+#[test]
+fn a_readiness_that_is_unknown_is_an_aside_with_what_to_do() {
+    let mut snapshot = fixture::cluster();
+    for name in CONTROLLERS {
+        snapshot.servers_named(name)[0].remark(Remark::Anonymous);
+    }
+    let notes = says(&snapshot, Tone::Good, "All three controllers serve.");
+    let who = "k0s-ch-sion-1, k0s-at-vie-1 and k0s-de-fra-1: readiness unknown: anonymous access is off.";
+    assert_eq!(notes, [format!("{who} {}", Remark::Anonymous.advice())]);
 }
 
 #[test]
@@ -84,8 +97,10 @@ fn several_that_are_down_are_counted_first() {
     assert_eq!(
         notes,
         [
-            "k0s-ch-sion-1 is down since 03:12:07 UTC (8 min): connection refused.",
-            "k0s-at-vie-1 is down since 03:12:07 UTC (8 min): connection refused."
+            "k0s-ch-sion-1 is down since 03:12:07 UTC (8 min): connection refused. \
+             Every port refuses: the host is up, its services are not.",
+            "k0s-at-vie-1 is down since 03:12:07 UTC (8 min): connection refused. \
+             Every port refuses: the host is up, its services are not."
         ]
     );
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::super::figures::{bytes, count, date, date_time, days_until, lapse, span};
-use super::super::headline::certificate;
+use super::super::headline::{certificate, remark};
 use crate::event::{
     BackendSnapshot, CheckSnapshot, Counts, FrontendSnapshot, ProcessPhase, ServerSnapshot, ServerState, Snapshot,
 };
@@ -228,6 +228,7 @@ fn server_state(server: &ServerSnapshot) -> State {
         (ServerState::Ready, Some(check)) if check.last.is_none() => State::new("idle", word, "not checked yet".into()),
         (ServerState::Ready, Some(check)) => match failures(check) {
             0 if server.weight.value() == 0 => State::new("notice", word, "weight 0".into()),
+            0 if remark(server).is_some() => State::new("good", "alive", "readiness unknown".into()),
             0 => State::new("good", word, String::new()),
             failed => State::new("warning", word, format!("{failed} of {} failed", check.fall)),
         },
@@ -248,10 +249,11 @@ fn last_check(check: &CheckSnapshot) -> Option<LastCheck> {
         passed,
         status: last.status.name(),
         duration: lapse(last.duration),
-        note: if passed { String::new() } else { last.detail.clone() },
+        note: if passed && last.remark.is_none() { String::new() } else { last.detail.clone() },
         title: format!(
-            "{}{code}; {} UTC; {} check, fall {}, rise {}",
+            "{}{code}; {}{} UTC; {} check, fall {}, rise {}",
             last.detail,
+            last.remark.map_or_else(String::new, |remark| format!("{} ", remark.advice())),
             date_time(last.at),
             check.kind,
             check.fall,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::http::{Answer, AskError};
+use super::http::AskError;
+use super::http2::Greeting;
 use super::{Farewell, TlsFacts};
-use crate::event::{Certificate, CheckStatus, DownCause, Readiness};
+use crate::event::{Certificate, CheckStatus, DownCause, Readiness, Remark};
 use crate::net::DialError;
 use crate::net::tls::{Established, Failure};
 
@@ -16,6 +17,7 @@ pub(super) struct Seen {
     pub detail: String,
     pub code: Option<u16>,
     pub certificate: Option<Certificate>,
+    pub remark: Option<Remark>,
     pub tls: Option<TlsFacts>,
     pub farewell: Option<Farewell>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Seen {
 impl Seen {
     pub fn new(state: Readiness, status: CheckStatus, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { state, status, detail, code: None, certificate: None, tls: None, farewell: None }
+        Self { state, status, detail, code: None, certificate: None, remark: None, tls: None, farewell: None }
     }
 
     pub fn down(cause: DownCause, status: CheckStatus, detail: impl Into<String>) -> Self {
@@ -56,14 +58,11 @@ impl Seen {
         }
     }
 
-    /// TLS, but no HTTP over it.
+    /// TLS, but no answer over it.
     pub fn no_answer(error: &AskError, too_late: String) -> Self {
         match error {
             AskError::TimedOut => Self::down(DownCause::TimedOut, CheckStatus::L7Tout, too_late),
-            AskError::NotHttp(start) => {
-                let detail = format!("the answer is not HTTP: {start}");
-                Self::down(DownCause::Unexpected, CheckStatus::L7Rsp, detail)
-            }
+            AskError::Unreadable(words) => Self::down(DownCause::Unexpected, CheckStatus::L7Rsp, words.clone()),
             // In TLS 1.3 a server refuses a client without a certificate only after the client's handshake is complete.
             AskError::Failed(Failure::Tls(words)) => Self::down(DownCause::Tls, CheckStatus::L6Rsp, words.clone()),
             AskError::Failed(failure @ (Failure::Reset | Failure::Closed)) => {
@@ -78,20 +77,14 @@ impl Seen {
         }
     }
 
-    /// An HTTP status: alive if it is accepted, down otherwise.
-    pub fn answered(answer: &Answer, accept: &[u16], took: Duration) -> Self {
-        let code = answer.code;
-        let (state, status) = match code {
-            200..=399 if accept.contains(&code) => (Readiness::Ready, CheckStatus::L7Ok),
-            _ if accept.contains(&code) => (Readiness::Ready, CheckStatus::L7Okc),
-            _ => (Readiness::Down(DownCause::Unexpected), CheckStatus::L7Sts),
-        };
-        let detail = match (state, answer.body.as_str()) {
-            (Readiness::Ready, _) => format!("HTTP {code} in {}", in_words(took)),
-            (_, "") => format!("HTTP {code}"),
-            (_, body) => format!("HTTP {code}: {body}"),
-        };
-        Self { code: Some(code), ..Self::new(state, status, detail) }
+    /// A word of HTTP/2.
+    pub fn greeted(greeting: Greeting, took: Duration) -> Self {
+        match greeting {
+            Greeting::Welcome => {
+                Self::new(Readiness::Ready, CheckStatus::L7Ok, format!("HTTP/2 in {}", in_words(took)))
+            }
+            Greeting::Leaving(words) => Self::new(Readiness::Draining, CheckStatus::L7Rsp, words),
+        }
     }
 
     /// Adds what the handshake showed, and keeps the connection for a clean end.

@@ -17,7 +17,12 @@ use tokio::task::JoinHandle;
 use tokio_rustls::{TlsAcceptor, server};
 
 use super::*;
-use crate::model::{TlsProbe, Verify};
+use crate::event::Remark;
+use crate::model::{
+    ApiserverProbe, HttpsProbe, Identity as ClientIdentity, Secret, TlsProbe, Token, TokenFile, Verify,
+};
+
+mod services;
 
 /// Long enough that no test ends by it unless it means to.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -177,7 +182,7 @@ fn verified(authority: &CertifiedIssuer<'static, KeyPair>, server_name: Option<&
 }
 
 fn https() -> Probe {
-    Probe::Https(HttpsProbe { tls: tls(), path: "/readyz".to_owned(), accept: vec![200, 401, 403] })
+    Probe::Https(HttpsProbe { tls: tls(), path: "/readyz".to_owned(), accept: vec![200, 401, 403], draining: vec![] })
 }
 
 /// Probes once and ends properly; what matters of the verdict, and the rest.
@@ -191,7 +196,7 @@ async fn probe_within(
     address: SocketAddr,
 ) -> (CheckStatus, Readiness, String, Outcome) {
     let check = Check { timeout, ..check(probe) };
-    let mut outcome = Prober::new(&check).unwrap().probe(address).await;
+    let mut outcome = Prober::new(&check, &mut Tokens::default()).unwrap().probe(address).await;
     if let Some(farewell) = outcome.farewell.take() {
         farewell.finish().await;
     }
@@ -535,7 +540,7 @@ async fn http_2_is_not_mistaken_for_an_answer() {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let peer = tls_peer(config, async |mut stream| stream.read(&mut [0; 1]).await).await;
     let tls = TlsProbe { alpn: vec!["h2".to_owned()], ..tls() };
-    let kind = Probe::Https(HttpsProbe { tls, path: "/".to_owned(), accept: vec![200] });
+    let kind = Probe::Https(HttpsProbe { tls, path: "/".to_owned(), accept: vec![200], draining: vec![] });
     let (status, _, detail, _) = probe(kind, peer.address).await;
     assert_eq!(status, CheckStatus::L7Rsp);
     assert_eq!(detail, "the server chose HTTP/2, which this probe does not speak");

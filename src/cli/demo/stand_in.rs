@@ -297,7 +297,7 @@ mod tests {
 
     async fn probe(stand_in: &StandIn) -> crate::event::Verdict {
         let target = format!("https://{}/readyz", stand_in.address()).parse().unwrap();
-        probe_once(&target, PATIENCE).await.unwrap().verdict
+        probe_once(&target, None, PATIENCE).await.unwrap().verdict
     }
 
     #[tokio::test]

@@ -3,20 +3,23 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::super::ca::{self, Roots};
+use super::super::ca::{self, Certificates};
+use super::super::credential::{self, IdentityError};
 use super::super::leaf::{CheckType, Switch, VerifyMode};
+use super::super::list::{List, Statuses};
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::{Span, Stated};
+use super::super::text::FilePath;
 use super::super::value::duration_text;
 use super::filled;
-use crate::model::{Check, HttpsProbe, Probe, TlsProbe, Verify};
+use crate::model::{ApiserverProbe, Check, Credential, HttpsProbe, Probe, TlsProbe, Verify};
 
 /// Resolves checks and reads each CA file once.
 pub struct Checks<'a> {
     /// What relative paths start from.
     directory: &'a Path,
-    authorities: HashMap<PathBuf, Result<Roots, String>>,
+    authorities: HashMap<PathBuf, Result<Certificates, String>>,
 }
 
 impl<'a> Checks<'a> {
@@ -33,12 +36,11 @@ impl<'a> Checks<'a> {
         note_long_timeout(raw, mistakes);
         let probe = match kind {
             CheckType::Tcp => Probe::Tcp,
-            CheckType::Tls => Probe::Tls(self.tls(raw, kind, mistakes)?),
-            CheckType::Https => Probe::Https(HttpsProbe {
-                tls: self.tls(raw, kind, mistakes)?,
-                path: filled(&raw.path).0,
-                accept: statuses(raw),
-            }),
+            CheckType::Tls => Probe::Tls(self.tls(raw, kind, stated_protocols(raw), mistakes)?),
+            CheckType::Https => self.https(raw, mistakes)?,
+            CheckType::KubeApiserver => self.apiserver(raw, mistakes)?,
+            CheckType::Konnectivity => Probe::Konnectivity(self.tls(raw, kind, protocol("h2"), mistakes)?),
+            CheckType::K0sJoin => Probe::K0sJoin(self.tls(raw, kind, protocol("http/1.1"), mistakes)?),
         };
         Some(Check {
             probe,
@@ -52,11 +54,93 @@ impl<'a> Checks<'a> {
         })
     }
 
-    fn tls(&mut self, raw: &raw::Check, kind: CheckType, mistakes: &mut Mistakes) -> Option<TlsProbe> {
+    fn https(&mut self, raw: &raw::Check, mistakes: &mut Mistakes) -> Option<Probe> {
+        let (accept, draining) = (statuses(&raw.accept), statuses(&raw.draining));
+        if let Some(&status) = draining.iter().find(|status| accept.contains(status)) {
+            let accept_at = raw.accept.as_ref().and_then(Stated::span);
+            let draining_at = raw.draining.as_ref().and_then(Stated::span);
+            mistakes.push_pair(draining_at, accept_at, "accepted here", Mistake::StatusTwice { status });
+        }
+        let tls = self.tls(raw, CheckType::Https, stated_protocols(raw), mistakes)?;
+        Some(Probe::Https(HttpsProbe { tls, path: filled(&raw.path).0, accept, draining }))
+    }
+
+    fn apiserver(&mut self, raw: &raw::Check, mistakes: &mut Mistakes) -> Option<Probe> {
+        let credential = self.credential(raw, mistakes);
+        let tls = self.tls(raw, CheckType::KubeApiserver, protocol("http/1.1"), mistakes)?;
+        if let (Some(token), Verify::None) = (&raw.token_file, &tls.verify) {
+            let verify_at = raw.verify.as_ref().and_then(Stated::span);
+            mistakes.push_pair(token.span(), verify_at, "stated here", Mistake::TokenToAnyone);
+        }
+        Some(Probe::KubeApiserver(ApiserverProbe { tls, credential }))
+    }
+
+    /// `None` if there is none, or it is wrong in a way that is noted.
+    fn credential(&self, raw: &raw::Check, mistakes: &mut Mistakes) -> Option<Credential> {
+        let refused = |key| raw.refused.contains(&key);
+        match (&raw.token_file, &raw.client_certificate, &raw.client_key) {
+            (Some(token), None, None) => self.token(token, mistakes),
+            (Some(token), Some(other), _) | (Some(token), None, Some(other)) => {
+                mistakes.push_pair(other.span(), token.span(), "stated here", Mistake::TwoCredentials);
+                None
+            }
+            (None, Some(certificate), Some(key)) => self.identity(certificate, key, mistakes),
+            (None, Some(stated), None) if !refused("client_key") => {
+                let mistake = Mistake::HalfIdentity { stated: "client_certificate", missing: "client_key" };
+                mistakes.push(stated.span(), mistake);
+                None
+            }
+            (None, None, Some(stated)) if !refused("client_certificate") => {
+                let mistake = Mistake::HalfIdentity { stated: "client_key", missing: "client_certificate" };
+                mistakes.push(stated.span(), mistake);
+                None
+            }
+            (None, _, _) => None,
+        }
+    }
+
+    fn token(&self, file: &Stated<FilePath>, mistakes: &mut Mistakes) -> Option<Credential> {
+        let path = self.directory.join(&file.value.0);
+        match credential::token(&path) {
+            Ok(token) => Some(Credential::Token(token)),
+            Err(reason) => {
+                mistakes.push(file.span(), Mistake::TokenFile { path: path.display().to_string(), reason });
+                None
+            }
+        }
+    }
+
+    fn identity(
+        &self,
+        certificate: &Stated<FilePath>,
+        key: &Stated<FilePath>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Credential> {
+        let [certificate_path, key_path] = [certificate, key].map(|file| self.directory.join(&file.value.0));
+        match credential::identity(&certificate_path, &key_path) {
+            Ok(identity) => Some(Credential::Certificate(identity)),
+            Err(IdentityError::Certificate { file, reason }) => {
+                mistakes.push(certificate.span(), Mistake::ClientCertificate { path: file, reason });
+                None
+            }
+            Err(IdentityError::Key { file, reason }) => {
+                mistakes.push(key.span(), Mistake::ClientKey { path: file, reason });
+                None
+            }
+        }
+    }
+
+    fn tls(
+        &mut self,
+        raw: &raw::Check,
+        kind: CheckType,
+        alpn: Vec<String>,
+        mistakes: &mut Mistakes,
+    ) -> Option<TlsProbe> {
         Some(TlsProbe {
             verify: self.verify(raw, kind, mistakes)?,
             server_name: raw.server_name.as_ref().map(|name| name.value.0.clone()),
-            alpn: filled(&raw.alpn).0.into_iter().map(|protocol| protocol.value.0).collect(),
+            alpn,
         })
     }
 
@@ -85,7 +169,7 @@ impl<'a> Checks<'a> {
 
     fn authorities(&mut self, file: &Path, at: Option<Span>, mistakes: &mut Mistakes) -> Option<Verify> {
         let file = self.directory.join(file);
-        let roots = self.authorities.entry(file.clone()).or_insert_with(|| ca::roots(&file));
+        let roots = self.authorities.entry(file.clone()).or_insert_with(|| ca::certificates(&file));
         match roots {
             Ok(roots) => Some(Verify::Ca { roots: roots.clone(), file }),
             Err(reason) => {
@@ -101,27 +185,41 @@ fn note_foreign_fields(raw: &raw::Check, kind: CheckType, mistakes: &mut Mistake
     if raw.refused.contains(&"type") {
         return;
     }
-    let tls = [
+    let of_types = [
         ("verify", raw.verify.as_ref().and_then(Stated::span)),
         ("ca_file", raw.ca_file.as_ref().and_then(Stated::span)),
         ("server_name", raw.server_name.as_ref().and_then(Stated::span)),
         ("alpn", raw.alpn.as_ref().and_then(Stated::span)),
+        ("path", raw.path.as_ref().and_then(Stated::span)),
+        ("accept", raw.accept.as_ref().and_then(Stated::span)),
+        ("draining", raw.draining.as_ref().and_then(Stated::span)),
+        ("token_file", raw.token_file.as_ref().and_then(Stated::span)),
+        ("client_certificate", raw.client_certificate.as_ref().and_then(Stated::span)),
+        ("client_key", raw.client_key.as_ref().and_then(Stated::span)),
     ];
-    let https =
-        [("path", raw.path.as_ref().and_then(Stated::span)), ("accept", raw.accept.as_ref().and_then(Stated::span))];
     let type_at = raw.kind.as_ref().and_then(Stated::span);
-    let mut note = |fields: &[(&'static str, Option<Span>)], belongs_to| {
-        for (key, at) in fields.iter().filter(|(_, at)| at.is_some()) {
-            let mistake = Mistake::NotOfThisCheck { key, kind: kind.name(), belongs_to };
-            mistakes.push_pair(*at, type_at, "the type is from here", mistake);
-        }
-    };
-    if kind == CheckType::Tcp {
-        note(&tls, "tls and https");
+    for (key, at) in of_types.into_iter().filter(|(key, at)| at.is_some() && !kind.own_keys().contains(key)) {
+        let mistake = Mistake::NotOfThisCheck { key, kind: kind.name(), belongs_to: types_with(key) };
+        mistakes.push_pair(at, type_at, "the type is from here", mistake);
     }
-    if kind != CheckType::Https {
-        note(&https, "https");
+}
+
+/// The types of checks that have a key: "tls and https".
+fn types_with(key: &str) -> String {
+    let names: Vec<_> =
+        CheckType::ALL.iter().filter(|kind| kind.own_keys().contains(&key)).map(|it| it.name()).collect();
+    match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.concat(),
     }
+}
+
+fn stated_protocols(raw: &raw::Check) -> Vec<String> {
+    filled(&raw.alpn).0.into_iter().map(|protocol| protocol.value.0).collect()
+}
+
+fn protocol(name: &str) -> Vec<String> {
+    vec![name.to_owned()]
 }
 
 /// A timeout that is longer than the interval would stretch it, since probes of one server never overlap.
@@ -137,10 +235,10 @@ fn note_long_timeout(raw: &raw::Check, mistakes: &mut Mistakes) {
     }
 }
 
-/// Every accepted status once, in the order stated.
-fn statuses(raw: &raw::Check) -> Vec<u16> {
+/// Every status of a list once, in the order stated.
+fn statuses<const LEAST: usize>(list: &Option<Stated<List<Statuses, LEAST>>>) -> Vec<u16> {
     let mut statuses: Vec<u16> = Vec::new();
-    for range in filled(&raw.accept).0 {
+    for range in filled(list).0 {
         for status in range.value.first..=range.value.last {
             if !statuses.contains(&status) {
                 statuses.push(status);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
+use x509_parser::extensions::ParsedExtension;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 use x509_parser::x509::AttributeTypeAndValue;
@@ -12,14 +13,30 @@ use crate::event::Certificate;
 /// Longest name that is kept, in characters; the rest is cut off.
 const NAME_CHARACTERS: usize = 256;
 
-/// Subject, issuer and end of validity; `None` if it isn't a certificate.
+/// Longest key identifier that is kept, in bytes; digests have 20 to 64.
+const KEY_IDENTIFIER: usize = 64;
+
+/// Subject, issuer, end of validity and the authority's key; `None` if it isn't a certificate.
 pub fn read(der: &[u8]) -> Option<Certificate> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     Some(Certificate {
         subject: name(certificate.subject()),
         issuer: name(certificate.issuer()),
         not_after: time(certificate.validity().not_after.timestamp())?,
+        authority_key_identifier: authority_key_identifier(&certificate),
     })
+}
+
+/// Which key of its authority signed it, hexadecimal.
+fn authority_key_identifier(certificate: &X509Certificate<'_>) -> Option<String> {
+    let mut extensions = certificate.iter_extensions();
+    let identifier = extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref(),
+        _ => None,
+    })?;
+    let mut text = String::new();
+    push_hex(&mut text, identifier.0.get(..KEY_IDENTIFIER).unwrap_or(identifier.0), "");
+    Some(text)
 }
 
 /// A distinguished name after RFC 4514: the most specific part first, special characters escaped.
@@ -83,7 +100,9 @@ fn time(seconds: i64) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
+    };
 
     use super::*;
 
@@ -104,6 +123,29 @@ mod tests {
         assert_eq!(seen.subject, "CN=kube-apiserver,O=system:masters");
         assert_eq!(seen.issuer, seen.subject);
         assert_eq!(seen.not_after, SystemTime::UNIX_EPOCH + Duration::from_secs(1_927_843_200));
+    }
+
+    // Seen to fail with the certificate's own identifier instead of its authority's.
+    #[test]
+    fn the_authoritys_key_is_told_from_another_of_the_same_name() {
+        let signed_by = |name: &str| {
+            let mut params = CertificateParams::new(vec![]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+            let mut leaf = CertificateParams::new(vec![]).unwrap();
+            leaf.use_authority_key_identifier_extension = true;
+            let issued = || read(leaf.signed_by(&KeyPair::generate().unwrap(), &authority).unwrap().der()).unwrap();
+            let [one, other] = [issued(), issued()];
+            assert_eq!(one.authority_key_identifier, other.authority_key_identifier, "one authority has one");
+            one
+        };
+        let [one, namesake] = [signed_by("kubernetes-ca"), signed_by("kubernetes-ca")];
+        assert_eq!(one.issuer, namesake.issuer);
+        assert_ne!(one.authority_key_identifier, namesake.authority_key_identifier);
+        let identifier = one.authority_key_identifier.expect("there is one");
+        assert!(identifier.len() >= 40 && identifier.bytes().all(|byte| byte.is_ascii_hexdigit()), "{identifier}");
+        assert_eq!(read(&der(&[])).unwrap().authority_key_identifier, None);
     }
 
     #[test]
