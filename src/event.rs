@@ -4,7 +4,7 @@
 //! says what is at one moment; pages, JSON, metrics and CSV are made from it and from nothing else.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use crate::model::{
@@ -525,9 +525,21 @@ pub struct BackendSnapshot {
     /// Time without a usable server, the present one included.
     pub downtime: Duration,
     pub queued: u32,
+    /// Where the balance method is to bring each source to every server: one that several clients share.
+    pub shared_source: Option<SharedSource>,
     pub counts: Counts,
     /// In file order.
     pub servers: Vec<ServerSnapshot>,
+}
+
+/// An address that several clients share, seen by its having several sessions at every server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedSource {
+    /// The one with the most sessions.
+    pub address: IpAddr,
+    pub sessions: u32,
+    /// How many more addresses are shared.
+    pub others: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -226,18 +226,21 @@ pub enum Balance {
     RoundRobin,
     First,
     Source,
+    /// Each source at every server, for konnectivity's agents. HAProxy has no such method.
+    Spread,
 }
 
 impl Balance {
-    pub const ALL: [Self; 4] = [Self::LeastConn, Self::RoundRobin, Self::First, Self::Source];
+    pub const ALL: [Self; 5] = [Self::LeastConn, Self::RoundRobin, Self::First, Self::Source, Self::Spread];
 
-    /// HAProxy's word for it, as in configurations and outputs.
+    /// The word for it in configurations and outputs: HAProxy's, where it has the method.
     pub fn name(self) -> &'static str {
         match self {
             Self::LeastConn => "leastconn",
             Self::RoundRobin => "roundrobin",
             Self::First => "first",
             Self::Source => "source",
+            Self::Spread => "spread",
         }
     }
 }

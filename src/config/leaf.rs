@@ -272,6 +272,7 @@ words!(Balance {
     "roundrobin" => Balance::RoundRobin,
     "first" => Balance::First,
     "source" => Balance::Source,
+    "spread" => Balance::Spread,
 });
 words!(OnNoServer { "try_all" => OnNoServer::TryAll, "reset" => OnNoServer::Reset, });
 words!(OnLimit { "queue" => OnLimit::Queue, "reset" => OnLimit::Reset, });

@@ -32,6 +32,9 @@ words!(Preset {
 /// Port of the Kubernetes API server: the one that a control plane is not up without.
 pub const KUBE_API: u16 = 6443;
 
+/// Port on which konnectivity's agents connect to its servers; each agent needs a session at each server.
+pub const KONNECTIVITY: u16 = 8132;
+
 impl Preset {
     /// The word for it in a file.
     pub fn name(self) -> &'static str {
@@ -46,7 +49,7 @@ impl Preset {
     /// What its controllers listen on, and what that is called.
     fn services(self) -> &'static [(&'static str, u16)] {
         match self {
-            Self::K0s => &[("kubeAPI", KUBE_API), ("konnectivity", 8132), ("controllerJoinAPI", 9443)],
+            Self::K0s => &[("kubeAPI", KUBE_API), ("konnectivity", KONNECTIVITY), ("controllerJoinAPI", 9443)],
             Self::Kubeadm | Self::K3s => &[("kubeAPI", KUBE_API)],
             Self::Rke2 => &[("kubeAPI", KUBE_API), ("supervisor", 9345)],
         }
@@ -107,7 +110,7 @@ impl From {
             // Without controllers there are no servers, and that has been said.
             stated: vec!["servers"],
             name: self.stated(backend_name(name)),
-            balance: self.stated(Balance::LeastConn),
+            balance: self.stated(if port == KONNECTIVITY { Balance::Spread } else { Balance::LeastConn }),
             required: self.stated(port == KUBE_API),
             check: self.stated(Switch::On(check)),
             servers: controllers.and_then(|controllers| self.stated(self.servers(controllers, port))),

@@ -75,7 +75,8 @@ fn a_preset_is_what_its_distribution_listens_on() {
             assert_eq!(frontend.listen, [ListenAddress::DualStack { port: *port }]);
             assert_eq!(frontend.backend, backend.name);
             assert_eq!(backend.name.as_str(), format!("{name}_backend"));
-            assert_eq!((backend.balance, backend.required), (Balance::LeastConn, *port == 6443));
+            let balance = if *port == 8132 { Balance::Spread } else { Balance::LeastConn };
+            assert_eq!((backend.balance, backend.required), (balance, *port == 6443));
             let addresses: Vec<String> = backend.servers.iter().map(|server| server.address.to_string()).collect();
             assert_eq!(addresses, [format!("10.10.0.2:{port}"), format!("c-2.example:{port}")]);
             let probe = &backend.servers[0].check.as_ref().unwrap().probe;
