@@ -72,6 +72,12 @@ pub enum Mistake {
     NobodyServes { backend: String },
     #[error("the dial timeout of {dial} is never reached: `connect` ends all tries after {connect}")]
     DialOverConnect { dial: String, connect: String },
+    #[error("`{balance}` leads each agent of konnectivity to one server of backend `{backend}` only")]
+    OneServerForAgents { backend: String, balance: &'static str },
+    #[error(
+        "the servers of backend `{backend}` have different weights, and each of its clients needs every one of them"
+    )]
+    UnequalWeights { backend: String, spread: bool },
     #[error("two listeners on one address: {second} ({owner}) and {first} ({first_owner})")]
     ListenersCollide { first: String, first_owner: String, second: String, owner: String },
     #[error("{server} is evenkeel itself: {owner} listens on {listener}, which takes connections to {address}")]
@@ -141,6 +147,8 @@ kinds! {
     DuplicateController = "duplicate-controller",
     NobodyServes = "nobody-serves",
     DialOverConnect = "dial-over-connect",
+    OneServerForAgents = "one-server-for-agents",
+    UnequalWeights = "unequal-weights",
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
     UnusedBackend = "unused-backend",
@@ -172,7 +180,9 @@ impl Mistake {
             Self::UnusedBackend { .. }
             | Self::DuplicateAddress { .. }
             | Self::NobodyServes { .. }
-            | Self::DialOverConnect { .. } => Severity::Warning,
+            | Self::DialOverConnect { .. }
+            | Self::OneServerForAgents { .. }
+            | Self::UnequalWeights { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -207,6 +217,15 @@ impl Mistake {
                 "a server that is silent uses up all the time, and no other is tried: lower `dial` or raise `connect`"
                     .into(),
             ),
+            Self::OneServerForAgents { .. } => {
+                Some(r#"an agent needs a session at every server: write `balance = "spread"`"#.into())
+            }
+            Self::UnequalWeights { spread: true, .. } => {
+                Some("`spread` ignores them, but for 0: leave them out".into())
+            }
+            Self::UnequalWeights { spread: false, .. } => {
+                Some(r#"its agents may dial for ever: leave the weights out, and write `balance = "spread"`"#.into())
+            }
             Self::ListenersCollide { .. } => Some("change the port or the address of one of them".into()),
             Self::LeadsToItself { .. } => {
                 Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())

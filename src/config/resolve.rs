@@ -17,6 +17,7 @@ use crate::model::{
 };
 
 mod checks;
+mod konnectivity;
 mod listeners;
 mod names;
 mod process;
@@ -51,6 +52,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         id = ProxyId(id.0 + 1);
     }
     names::note_unused_backends(expanded, &known, mistakes);
+    konnectivity::note_hindrances(expanded, mistakes);
     whole.then(|| Config {
         policy: process::policy(expanded),
         limits: process::limits(&expanded.limits),
