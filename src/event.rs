@@ -194,6 +194,12 @@ pub enum Cause {
     HalfClosed,
     NoServer,
     LimitReached,
+    /// The configuration lets nobody in from there.
+    SourceDenied,
+    /// Its source has as many sessions as one may have.
+    SourceSessions,
+    /// Its source begins more sessions a second than one may.
+    SourceRate,
     OutOfDescriptors,
     OutOfPorts,
     Shutdown,
@@ -214,6 +220,9 @@ impl Cause {
             Self::HalfClosed => "half-closed for too long",
             Self::NoServer => "no usable server",
             Self::LimitReached => "limit reached",
+            Self::SourceDenied => "denied by source",
+            Self::SourceSessions => "too many sessions of this source",
+            Self::SourceRate => "too many new sessions of this source",
             Self::OutOfDescriptors => "out of file descriptors",
             Self::OutOfPorts => "out of local ports",
             Self::Shutdown => "process stopping",

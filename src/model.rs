@@ -11,6 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::network::Network;
+
+mod network;
+
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -186,6 +190,20 @@ pub struct Frontend {
     pub backlog: u32,
     /// Longest time without a byte from or to the client.
     pub client_timeout: Option<Duration>,
+    pub by_source: SourceLimits,
+}
+
+/// What a frontend lets one source do. The default is anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceLimits {
+    /// Sessions of one address at a time.
+    pub max_sessions: Option<u32>,
+    /// New sessions of one address in a second, and at once after a second without any.
+    pub rate: Option<u32>,
+    /// Networks that clients must come from.
+    pub allow: Option<Vec<Network>>,
+    /// Networks that no client may come from, whatever is allowed.
+    pub deny: Vec<Network>,
 }
 
 /// A group of servers with one balance method.

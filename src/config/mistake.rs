@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::raw::File;
 use super::read::Span;
 use super::spelling;
-use super::value::{self, AddressError, DurationError};
+use super::value::{self, AddressError, DurationError, NetworkError};
 use crate::model::NameError;
 
 /// Whether a mistake keeps the configuration from being used.
@@ -54,6 +54,8 @@ pub enum Mistake {
     NotWholeSeconds { key: String, found: String },
     #[error("{text:?} is not an address: {error}")]
     BadAddress { text: String, error: AddressError },
+    #[error("{text:?} is not a network: {error}")]
+    BadNetwork { text: String, error: NetworkError },
     #[error("{text:?} is not a name: {error}")]
     BadName { text: String, error: NameError },
     #[error("`{key}` can't be {text:?}: {reason}")]
@@ -138,6 +140,7 @@ kinds! {
     BadDuration = "bad-duration",
     NotWholeSeconds = "not-whole-seconds",
     BadAddress = "bad-address",
+    BadNetwork = "bad-network",
     BadName = "bad-name",
     BadText = "bad-text",
     EmptyList = "empty-list",
@@ -203,6 +206,7 @@ impl Mistake {
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
             Self::BadAddress { text, error } => Some(address_hint(text, error)),
+            Self::BadNetwork { text, error } => Some(network_hint(text, error)),
             Self::BadDuration { text, error, .. } => Some(duration_hint(text, error)),
             Self::EmptyList { key } => Some(format!("name at least one, or leave `{key}` out where it has a default")),
             Self::DuplicateName { things, .. } => Some(format!("give each of the {things} a name of its own")),
@@ -292,6 +296,22 @@ fn duration_hint(text: &str, error: &DurationError) -> String {
         DurationError::NoUnit => format!("write the unit: \"{text}s\" for seconds, \"{text}ms\" for milliseconds"),
         DurationError::UnknownUnit(_) => "the units are ms, s, m, h and d".to_owned(),
         _ => forms(),
+    }
+}
+
+fn network_hint(text: &str, error: &NetworkError) -> String {
+    let address = text.split('/').next().unwrap_or(text);
+    match error {
+        NetworkError::HostBits(network) => {
+            format!("write \"{network}\" for the network, or \"{address}\" for the one address")
+        }
+        NetworkError::Netmask(network) => format!("write \"{network}\""),
+        NetworkError::Prefix(..) => "the number behind the slash says how many bits its addresses share".to_owned(),
+        NetworkError::NoNetwork => {
+            "write a network as in \"10.0.0.0/8\" or \"fd00::/8\", or an address: names and ports \
+            can't stand here"
+                .to_owned()
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::limit::{Limit, Permit};
+use super::sources::Sources;
 use crate::event::FrontendSnapshot;
 use crate::model::{self, OnLimit, Policy};
 use crate::pool::Pool;
@@ -52,6 +53,8 @@ pub struct Frontend {
     pub counters: Arc<Counters>,
     pub process: Arc<Process>,
     limit: Option<Arc<Limit>>,
+    /// `None` if it treats all sources alike.
+    pub sources: Option<Arc<Sources>>,
 }
 
 /// A session's part of the process's limit and of its frontend's.
@@ -65,7 +68,8 @@ impl Frontend {
     /// `pool` is the backend that the configuration names.
     pub fn new(spec: model::Frontend, pool: Arc<Pool>, process: Arc<Process>) -> Arc<Self> {
         let limit = spec.max_sessions.map(Limit::new);
-        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit })
+        let sources = Sources::new(spec.by_source.clone());
+        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit, sources })
     }
 
     /// Takes what one session needs, the process's part first; the limit that is in the way otherwise.

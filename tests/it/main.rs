@@ -15,6 +15,7 @@ mod limits;
 mod memory;
 mod records;
 mod reset;
+mod sources;
 mod start;
 mod stats;
 mod stop;
