@@ -11,6 +11,7 @@ mod failover;
 mod families;
 mod half_close;
 mod health;
+mod konnectivity;
 mod limits;
 mod memory;
 mod records;
