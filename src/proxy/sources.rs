@@ -221,7 +221,7 @@ mod tests {
     proptest! {
         /// The sentence: a source begins at most `rate` sessions at once, and one more each time that a token's part of
         /// a second has passed, until all are there again. Who takes none for a second has all.
-        // Seen to fail with one token more, with tokens that don't come back, and with a refusal that costs one.
+        // Seen to fail with one token more, with tokens that pile up, and with a refusal that costs one.
         #[test]
         fn a_bucket_follows_its_sentence(
             rate in 1..50_u32,

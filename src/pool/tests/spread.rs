@@ -64,13 +64,13 @@ fn a_dial_under_way_counts() {
 
 #[test]
 fn a_server_that_could_not_be_connected_to_has_been_given_nothing() {
-    let pool = spread(&[PLAIN; 2]);
-    let _believed: Vec<_> = (0..2).map(|_| connected(&pool, source(1))).collect();
+    let pool = spread(&[PLAIN; 3]);
+    let _believed: Vec<_> = (0..3).map(|_| connected(&pool, source(1))).collect();
     let failed = dialled(&pool, source(1));
     let tried = vec![Arc::clone(&failed.server)];
     let first = number(&failed);
     drop(failed);
-    let Lease::Leased(mut second) = pool.lease(source(1), &tried) else { panic!("one is left") };
+    let Lease::Leased(mut second) = pool.lease(source(1), &tried) else { panic!("two are left") };
     second.connected();
     drop(second);
     assert_eq!(number(&dialled(&pool, source(1))), first, "it is still the least recently given");
