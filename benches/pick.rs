@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use evenkeel::balance::{self, Candidate, server_key};
+use evenkeel::balance::{self, Candidate, Given, server_key};
 use evenkeel::model::Balance;
 use evenkeel::pool::{Lease, Pool, Tried};
 
@@ -21,6 +21,7 @@ fn candidates(size: usize) -> Vec<Candidate> {
         in_flight: 20 + u32::try_from(place % 7).expect("less than 7"),
         last_chosen: place as u64,
         credit: 0,
+        given: Given { live: u32::try_from(place % 2).expect("less than 2"), last: place as u64 },
     };
     (0..size).map(candidate).collect()
 }

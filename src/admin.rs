@@ -9,6 +9,7 @@ mod headline;
 mod json;
 mod page;
 mod router;
+mod shared;
 
 use std::future::poll_fn;
 use std::io;

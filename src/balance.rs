@@ -12,6 +12,7 @@ mod first;
 mod least_conn;
 mod round_robin;
 mod source;
+mod spread;
 
 pub use source::server_key;
 
@@ -28,18 +29,31 @@ pub struct Candidate {
     pub last_chosen: u64,
     /// What smooth round robin owes it: 0 at first, changed by [`pick`], carried by the caller to the next call.
     pub credit: i64,
+    /// What it has been given from the source that asks; filled for [`Balance::Spread`] only.
+    pub given: Given,
+}
+
+/// What a server has been given from one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Given {
+    /// Sessions of the source that it has, counted from the choice on.
+    pub live: u32,
+    /// Number of the choice that last gave it one, as in [`Candidate::last_chosen`]; 0 if none is remembered.
+    pub last: u64,
 }
 
 /// Index of the candidate that gets a session from `source`; `None` if all weights are 0 or there is none.
 ///
 /// Candidates stand in file order. Only [`Balance::RoundRobin`] changes them (`credit`), only [`Balance::Source`]
-/// looks at `source`, where an IPv4-mapped IPv6 address is the IPv4 address.
+/// looks at `source`, where an IPv4-mapped IPv6 address is the IPv4 address; for [`Balance::Spread`] the caller has
+/// looked up what the source has been given.
 pub fn pick(method: Balance, candidates: &mut [Candidate], source: IpAddr) -> Option<usize> {
     match method {
         Balance::LeastConn => least_conn::pick(candidates),
         Balance::RoundRobin => round_robin::pick(candidates),
         Balance::First => first::pick(candidates),
         Balance::Source => source::pick(candidates, source),
+        Balance::Spread => spread::pick(candidates),
     }
 }
 
@@ -60,7 +74,10 @@ mod tests {
         weights
             .iter()
             .enumerate()
-            .map(|(place, &weight)| Candidate { key: name(place), weight, in_flight: 0, last_chosen: 0, credit: 0 })
+            .map(|(place, &weight)| {
+                let given = Given::default();
+                Candidate { key: name(place), weight, in_flight: 0, last_chosen: 0, credit: 0, given }
+            })
             .collect()
     }
 

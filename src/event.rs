@@ -4,7 +4,7 @@
 //! says what is at one moment; pages, JSON, metrics and CSV are made from it and from nothing else.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use crate::model::{
@@ -195,6 +195,12 @@ pub enum Cause {
     HalfClosed,
     NoServer,
     LimitReached,
+    /// The configuration lets nobody in from there.
+    SourceDenied,
+    /// Its source has as many sessions as one may have.
+    SourceSessions,
+    /// Its source begins more sessions a second than one may.
+    SourceRate,
     OutOfDescriptors,
     OutOfPorts,
     /// Its peer acknowledges nothing any more.
@@ -220,6 +226,9 @@ impl Cause {
             Self::HalfClosed => "half-closed for too long",
             Self::NoServer => "no usable server",
             Self::LimitReached => "limit reached",
+            Self::SourceDenied => "denied by source",
+            Self::SourceSessions => "too many sessions of this source",
+            Self::SourceRate => "too many new sessions of this source",
             Self::OutOfDescriptors => "out of file descriptors",
             Self::OutOfPorts => "out of local ports",
             Self::Silent => "peer is silent",
@@ -637,9 +646,21 @@ pub struct BackendSnapshot {
     /// Time without a usable server, the present one included.
     pub downtime: Duration,
     pub queued: u32,
+    /// Where the balance method is to bring each source to every server: one that several clients share.
+    pub shared_source: Option<SharedSource>,
     pub counts: Counts,
     /// In file order.
     pub servers: Vec<ServerSnapshot>,
+}
+
+/// An address that several clients share, seen by its having several sessions at every server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedSource {
+    /// The one with the most sessions.
+    pub address: IpAddr,
+    pub sessions: u32,
+    /// How many more addresses are shared.
+    pub others: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]

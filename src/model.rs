@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod credential;
+mod network;
 
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
+pub use self::network::Network;
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -244,6 +246,20 @@ pub struct Frontend {
     pub backlog: u32,
     /// Longest time without a byte from or to the client.
     pub client_timeout: Option<Duration>,
+    pub by_source: SourceLimits,
+}
+
+/// What a frontend lets one source do. The default is anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceLimits {
+    /// Sessions of one address at a time.
+    pub max_sessions: Option<u32>,
+    /// New sessions of one address in a second, and at once after a second without any.
+    pub rate: Option<u32>,
+    /// Networks that clients must come from.
+    pub allow: Option<Vec<Network>>,
+    /// Networks that no client may come from, whatever is allowed.
+    pub deny: Vec<Network>,
 }
 
 /// A group of servers with one balance method.
@@ -295,18 +311,21 @@ pub enum Balance {
     RoundRobin,
     First,
     Source,
+    /// Each source at every server, for konnectivity's agents. HAProxy has no such method.
+    Spread,
 }
 
 impl Balance {
-    pub const ALL: [Self; 4] = [Self::LeastConn, Self::RoundRobin, Self::First, Self::Source];
+    pub const ALL: [Self; 5] = [Self::LeastConn, Self::RoundRobin, Self::First, Self::Source, Self::Spread];
 
-    /// HAProxy's word for it, as in configurations and outputs.
+    /// The word for it in configurations and outputs: HAProxy's, where it has the method.
     pub fn name(self) -> &'static str {
         match self {
             Self::LeastConn => "leastconn",
             Self::RoundRobin => "roundrobin",
             Self::First => "first",
             Self::Source => "source",
+            Self::Spread => "spread",
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod pace;
 pub mod queue;
 pub mod server;
 pub mod sessions;
+pub mod sources;
 
 mod authority;
 mod tier;
@@ -31,11 +32,13 @@ use self::counters::{Counters, Open};
 use self::network::Network;
 use self::queue::{Queue, Ticket, Waiter};
 use self::server::{Server, Standing};
+use self::sources::{Claim, Sources};
 use self::tier::Tier;
-use crate::balance::{self, Candidate};
+use crate::balance::{self, Candidate, Given};
 use crate::clock;
 use crate::event::{
-    AdminState, BackendSnapshot, Change, DownCause, Kept, Readiness, ServerChange, ServerSnapshot, Verdict,
+    AdminState, BackendSnapshot, Change, DownCause, Kept, Readiness, ServerChange, ServerSnapshot, SharedSource,
+    Verdict,
 };
 use crate::model::{self, Balance, OnNoServer};
 
@@ -66,6 +69,8 @@ struct State {
     authority: Authority,
     /// Kept between choices for its memory.
     scratch: Vec<Candidate>,
+    /// Who has been given to whom, for [`Balance::Spread`]; empty otherwise.
+    sources: Sources,
 }
 
 /// A server and what the choice knows of it.
@@ -103,12 +108,23 @@ pub struct Leased {
     /// The server counts as down: it is tried because no better one is left.
     pub last_resort: bool,
     pool: Arc<Pool>,
+    /// Boxed, because most backends have none and a session holds it to its end.
+    claim: Option<Box<Claim>>,
     _open: Open,
+}
+
+impl Leased {
+    /// Notes that the connection to the server stands: only then has the server been given to the session's source.
+    pub fn connected(&mut self) {
+        if let Some(claim) = &mut self.claim {
+            self.pool.lock().sources.connect(self.server.key, claim);
+        }
+    }
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        self.pool.give_back(&self.server);
+        self.pool.give_back(&self.server, self.claim.as_deref());
     }
 }
 
@@ -138,6 +154,7 @@ impl Pool {
             downtime: Duration::ZERO,
             authority: Authority::default(),
             scratch: Vec::new(),
+            sources: Sources::new(),
         };
         state.up = state.is_usable();
         Arc::new(Self {
@@ -190,17 +207,20 @@ impl Pool {
     }
 
     fn leased(self: &Arc<Self>, chosen: Chosen) -> Leased {
-        let Chosen { server, last_resort } = chosen;
+        let Chosen { server, last_resort, claim } = chosen;
         counters::count(&server.counters.chosen);
         counters::count(&self.counters.chosen);
         let open = server.counters.begin();
-        Leased { server, last_resort, pool: Arc::clone(self), _open: open }
+        Leased { server, last_resort, pool: Arc::clone(self), claim, _open: open }
     }
 
-    fn give_back(self: &Arc<Self>, server: &Arc<Server>) {
+    fn give_back(self: &Arc<Self>, server: &Arc<Server>, claim: Option<&Claim>) {
         let mut state = self.lock();
         if let Some(member) = state.member(server) {
             member.in_flight -= 1;
+        }
+        if let Some(claim) = claim {
+            state.sources.end(server.key, claim);
         }
         drop(state);
         self.serve_queue();
@@ -352,6 +372,7 @@ impl Pool {
             weight: if state.up { in_use.map(|member| u32::from(member.standing.weight.value())).sum() } else { 0 },
             downtime: state.downtime + if state.up { Duration::ZERO } else { state.since.1.elapsed() },
             queued: u32::try_from(state.queue.len()).unwrap_or(u32::MAX),
+            shared_source: state.shared_source(self.spec.balance),
             counts: self.counters.counts(),
             servers: state.members.iter().map(|member| member.standing.snapshot(&member.server)).collect(),
         }
@@ -374,6 +395,7 @@ pub struct Usable {
 struct Chosen {
     server: Arc<Server>,
     last_resort: bool,
+    claim: Option<Box<Claim>>,
 }
 
 enum Choice {
@@ -413,6 +435,7 @@ impl Member {
             in_flight: self.in_flight,
             last_chosen: self.last_chosen,
             credit: self.credit,
+            given: Given::default(),
         }
     }
 }
@@ -446,10 +469,10 @@ impl State {
             let member = &mut self.members[place];
             member.in_flight += 1;
             member.last_chosen = self.choices;
-            return Choice::Chosen(Chosen {
-                server: Arc::clone(&member.server),
-                last_resort: tier == Tier::LastResort,
-            });
+            let server = Arc::clone(&member.server);
+            let remembers = spec.balance == Balance::Spread;
+            let claim = remembers.then(|| Box::new(self.sources.begin(source, server.key, self.choices)));
+            return Choice::Chosen(Chosen { server, last_resort: tier == Tier::LastResort, claim });
         }
         Choice::Nobody(refusal)
     }
@@ -459,6 +482,9 @@ impl State {
         let mut candidates = std::mem::take(&mut self.scratch);
         candidates.clear();
         candidates.extend(self.members.iter().filter(|member| may(member)).map(Member::candidate));
+        if method == Balance::Spread {
+            self.sources.fill(source, &mut candidates);
+        }
         let picked = balance::pick(method, &mut candidates, source);
         let mut chosen = None;
         let eligible = self.members.iter_mut().enumerate().filter(|(_, member)| may(member));
@@ -542,6 +568,16 @@ impl State {
             u32::try_from(count).unwrap_or(u32::MAX)
         };
         (of(false), of(true))
+    }
+
+    /// Whom `spread` can only send round, because several share an address.
+    fn shared_source(&self, balance: Balance) -> Option<SharedSource> {
+        if balance != Balance::Spread {
+            return None;
+        }
+        let usable = |member: &&Member| member.standing.state().is_usable() && member.tier().is_some();
+        let usable: Vec<u64> = self.members.iter().filter(usable).map(|member| member.server.key).collect();
+        self.sources.shared(&usable, self.members.len())
     }
 
     fn is_usable(&self) -> bool {

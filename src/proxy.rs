@@ -26,6 +26,7 @@ pub mod listener;
 pub mod record;
 pub mod relay;
 pub mod route;
+pub mod sources;
 pub mod worker;
 
 use std::future::poll_fn;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use super::figures::{count, days_until, moment, span, words};
+use super::shared::shared_source;
 use crate::event::{
     AdminState, BackendSnapshot, Certificate, ProcessPhase, Remark, ServerSnapshot, ServerState, Snapshot, host,
 };
@@ -53,6 +54,7 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     findings.extend(without_server(snapshot));
     findings.extend(snapshot.backends.iter().filter_map(on_backups));
     findings.extend(limits(snapshot));
+    findings.extend(snapshot.backends.iter().filter_map(on_shared_address));
     findings.extend(troubles(&controllers, snapshot));
     findings.extend(remarks(&controllers));
     findings.extend(certificates(&controllers, snapshot.at));
@@ -119,6 +121,10 @@ fn on_backups(backend: &BackendSnapshot) -> Option<Finding> {
     let on_backups = has_primaries && backend.active == 0 && backend.backup > 0;
     let text = format!("{} runs on {}.", backend.name, if backend.backup == 1 { "its backup" } else { "its backups" });
     on_backups.then_some(Finding { tone: Tone::Warning, text, aside: true })
+}
+
+fn on_shared_address(backend: &BackendSnapshot) -> Option<Finding> {
+    shared_source(backend).map(|text| Finding { tone: Tone::Notice, text, aside: true })
 }
 
 fn limits(snapshot: &Snapshot) -> Vec<Finding> {

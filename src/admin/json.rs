@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::figures::rfc3339;
+use super::shared::shared_source;
 use crate::event::host;
 use crate::event::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, ProcessSnapshot,
@@ -152,6 +153,7 @@ struct Backend<'a> {
     backup_servers: u32,
     weight: u32,
     downtime_seconds: f64,
+    shared_source: Option<SharedSource>,
     counts: Figures,
     servers: Vec<Server<'a>>,
 }
@@ -170,9 +172,30 @@ impl<'a> Backend<'a> {
             backup_servers: backend.backup,
             weight: backend.weight,
             downtime_seconds: backend.downtime.as_secs_f64(),
+            shared_source: SharedSource::of(backend),
             counts: Figures { queued: backend.queued, ..Figures::of(&backend.counts) },
             servers: backend.servers.iter().map(Server::of).collect(),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct SharedSource {
+    address: String,
+    sessions: u32,
+    others: u32,
+    note: String,
+}
+
+impl SharedSource {
+    fn of(backend: &BackendSnapshot) -> Option<Self> {
+        let shared = backend.shared_source?;
+        Some(Self {
+            address: shared.address.to_string(),
+            sessions: shared.sessions,
+            others: shared.others,
+            note: shared_source(backend)?,
+        })
     }
 }
 
@@ -364,11 +387,13 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::event::fixture;
+    use crate::event::{self, fixture};
 
     fn document() -> Value {
         let mut snapshot = fixture::cluster();
         snapshot.take_down("k0s-at-vie-1");
+        let address = "10.0.0.9".parse().unwrap();
+        snapshot.backends[1].shared_source = Some(event::SharedSource { address, sessions: 12, others: 0 });
         serde_json::from_str(&render(&snapshot)).unwrap()
     }
 
@@ -405,6 +430,18 @@ mod tests {
         assert_eq!((&last["status"], &last["passed"]), (&"L7OKC".into(), &true.into()));
         assert_eq!(last["remark"], "readiness unknown: anonymous access is off");
         assert!(last["advice"].as_str().unwrap().contains("AuthenticationConfiguration"));
+    }
+
+    #[test]
+    fn an_address_that_is_shared_is_told_with_what_it_means() {
+        let document = document();
+        let shared = &document["backends"][1]["shared_source"];
+        assert_eq!(
+            (&shared["address"], &shared["sessions"], &shared["others"]),
+            (&"10.0.0.9".into(), &12.into(), &0.into())
+        );
+        assert!(shared["note"].as_str().unwrap().starts_with("konnectivity_backend: 10.0.0.9 has 12 sessions"));
+        assert_eq!(document["backends"][0]["shared_source"], Value::Null);
     }
 
     #[test]

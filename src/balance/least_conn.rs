@@ -25,6 +25,7 @@ fn by_load(a: &Candidate, b: &Candidate) -> Ordering {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Given;
     use super::super::tests::{idle, spread};
     use super::*;
     use crate::model::Balance;
@@ -35,8 +36,10 @@ mod tests {
         let weight = prop_oneof![0..4_u16, 0..=256_u16];
         let one = (weight, in_flight, prop_oneof![0..3_u64, any::<u64>()]);
         proptest::collection::vec(one, 0..8).prop_map(|list| {
-            let build =
-                |(weight, in_flight, last_chosen)| Candidate { key: 0, weight, in_flight, last_chosen, credit: 0 };
+            let build = |(weight, in_flight, last_chosen)| {
+                let given = Given::default();
+                Candidate { key: 0, weight, in_flight, last_chosen, credit: 0, given }
+            };
             list.into_iter().map(build).collect()
         })
     }

@@ -53,6 +53,10 @@ const BACKLOG: u32 = 4096;
 pub fn frontend() -> Frontend {
     Frontend {
         max_sessions: is(Switch::Off),
+        max_sessions_per_source: is(Switch::Off),
+        rate_per_source: is(Switch::Off),
+        allow: is(Switch::Off),
+        deny: is(Switch::Off),
         freebind: is(false),
         backlog: is(Whole(BACKLOG)),
         client_keepalive: is(keepalive(Policy::evenkeel().client_keepalive)),

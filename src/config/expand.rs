@@ -159,6 +159,10 @@ fn same<T: PartialEq>(a: &Option<Stated<T>>, b: &Option<Stated<T>>) -> bool {
 fn frontend_over(stated: Option<Frontend>, defaults: &Defaults, preset: Option<&Frontend>) -> Frontend {
     let mut frontend = stated.unwrap_or_default();
     fill(&mut frontend.max_sessions, &defaults.max_sessions);
+    fill(&mut frontend.max_sessions_per_source, &defaults.max_sessions_per_source);
+    fill(&mut frontend.rate_per_source, &defaults.rate_per_source);
+    fill(&mut frontend.allow, &defaults.allow);
+    fill(&mut frontend.deny, &defaults.deny);
     fill(&mut frontend.freebind, &defaults.freebind);
     fill(&mut frontend.backlog, &defaults.backlog);
     fill(&mut frontend.client_keepalive, &defaults.client_keepalive);

@@ -294,6 +294,7 @@ words!(Balance {
     "roundrobin" => Balance::RoundRobin,
     "first" => Balance::First,
     "source" => Balance::Source,
+    "spread" => Balance::Spread,
 });
 words!(OnNoServer {
     "try_all" => OnNoServer::TryAll,

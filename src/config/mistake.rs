@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::raw::File;
 use super::read::Span;
 use super::spelling;
-use super::value::{self, AddressError, DurationError};
+use super::value::{self, AddressError, DurationError, NetworkError};
 use crate::model::NameError;
 
 /// Whether a mistake keeps the configuration from being used.
@@ -54,6 +54,8 @@ pub enum Mistake {
     NotWholeSeconds { key: String, found: String },
     #[error("{text:?} is not an address: {error}")]
     BadAddress { text: String, error: AddressError },
+    #[error("{text:?} is not a network: {error}")]
+    BadNetwork { text: String, error: NetworkError },
     #[error("{text:?} is not a name: {error}")]
     BadName { text: String, error: NameError },
     #[error("`{key}` can't be {text:?}: {reason}")]
@@ -72,6 +74,12 @@ pub enum Mistake {
     NobodyServes { backend: String },
     #[error("the dial timeout of {dial} is never reached: `connect` ends all tries after {connect}")]
     DialOverConnect { dial: String, connect: String },
+    #[error("`{balance}` leads each agent of konnectivity to one server of backend `{backend}` only")]
+    OneServerForAgents { backend: String, balance: &'static str },
+    #[error(
+        "the servers of backend `{backend}` have different weights, and each of its clients needs every one of them"
+    )]
+    UnequalWeights { backend: String, spread: bool },
     #[error("two listeners on one address: {second} ({owner}) and {first} ({first_owner})")]
     ListenersCollide { first: String, first_owner: String, second: String, owner: String },
     #[error("{server} is evenkeel itself: {owner} listens on {listener}, which takes connections to {address}")]
@@ -146,6 +154,7 @@ kinds! {
     BadDuration = "bad-duration",
     NotWholeSeconds = "not-whole-seconds",
     BadAddress = "bad-address",
+    BadNetwork = "bad-network",
     BadName = "bad-name",
     BadText = "bad-text",
     EmptyList = "empty-list",
@@ -155,6 +164,8 @@ kinds! {
     DuplicateController = "duplicate-controller",
     NobodyServes = "nobody-serves",
     DialOverConnect = "dial-over-connect",
+    OneServerForAgents = "one-server-for-agents",
+    UnequalWeights = "unequal-weights",
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
     UnusedBackend = "unused-backend",
@@ -194,7 +205,9 @@ impl Mistake {
             | Self::DuplicateAddress { .. }
             | Self::NobodyServes { .. }
             | Self::DialOverConnect { .. }
-            | Self::TokenToAnyone => Severity::Warning,
+            | Self::TokenToAnyone
+            | Self::OneServerForAgents { .. }
+            | Self::UnequalWeights { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -215,6 +228,7 @@ impl Mistake {
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
             Self::BadAddress { text, error } => Some(address_hint(text, error)),
+            Self::BadNetwork { text, error } => Some(network_hint(text, error)),
             Self::BadDuration { text, error, .. } => Some(duration_hint(text, error)),
             Self::EmptyList { key } => Some(format!("name at least one, or leave `{key}` out where it has a default")),
             Self::DuplicateName { things, .. } => Some(format!("give each of the {things} a name of its own")),
@@ -229,6 +243,15 @@ impl Mistake {
                 "a server that is silent uses up all the time, and no other is tried: lower `dial` or raise `connect`"
                     .into(),
             ),
+            Self::OneServerForAgents { .. } => {
+                Some(r#"an agent needs a session at every server: write `balance = "spread"`"#.into())
+            }
+            Self::UnequalWeights { spread: true, .. } => {
+                Some("`spread` ignores them, but for 0: leave them out".into())
+            }
+            Self::UnequalWeights { spread: false, .. } => {
+                Some(r#"its agents may dial for ever: leave the weights out, and write `balance = "spread"`"#.into())
+            }
             Self::ListenersCollide { .. } => Some("change the port or the address of one of them".into()),
             Self::LeadsToItself { .. } => {
                 Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())
@@ -307,6 +330,22 @@ fn duration_hint(text: &str, error: &DurationError) -> String {
         DurationError::NoUnit => format!("write the unit: \"{text}s\" for seconds, \"{text}ms\" for milliseconds"),
         DurationError::UnknownUnit(_) => "the units are ms, s, m, h and d".to_owned(),
         _ => forms(),
+    }
+}
+
+fn network_hint(text: &str, error: &NetworkError) -> String {
+    let address = text.split('/').next().unwrap_or(text);
+    match error {
+        NetworkError::HostBits(network) => {
+            format!("write \"{network}\" for the network, or \"{address}\" for the one address")
+        }
+        NetworkError::Netmask(network) => format!("write \"{network}\""),
+        NetworkError::Prefix(..) => "the number behind the slash says how many bits its addresses share".to_owned(),
+        NetworkError::NoNetwork => {
+            "write a network as in \"10.0.0.0/8\" or \"fd00::/8\", or an address: names and ports \
+            can't stand here"
+                .to_owned()
+        }
     }
 }
 

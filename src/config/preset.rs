@@ -32,6 +32,9 @@ words!(Preset {
 /// Port of the Kubernetes API server: the one that a control plane is not up without.
 pub const KUBE_API: u16 = 6443;
 
+/// Port on which konnectivity's agents connect to its servers; each agent needs a session at each server.
+pub const KONNECTIVITY: u16 = 8132;
+
 impl Preset {
     /// The word for it in a file.
     pub fn name(self) -> &'static str {
@@ -47,9 +50,11 @@ impl Preset {
     fn services(self) -> &'static [Service] {
         const API: Service = ("kubeAPI", KUBE_API, CheckType::KubeApiserver);
         match self {
-            Self::K0s => {
-                &[API, ("konnectivity", 8132, CheckType::Konnectivity), ("controllerJoinAPI", 9443, CheckType::K0sJoin)]
-            }
+            Self::K0s => &[
+                API,
+                ("konnectivity", KONNECTIVITY, CheckType::Konnectivity),
+                ("controllerJoinAPI", 9443, CheckType::K0sJoin),
+            ],
             Self::Kubeadm | Self::K3s => &[API],
             Self::Rke2 => &[API, ("supervisor", 9345, CheckType::Tls)],
         }
@@ -109,7 +114,7 @@ impl From {
             // Without controllers there are no servers, and that has been said.
             stated: vec!["servers"],
             name: self.stated(backend_name(name)),
-            balance: self.stated(Balance::LeastConn),
+            balance: self.stated(if port == KONNECTIVITY { Balance::Spread } else { Balance::LeastConn }),
             required: self.stated(port == KUBE_API),
             check: self.stated(Switch::On(check)),
             servers: controllers.and_then(|controllers| self.stated(self.servers(controllers, port))),

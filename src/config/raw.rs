@@ -14,8 +14,8 @@ use super::source::Source;
 use super::syntax;
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
-    BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer,
-    OnPrimaryBack, OnRefused, ServerName,
+    BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit,
+    OnNoServer, OnPrimaryBack, OnRefused, ServerName,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -54,6 +54,8 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
 
 /// Sessions at a time.
 pub type Sessions = Whole<1, 10_000_000>;
+/// New sessions in a second.
+pub type Rate = Whole<1, 1_000_000>;
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -90,6 +92,10 @@ section! {
     /// What frontends, backends and servers share unless they state it themselves.
     Defaults, "`[defaults]`";
     "max_sessions" => max_sessions: Switch<Sessions>,
+    "max_sessions_per_source" => max_sessions_per_source: Switch<Sessions>,
+    "rate_per_source" => rate_per_source: Switch<Rate>,
+    "allow" => allow: Switch<OneOrMore<Network>>,
+    "deny" => deny: Switch<OneOrMore<Network>>,
     "freebind" => freebind: bool,
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
@@ -162,6 +168,10 @@ section! {
     "listen" => listen: OneOrMore<ListenAddress>,
     "backend" => backend: BackendName,
     "max_sessions" => max_sessions: Switch<Sessions>,
+    "max_sessions_per_source" => max_sessions_per_source: Switch<Sessions>,
+    "rate_per_source" => rate_per_source: Switch<Rate>,
+    "allow" => allow: Switch<OneOrMore<Network>>,
+    "deny" => deny: Switch<OneOrMore<Network>>,
     "freebind" => freebind: bool,
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,

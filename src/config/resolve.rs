@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::expand::{Expanded, Proxy};
 use super::leaf::Switch;
+use super::list::OneOrMore;
 use super::mistake::{Mistake, Mistakes};
 use super::raw;
 use super::read::{Span, Stated};
@@ -12,11 +13,12 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    Backend, BackendName, BackendTimeouts, Check, Closing, Config, Frontend, Host, HostAddress, Keepalive, ProxyId,
-    Server, ServerId, ServerName, Weight,
+    Backend, BackendName, BackendTimeouts, Check, Closing, Config, Frontend, Host, HostAddress, Keepalive, Network,
+    ProxyId, Server, ServerId, ServerName, SourceLimits, Weight,
 };
 
 mod checks;
+mod konnectivity;
 mod listeners;
 mod names;
 mod process;
@@ -51,6 +53,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         id = ProxyId(id.0 + 1);
     }
     names::note_unused_backends(expanded, &known, mistakes);
+    konnectivity::note_hindrances(expanded, mistakes);
     whole.then(|| Config {
         policy: process::policy(expanded),
         limits: process::limits(&expanded.limits),
@@ -152,7 +155,20 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
         freebind: filled(&raw.freebind),
         backlog: filled(&raw.backlog).0,
         client_timeout: filled(&filled(&raw.timeouts).client).on().map(|wait| wait.0),
+        by_source: source_limits(raw),
     })
+}
+
+fn source_limits(raw: &raw::Frontend) -> SourceLimits {
+    let networks = |key: &Option<Stated<Switch<OneOrMore<Network>>>>| {
+        Some(filled(key).on()?.0.iter().map(|network| network.value).collect())
+    };
+    SourceLimits {
+        max_sessions: filled(&raw.max_sessions_per_source).on().map(|sessions| sessions.0),
+        rate: filled(&raw.rate_per_source).on().map(|rate| rate.0),
+        allow: networks(&raw.allow),
+        deny: networks(&raw.deny).unwrap_or_default(),
+    }
 }
 
 fn keepalive(raw: &Option<Stated<Switch<raw::Keepalive>>>) -> Option<Keepalive> {

@@ -10,7 +10,7 @@ use super::mistake::Mistake;
 use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value::{self, AddressError};
-use crate::model::{BackendName, Endpoint, FrontendName, HostAddress, ListenAddress, NameError, ServerName};
+use crate::model::{BackendName, Endpoint, FrontendName, HostAddress, ListenAddress, NameError, Network, ServerName};
 
 /// A value that is written as a text.
 pub trait Text: Sized + Clone {
@@ -128,6 +128,22 @@ impl Text for Machine {
 
     fn text(&self) -> String {
         self.written.clone()
+    }
+}
+
+impl Text for Network {
+    const WANTED: &'static str = "a network such as \"10.0.0.0/8\"";
+
+    fn parse(text: &str, _: &str) -> Result<Self, Mistake> {
+        value::network(text).map_err(|error| Mistake::BadNetwork { text: text.to_owned(), error })
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn instead_of(_: &str) -> String {
+        "write it in quotation marks, with the length of its prefix".to_owned()
     }
 }
 

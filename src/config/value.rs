@@ -1,11 +1,11 @@
 //! The grammars of single values: durations, addresses, permission bits. Text in, value or reason out.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::model::{Endpoint, HostAddress, ListenAddress};
+use crate::model::{Endpoint, HostAddress, ListenAddress, Network};
 
 // ---- durations ----
 
@@ -242,6 +242,45 @@ fn is_host_name(text: &str) -> bool {
     // A last label of digits alone is an IPv4 address that went wrong (WHATWG URL, section 3.5).
     let last = name.rsplit('.').next().unwrap_or_default();
     name.len() <= 253 && name.split('.').all(label) && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+// ---- networks ----
+
+/// Why a text is not a network.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NetworkError {
+    #[error("it is neither an IP address nor a network")]
+    NoNetwork,
+    #[error("`/{0}` is not a prefix's length from /0 to /{1}")]
+    Prefix(String, u8),
+    #[error("it has bits behind its prefix, which {0} has not")]
+    HostBits(Network),
+    #[error("it has a netmask")]
+    Netmask(Network),
+}
+
+/// Reads `10.0.0.0/8`, `fd00::/8`, or an address for itself alone. All bits behind the prefix must be 0.
+pub fn network(text: &str) -> Result<Network, NetworkError> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address.parse().map_err(|_| NetworkError::NoNetwork)?;
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    let Some(length) = length else { return Network::of(address, whole).ok_or(NetworkError::NoNetwork) };
+    if let Some(network) = netmask(length).and_then(|length| Network::of(address, length)) {
+        return Err(NetworkError::Netmask(network));
+    }
+    let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    let prefix = length.parse().ok().filter(|_| digits);
+    let network = prefix.and_then(|prefix| Network::of(address, prefix));
+    let network = network.ok_or_else(|| NetworkError::Prefix(length.to_owned(), whole))?;
+    // A mapped IPv4 address has bits of its own before the IPv4 part, which a prefix shorter than that cuts off.
+    if network.address() == address.to_canonical() { Ok(network) } else { Err(NetworkError::HostBits(network)) }
+}
+
+/// The length of the prefix that an IPv4 netmask stands for.
+fn netmask(text: &str) -> Option<u8> {
+    let bits = text.parse::<Ipv4Addr>().ok()?.to_bits();
+    let length = bits.leading_ones();
+    (bits.count_ones() == length).then_some(length as u8)
 }
 
 // ---- permission bits and statuses ----

@@ -1,5 +1,8 @@
 //! The pool against its sentences: who gets a session, what a lease holds, what verdicts do to the choice.
 
+mod agents;
+mod spread;
+
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
 

@@ -1,12 +1,52 @@
-//! Whether a client may come in: by its source and by rates. Everyone may until rules can be configured.
+//! Whether a client may come in: by its network, and by what its address has and does already.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep};
+
+use super::frontend::Frontend;
 use super::listener::Accepted;
-use super::record::Ended;
+use super::record::{Ended, Record};
+use super::sources::{Sources, Telling};
+use crate::event::{Cause, Ending, Phase, Who};
+use crate::net;
+use crate::pool::counters;
 
 /// A client that may come in.
 #[derive(Debug)]
 pub struct Admitted(pub Accepted);
 
-pub fn admit(accepted: Accepted) -> Result<Admitted, Ended> {
-    Ok(Admitted(accepted))
+pub fn admit(mut accepted: Accepted) -> Result<Admitted, Ended> {
+    let Some(sources) = accepted.record.frontend.sources.clone() else { return Ok(Admitted(accepted)) };
+    match sources.visit(accepted.record.client().ip(), Instant::now()) {
+        Ok(visit) => {
+            accepted.record.visit = visit;
+            Ok(Admitted(accepted))
+        }
+        Err(cause) => Err(refuse(accepted, &sources, cause)),
+    }
+}
+
+fn refuse(Accepted { client, mut record }: Accepted, sources: &Arc<Sources>, cause: Cause) -> Ended {
+    net::options::reset_on_close(&client);
+    counters::count(&record.frontend.counters.denied);
+    tell(&mut record, sources);
+    record.end(Ending::new(Who::Limit, Phase::Request, cause))
+}
+
+/// Gives a refused client its line, or sees to it that it is counted in one.
+fn tell(record: &mut Record, sources: &Arc<Sources>) {
+    let telling = sources.telling(Instant::now());
+    record.silent = telling != Telling::Line;
+    if telling == Telling::FirstUntold {
+        spawn_local(count_untold(Arc::clone(&record.frontend), Arc::clone(sources)));
+    }
+}
+
+async fn count_untold(frontend: Arc<Frontend>, sources: Arc<Sources>) {
+    sleep(Duration::from_secs(1)).await;
+    let clients = sources.untold();
+    tracing::warn!(frontend = %frontend.spec.name, clients, "more were refused by their source than have a line each");
 }

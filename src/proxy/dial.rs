@@ -32,7 +32,8 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
     record.enter_phase(Phase::Connect);
     let begun = Instant::now();
     match tries(&client, &mut record, &pool, leased, begun).await {
-        Ok((server, leased)) => {
+        Ok((server, mut leased)) => {
+            leased.connected();
             record.dialled = Some(begun.elapsed());
             // One getsockname: the kernel chose this address in connect, and it is the client's in the server's own logs.
             record.source = server.local_address().ok();

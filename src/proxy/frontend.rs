@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::watch;
 
 use super::limit::{Limit, Permit};
+use super::sources::Sources;
 use crate::event::FrontendSnapshot;
 use crate::model::{self, OnLimit, Policy};
 use crate::pool::Pool;
@@ -56,6 +57,8 @@ pub struct Frontend {
     limit: Option<Arc<Limit>>,
     /// Nobody listens at the moment.
     shut: watch::Sender<bool>,
+    /// `None` if it treats all sources alike.
+    pub sources: Option<Arc<Sources>>,
 }
 
 /// A session's part of the process's limit and of its frontend's.
@@ -69,7 +72,16 @@ impl Frontend {
     /// `pool` is the backend that the configuration names.
     pub fn new(spec: model::Frontend, pool: Arc<Pool>, process: Arc<Process>) -> Arc<Self> {
         let limit = spec.max_sessions.map(Limit::new);
-        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit, shut: watch::Sender::new(false) })
+        let sources = Sources::new(spec.by_source.clone());
+        Arc::new(Self {
+            spec,
+            pool,
+            counters: Arc::default(),
+            process,
+            limit,
+            sources,
+            shut: watch::Sender::new(false),
+        })
     }
 
     /// Says whether its listeners are closed for the time being.

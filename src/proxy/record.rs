@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::frontend::{Frontend, Permits};
 use super::handover::Load;
+use super::sources::Visit;
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, Who};
@@ -41,6 +42,10 @@ pub struct Record {
     _process: Open,
     _frontend: Open,
     backend: Option<Open>,
+    /// Its part of what its source may have.
+    pub visit: Option<Box<Visit>>,
+    /// Has no line: it is counted in one.
+    pub silent: bool,
     _admission: Admission,
 }
 
@@ -86,6 +91,8 @@ impl Record {
             _process: frontend.process.counters.begin(),
             _frontend: frontend.counters.begin(),
             backend: None,
+            visit: None,
+            silent: false,
             _admission: admission,
         })
     }
@@ -170,7 +177,7 @@ impl Drop for Record {
         let total = self.started.elapsed();
         self.count(ending, bytes_out, total);
         let null = bytes_in == 0 && bytes_out == 0 && matches!(ending.who, Who::Nobody | Who::Client);
-        if null && !self.frontend.process.log_null_sessions {
+        if self.silent || (null && !self.frontend.process.log_null_sessions) {
             return;
         }
         self.worker.records.write(SessionRecord {

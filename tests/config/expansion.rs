@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use evenkeel::config;
 use evenkeel::model::{
-    ApiserverProbe, Backend, Balance, Check, Config, Credential, Frontend, HostAddress, ListenAddress, OnLimit,
-    OnNoServer, Policy, Probe, Server, TlsProbe, Verify,
+    ApiserverProbe, Backend, Balance, Check, Config, Credential, Frontend, HostAddress, ListenAddress, Network,
+    OnLimit, OnNoServer, Policy, Probe, Server, SourceLimits, TlsProbe, Verify,
 };
 use proptest::prelude::*;
 
@@ -89,7 +89,8 @@ fn a_preset_is_what_its_distribution_listens_on() {
             assert_eq!(frontend.listen, [ListenAddress::DualStack { port: *port }]);
             assert_eq!(frontend.backend, backend.name);
             assert_eq!(backend.name.as_str(), format!("{name}_backend"));
-            assert_eq!((backend.balance, backend.required), (Balance::LeastConn, *port == 6443));
+            let balance = if *port == 8132 { Balance::Spread } else { Balance::LeastConn };
+            assert_eq!((backend.balance, backend.required), (balance, *port == 6443));
             let addresses: Vec<String> = backend.servers.iter().map(|server| server.address.to_string()).collect();
             assert_eq!(addresses, [format!("10.10.0.2:{port}"), format!("c-2.example:{port}")]);
             let probe = &backend.servers[0].check.as_ref().unwrap().probe;
@@ -397,6 +398,29 @@ fn the_nearest_word_on_verification_holds() {
         with("check = { verify = 'full', ca_file = 'ca.crt' }", "check = { rise = 1 }"),
         Verify::Ca { .. }
     ));
+}
+
+// ---- limits by source ----
+
+#[test]
+fn a_frontend_s_limits_by_source_are_off_unless_stated_near_or_for_all() {
+    assert_eq!(plain("", "", "", "").frontends[0].by_source, SourceLimits::default());
+    let network = |address: &str, prefix| Network::of(address.parse().unwrap(), prefix).unwrap();
+    let stated = "max_sessions_per_source = 50\nrate_per_source = 20\nallow = ['10.0.0.0/8', 'fd00::/8', '192.0.2.1']\n\
+                  deny = '10.1.0.0/16'\n";
+    let limits = SourceLimits {
+        max_sessions: Some(50),
+        rate: Some(20),
+        allow: Some(vec![network("10.0.0.0", 8), network("fd00::", 8), network("192.0.2.1", 32)]),
+        deny: vec![network("10.1.0.0", 16)],
+    };
+    assert_eq!(plain("", stated, "", "").frontends[0].by_source, limits);
+    let for_all = format!("[defaults]\n{stated}");
+    assert_eq!(plain(&for_all, "", "", "").frontends[0].by_source, limits);
+    let off = "max_sessions_per_source = 'off'\nrate_per_source = 'off'\nallow = 'off'\ndeny = 'off'";
+    assert_eq!(plain(&for_all, off, "", "").frontends[0].by_source, SourceLimits::default());
+    let text = plain_text(&for_all, "", "", "");
+    assert_eq!(parse(&config::show_text(&text, "it.toml").unwrap()), parse(&text));
 }
 
 // ---- the nearest wins ----

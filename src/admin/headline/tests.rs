@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::fixture::{CONTROLLERS, now};
-use crate::event::{DownCause, Remark, fixture};
+use crate::event::{DownCause, Remark, SharedSource, fixture};
 
 const VIENNA: &str = "k0s-at-vie-1";
 
@@ -247,4 +247,13 @@ fn a_long_list_is_cut() {
     snapshot.backends[0].servers.iter_mut().take(30).for_each(ServerSnapshot::go_down);
     let notes = says(&snapshot, Tone::Warning, "Ten of 40 controllers serve.");
     assert_eq!((notes.len(), notes[6].as_str()), (7, "And 24 more."));
+}
+
+#[test]
+fn an_address_that_several_agents_share_is_a_note() {
+    let mut snapshot = fixture::cluster();
+    let address = "10.0.0.9".parse().unwrap();
+    snapshot.backends[1].shared_source = Some(SharedSource { address, sessions: 12, others: 0 });
+    let notes = says(&snapshot, Tone::Notice, "All three controllers serve.");
+    assert!(notes[0].starts_with("konnectivity_backend: 10.0.0.9 has 12 sessions"), "{notes:?}");
 }

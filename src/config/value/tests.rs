@@ -234,3 +234,33 @@ proptest! {
         prop_assert_eq!(statuses(&format!("{first:03}-{last:03}")), valid.then_some((first, last)));
     }
 }
+
+#[test]
+fn a_network_has_no_bits_behind_its_prefix() {
+    let of = |address: &str, prefix| Network::of(address.parse().unwrap(), prefix).unwrap();
+    for (text, expected) in [
+        ("10.0.0.0/8", of("10.0.0.0", 8)),
+        ("0.0.0.0/0", of("0.0.0.0", 0)),
+        ("10.0.0.1", of("10.0.0.1", 32)),
+        ("10.0.0.1/32", of("10.0.0.1", 32)),
+        ("fd00::/8", of("fd00::", 8)),
+        ("::/0", of("::", 0)),
+        ("::1", of("::1", 128)),
+        ("::ffff:10.0.0.0/104", of("10.0.0.0", 8)),
+        ("::ffff:10.0.0.1", of("10.0.0.1", 32)),
+    ] {
+        assert_eq!(network(text), Ok(expected), "{text}");
+    }
+    assert_eq!(network("10.0.0.1/8"), Err(NetworkError::HostBits(of("10.0.0.0", 8))));
+    assert_eq!(network("fd00::1/8"), Err(NetworkError::HostBits(of("fd00::", 8))));
+    assert_eq!(network("10.1.0.0/255.255.0.0"), Err(NetworkError::Netmask(of("10.1.0.0", 16))));
+    for (text, whole) in
+        [("10.0.0.0/33", 32), ("fd00::/129", 128), ("10.0.0.0/", 32), ("10.0.0.0/+8", 32), ("::1/", 128)]
+    {
+        let length = text.split_once('/').unwrap().1.to_owned();
+        assert_eq!(network(text), Err(NetworkError::Prefix(length, whole)), "{text}");
+    }
+    for text in ["", "10.0.0", "node-1", "10.0.0.1:80", "10.0.0.0:80/8", " 10.0.0.1", "[::1]", "/8"] {
+        assert_eq!(network(text), Err(NetworkError::NoNetwork), "{text}");
+    }
+}

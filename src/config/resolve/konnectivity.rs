@@ -1,0 +1,60 @@
+//! What keeps konnectivity's agents from reaching every server: works for other clients, and is warned of here.
+
+use super::super::expand::Expanded;
+use super::super::mistake::{Mistake, Mistakes};
+use super::super::preset::KONNECTIVITY;
+use super::super::raw;
+use super::text;
+use crate::model::Balance;
+
+/// The preset's name for its backend, which people keep when they write the file by themselves.
+const BACKEND: &str = "konnectivity_backend";
+
+/// Notes what does not go with clients each of whom needs a session at every server.
+pub fn note_hindrances(expanded: &Expanded, mistakes: &mut Mistakes) {
+    for backend in expanded.backends() {
+        let agents = is_konnectivity(backend, expanded);
+        if agents {
+            note_balance(backend, mistakes);
+            // A backend's `slow_start`, once there is one, is to be noted here: it keeps sessions from the very server
+            // that all agents are missing.
+        }
+        if agents || backend.balance.as_ref().is_some_and(|balance| balance.value == Balance::Spread) {
+            note_weights(backend, mistakes);
+        }
+    }
+}
+
+/// By its name, or by the port of a server or of a frontend that leads to it.
+fn is_konnectivity(backend: &raw::Backend, expanded: &Expanded) -> bool {
+    let Some(name) = &backend.name else { return false };
+    let leads_here = |frontend: &&raw::Frontend| frontend.backend.as_ref().is_some_and(|to| to.value == name.value);
+    let mut listen = expanded.frontends().filter(leads_here).flat_map(|frontend| &frontend.listen);
+    name.value.as_str() == BACKEND
+        || listen.any(|listen| listen.value.0.iter().any(|address| address.value.port() == KONNECTIVITY))
+        || members(backend)
+            .any(|server| server.address.as_ref().is_some_and(|address| address.value.endpoint.port == KONNECTIVITY))
+}
+
+fn members(backend: &raw::Backend) -> impl Iterator<Item = &raw::Server> {
+    backend.servers.iter().flat_map(|servers| &servers.value.0).map(|member| &member.value.0)
+}
+
+/// Notes a method that leads one address to one server.
+fn note_balance(backend: &raw::Backend, mistakes: &mut Mistakes) {
+    let Some(balance) = &backend.balance else { return };
+    if matches!(balance.value, Balance::Source | Balance::First) && !backend.refused.contains(&"balance") {
+        let backend = text(&backend.name).unwrap_or_default();
+        mistakes.push(balance.span(), Mistake::OneServerForAgents { backend, balance: balance.value.name() });
+    }
+}
+
+/// Notes weights that differ; 0 takes a server out, and is no share.
+fn note_weights(backend: &raw::Backend, mistakes: &mut Mistakes) {
+    let mut shares = members(backend).filter_map(|server| server.weight.as_ref()).filter(|weight| weight.value.0 > 0);
+    let Some(first) = shares.next() else { return };
+    let Some(other) = shares.find(|weight| weight.value != first.value) else { return };
+    let spread = backend.balance.as_ref().is_some_and(|balance| balance.value == Balance::Spread);
+    let mistake = Mistake::UnequalWeights { backend: text(&backend.name).unwrap_or_default(), spread };
+    mistakes.push_pair(other.span(), first.span(), "unlike this one", mistake);
+}
