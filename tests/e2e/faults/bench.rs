@@ -50,6 +50,12 @@ pub fn full(row: &'static Row) -> Result<(), Failed> {
     judge(&ours)
 }
 
+/// A row that holds for everybody would say nothing: with the guide's file, HAProxy fails new connections.
+pub fn can_fail(row: &'static Row) -> Result<(), Failed> {
+    let outcome = once(row, Kind::Reference, 0);
+    if outcome.bars.iter().all(|bar| bar.held) { Err(outcome.to_string().into()) } else { Ok(()) }
+}
+
 /// One fault meets one load balancer.
 pub fn once(row: &Row, kind: Kind, round: usize) -> Outcome {
     let mut site = Site::build(&row.setup, kind);
@@ -57,7 +63,7 @@ pub fn once(row: &Row, kind: Kind, round: usize) -> Outcome {
     let before = site.sockets();
     let course = (row.fault)(&mut site);
     let end = course.fault.plus(row.lasts).max(crate::moment::Moment::now());
-    pause(end.from_now());
+    pause(end.left());
     let after = site.sockets();
     let records = site.finish();
     let run = Run { setup: &row.setup, course, end, records, sockets: [before, after] };

@@ -35,7 +35,7 @@ pub struct Figures {
     /// Sessions elsewhere, and how many of them ended.
     pub others: usize,
     pub others_ended: usize,
-    /// The longest wait for an answer of a session, from the fault on.
+    /// The longest wait for an answer of a busy session, from the fault on.
     pub slowest: Duration,
     pub written: u64,
     pub lost: BTreeMap<String, usize>,
@@ -63,23 +63,12 @@ impl Figures {
             last_end: run.last_end(),
             others: run.others().count(),
             others_ended: run.others().filter(|session| session.ended.is_some()).count(),
-            slowest: slowest(run),
+            slowest: run.slowest(),
             written: run.records.written,
             lost: counted(lost),
             sockets: [run.states(0), run.states(1)],
         }
     }
-}
-
-/// The longest wait, of requests that were open at the fault or sent after it; one without an answer waits to the end.
-fn slowest(run: &Run) -> Duration {
-    let waits = run.records.sessions.iter().flat_map(|session| {
-        let answered = session.slowest.map(|(waited, sent)| (Duration::from_micros(waited), sent));
-        let answered = answered.filter(|(waited, sent)| sent.plus(*waited) >= run.course.fault);
-        let asked = session.asked.map(|asked| run.end.since(asked));
-        [answered.map(|(waited, _)| waited), asked]
-    });
-    waits.flatten().max().unwrap_or_default()
 }
 
 fn counted(words: impl Iterator<Item = String>) -> BTreeMap<String, usize> {

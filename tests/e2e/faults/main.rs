@@ -14,6 +14,7 @@
 mod harness;
 
 #[path = "../certificates.rs"]
+#[allow(dead_code, reason = "as above")]
 mod certificates;
 
 mod bench;
@@ -71,7 +72,8 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     let quick = ROWS.iter().filter(|row| row.quick).map(|row| Trial::test(row.name, || bench::quick(row)));
     let full = ROWS.iter().map(|row| Trial::test(format!("full::{}", row.name), || bench::full(row)));
-    quick.chain(full).map(|trial| trial.with_ignored_flag(true)).collect()
+    let bench = Trial::test("full::the_bench_sees_what_the_guides_file_does", || bench::can_fail(&ROWS[0]));
+    quick.chain(full).chain([bench]).map(|trial| trial.with_ignored_flag(true)).collect()
 }
 
 fn play(role: Role) -> ExitCode {

@@ -27,7 +27,7 @@ impl Moment {
     }
 
     /// What is left until then.
-    pub fn from_now(self) -> Duration {
+    pub fn left(self) -> Duration {
         self.since(Self::now())
     }
 }

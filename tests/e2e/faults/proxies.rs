@@ -55,8 +55,12 @@ const EVENKEEL: &str = include_str!("proxies/evenkeel.toml");
 const REFERENCE: &str = include_str!("proxies/reference.cfg");
 const EXPERT: &str = include_str!("proxies/expert.cfg");
 
+/// The session that panics where a row asks for it: after those that the client holds, and the first three seconds.
+const PANIC: u32 = 900;
+
 /// A load balancer that runs.
 pub struct Proxy {
+    pub kind: Kind,
     pub program: Program,
     /// Goes away with it.
     configuration: PathBuf,
@@ -68,8 +72,8 @@ impl Proxy {
     pub fn start(kind: Kind, setup: &Setup, host: &Host, directory: &Path) -> Self {
         match kind {
             Kind::Evenkeel => Self::evenkeel(setup, host, directory),
-            Kind::Reference => Self::haproxy(REFERENCE, setup, host),
-            Kind::Expert => Self::haproxy(EXPERT, setup, host),
+            Kind::Reference => Self::haproxy(kind, REFERENCE, setup, host),
+            Kind::Expert => Self::haproxy(kind, EXPERT, setup, host),
         }
     }
 
@@ -79,13 +83,16 @@ impl Proxy {
         std::fs::write(&configuration, checked).unwrap();
         let mut command = host.command(BINARY);
         command.arg("run").arg(&configuration);
-        let clock = setup.clock.then(|| clock_file(directory, "/usr/lib", &mut command));
+        let clock = setup.clock.then(|| clock_file(directory, directory, &mut command));
+        if setup.panic {
+            command.env("EVENKEEL_PANIC_IN_SESSION", PANIC.to_string());
+        }
         let program = Program::start(&mut command);
         program.wait_for("serving");
-        Self { program, configuration, clock }
+        Self { kind: Kind::Evenkeel, program, configuration, clock }
     }
 
-    fn haproxy(text: &str, setup: &Setup, host: &Host) -> Self {
+    fn haproxy(kind: Kind, text: &str, setup: &Setup, host: &Host) -> Self {
         assert!(
             Path::new(FORKY).join(&HAPROXY[1..]).exists(),
             "no HAProxy 3.2 in {FORKY}: tests/run --full unpacks it"
@@ -95,15 +102,25 @@ impl Proxy {
         std::fs::write(run.join(&name), text).unwrap();
         let mut command = haproxy(&mut host.command("chroot"));
         command.args(["-db", "-f", &format!("/run/{name}")]);
-        let clock = setup.clock.then(|| clock_file(&run, "/run", &mut command));
+        let clock = setup.clock.then(|| clock_file(&run, Path::new("/run"), &mut command));
         let program = Program::start(&mut command);
-        Self { program, configuration: run.join(name), clock }
+        Self { kind, program, configuration: run.join(name), clock }
     }
 
     /// Lets the wall clock jump by so many seconds from the true time.
     pub fn jump(&self, seconds: i32) {
         let clock = self.clock.as_ref().expect("the row asked for a clock of its own");
-        std::fs::write(clock, format!("{seconds:+}\n")).unwrap();
+        // In one step: the program reads it all the time.
+        let next = clock.with_extension("next");
+        std::fs::write(&next, format!("{seconds:+}\n")).unwrap();
+        std::fs::rename(next, clock).unwrap();
+    }
+
+    /// The hour of its last log line, if it has lines with a time.
+    pub fn hour(&self) -> Option<String> {
+        let lines = self.program.printed();
+        let time = lines.iter().rev().find_map(|line| line.strip_prefix("{\"timestamp\":\""))?;
+        Some(time.get(..13)?.to_owned())
     }
 }
 
@@ -126,24 +143,17 @@ fn haproxy(chroot: &mut Command) -> Command {
     command
 }
 
-/// Where Debian's package has the library that answers for the clock.
-const FAKETIME: &str = "x86_64-linux-gnu/faketime/libfaketime.so.1";
+/// The library of Debian's package that answers for the clock.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
-/// A wall clock that reads its distance from the true one in a file; the monotonic clock is left alone.
-fn clock_file(directory: &Path, library_root: &str, command: &mut Command) -> PathBuf {
-    let installed = Path::new("/usr/lib").join(FAKETIME);
-    let library = if library_root == "/run" {
-        std::fs::copy(&installed, directory.join("libfaketime.so.1")).unwrap();
-        PathBuf::from("/run/libfaketime.so.1")
-    } else {
-        assert!(installed.exists(), "no libfaketime: tests/run --full installs the package faketime");
-        installed
-    };
-    let name = format!("clock-{}", std::process::id());
-    let file = directory.join(&name);
-    std::fs::write(&file, "+0\n").unwrap();
-    let seen = if library_root == "/run" { Path::new("/run").join(&name) } else { file.clone() };
-    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", seen);
+/// A wall clock that reads its distance from the true one in a file of this directory, which the program sees as `seen`;
+/// the monotonic clock is left alone.
+fn clock_file(directory: &Path, seen: &Path, command: &mut Command) -> PathBuf {
+    let (library, clock) = ("libfaketime.so.1", format!("clock-{}", std::process::id()));
+    let copied = std::fs::copy(FAKETIME, directory.join(library));
+    copied.unwrap_or_else(|error| panic!("{FAKETIME}: {error}; tests/run --full installs the package faketime"));
+    std::fs::write(directory.join(&clock), "+0\n").unwrap();
+    command.env("LD_PRELOAD", seen.join(library)).env("FAKETIME_TIMESTAMP_FILE", seen.join(&clock));
     command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    file
+    directory.join(clock)
 }

@@ -24,13 +24,16 @@ pub struct Setup {
     pub wire: bool,
     /// The load balancer's wall clock can jump.
     pub clock: bool,
+    /// One of evenkeel's sessions panics.
+    pub panic: bool,
     /// Clients that don't read.
     pub stalled: usize,
 }
 
 impl Setup {
     /// The first controller, all of it, and nothing special.
-    const FIRST: Self = Self { victims: &[0], whole_host: true, readyz: false, wire: false, clock: false, stalled: 0 };
+    const FIRST: Self =
+        Self { victims: &[0], whole_host: true, readyz: false, wire: false, clock: false, panic: false, stalled: 0 };
 
     /// Only the first controller's API.
     const FIRST_API: Self = Self { whole_host: false, ..Self::FIRST };
@@ -79,7 +82,7 @@ impl Row {
 }
 
 /// All rows, in the order of the report.
-pub const ROWS: [Row; 19] = [
+pub const ROWS: [Row; 20] = [
     crashes::KILLED.quick(),
     silence::STOPPED,
     silence::BLACK_HOLE.quick(),
@@ -97,6 +100,7 @@ pub const ROWS: [Row; 19] = [
     refusals::ALL_REFUSE.quick(),
     clients::OWN_LINK_DOWN,
     clients::CLOCK_JUMPS,
+    clients::PANIC,
     clients::RECONNECTS,
     clients::QUIET,
 ];

@@ -133,6 +133,19 @@ impl Run<'_> {
         states
     }
 
+    /// The longest wait for an answer of a busy session, of requests that were open at the fault or sent after it; one
+    /// that never had an answer waits to the end. etcd's answers may wait for an election, which says nothing about us.
+    pub fn slowest(&self) -> Duration {
+        let busy = self.records.sessions.iter().filter(|session| session.kind == Kind::Busy);
+        let waits = busy.flat_map(|session| {
+            let answered = session.slowest.map(|(waited, sent)| (Duration::from_micros(waited), sent));
+            let answered = answered.filter(|(waited, sent)| sent.plus(*waited) >= self.course.fault);
+            let asked = session.asked.map(|asked| self.end.since(asked));
+            [answered.map(|(waited, _)| waited), asked]
+        });
+        waits.flatten().max().unwrap_or_default()
+    }
+
     // ---- what rows ask ----
 
     /// No new connection failed that began so long after the fault.
@@ -172,17 +185,22 @@ impl Run<'_> {
         Bar { asks, seen: format!("{closed} of {all}"), held: closed == 0 && all > 0 }
     }
 
+    /// No busy session waits longer for an answer, or for the end that tells it that there is none.
+    pub fn none_hangs(&self, limit: Duration) -> Bar {
+        let asks = format!("busy sessions: none waits longer than {}", seconds(limit));
+        Bar::new(asks, seconds(self.slowest()), self.slowest() <= limit)
+    }
+
     /// Whoever is at a healthy server stays there.
     pub fn others_stay(&self) -> Bar {
         let closed = self.others().filter(|session| session.ended.is_some()).count();
         Bar::none("sessions elsewhere: none closed", closed, &format!(" of {}", self.others().count()))
     }
 
-    /// Every write has an answer that was sent in this time after the fault.
-    pub fn no_write_is_lost(&self, until: Duration) -> Bar {
-        let lost =
-            self.records.lost.iter().filter(|lost| lost.ended >= self.course.fault && self.at(lost.ended) < until);
-        Bar::none(format!("writes of unknown outcome within {}", seconds(until)), lost.count(), "")
+    /// Every write that was open at the fault, or sent after it, has an answer.
+    pub fn no_write_is_lost(&self) -> Bar {
+        let lost = self.records.lost.iter().filter(|lost| lost.ended >= self.course.fault);
+        Bar::none("writes of unknown outcome: none", lost.count(), "")
     }
 
     /// The load balancer has no connection to hurt servers left, but for so many that its probes may have open.

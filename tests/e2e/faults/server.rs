@@ -29,6 +29,10 @@ pub const FINISHING: Duration = Duration::from_secs(20);
 /// For sessions that don't notice that it leaves.
 const LEAVING: Duration = Duration::from_secs(2);
 
+/// For the next request of a session that is to end: its answer says so, and no request is cut off. Busy clients send one
+/// sooner than this.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
+
 /// A handshake that isn't over by then is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -163,7 +167,7 @@ async fn converse(mut stream: TlsStream<TcpStream>, shared: &Shared) -> std::io:
         let request = tokio::select! {
             biased;
             request = next_request(&mut stream, &mut heard) => request?,
-            () = told_to_leave(&mut leaving) => None,
+            () = told_to_leave(&mut leaving) => last_request(&mut stream, &mut heard).await?,
         };
         let Some(request) = request else { return stream.shutdown().await };
         if request.starts_with("GET /stream ") {
@@ -180,6 +184,10 @@ async fn converse(mut stream: TlsStream<TcpStream>, shared: &Shared) -> std::io:
 
 async fn told_to_leave(leaving: &mut watch::Receiver<bool>) {
     let _ = leaving.wait_for(|leaving| *leaving).await;
+}
+
+async fn last_request(stream: &mut TlsStream<TcpStream>, heard: &mut Vec<u8>) -> std::io::Result<Option<String>> {
+    tokio::time::timeout(LAST_REQUEST, next_request(stream, heard)).await.unwrap_or(Ok(None))
 }
 
 /// The next request's head; none has a body. Nothing at the end of the stream.

@@ -17,8 +17,9 @@ use crate::records::{End, Kind, LostWrite, Session};
 /// Between a busy session's answer and its next request.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Before a client dials again.
+/// Before a client dials again, at first and at most: as long as it fails, it waits twice as long each time.
 const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// For a session's first answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,15 +32,17 @@ const MEAL: usize = 16 * 1024 * 1024;
 pub async fn hold(kind: Kind, number: usize, shared: Arc<Shared>) {
     // Not all in the same moment, neither at first nor later.
     sleep(Duration::from_millis(3 * number as u64)).await;
-    let mut first = true;
+    let (mut first, mut pause) = (true, PAUSE);
     while !*shared.stopping.borrow() {
         if let Ok(Some(begun)) = timeout(PATIENCE, begin(kind, &shared)).await {
             if std::mem::take(&mut first) {
                 shared.begun.fetch_add(1, Relaxed);
             }
             begun.live(&shared).await;
+            pause = PAUSE;
         }
-        sleep(PAUSE).await;
+        sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Row, Setup, ms, s};
 use crate::harness::wait::pause;
 use crate::moment::Moment;
-use crate::records::{Kind, Way};
+use crate::proxies::Kind;
+use crate::records::{self, Way};
 use crate::run::{Bar, Course, Run, seconds};
 use crate::site::Site;
 
@@ -29,7 +30,7 @@ fn stall(site: &mut Site) -> Course {
 }
 
 fn read_on(run: &Run) -> Vec<Bar> {
-    let stalled: Vec<_> = run.others().filter(|session| session.kind == Kind::Stalled).collect();
+    let stalled: Vec<_> = run.others().filter(|session| session.kind == records::Kind::Stalled).collect();
     let whole = stalled.iter().filter(|session| session.read_on).count();
     let seen = format!("{whole} of {}", stalled.len());
     vec![
@@ -77,15 +78,47 @@ const HOUR: i32 = 3600;
 
 fn jump(site: &mut Site) -> Course {
     let began = Moment::now();
+    let hour = || site.proxy.hour();
+    let before = hour();
+    let mut seen = Vec::new();
     for seconds in [HOUR, 0, -HOUR] {
         site.proxy.jump(seconds);
         pause(s(5));
+        seen.push(hour());
     }
-    Course::from(began)
+    let moved = before.is_none() || (seen[0] != before && seen[1] == before && seen[2] != before);
+    let seen = format!("{before:?}, then {seen:?}");
+    Course::from(began).proof(Bar::new("the hour in the log jumps with the clock", seen, moved))
 }
 
 fn nothing_happens(run: &Run) -> Vec<Bar> {
     vec![run.none_fails(s(0)), run.as_quick_as_direct(ms(50)), run.others_stay()]
+}
+
+/// Only a build for tests can be told to panic: in the session of this number, once it has its server.
+pub const PANIC: Row = Row::new(
+    "panic",
+    "a panic in one session",
+    Setup { panic: true, ..Setup::NOBODY },
+    10,
+    wait_for_panic,
+    one_session,
+);
+
+fn wait_for_panic(site: &mut Site) -> Course {
+    let began = Moment::now();
+    // Nothing of the kind can be done to HAProxy.
+    if site.proxy.kind == Kind::Evenkeel {
+        site.proxy.program.wait_for("told to panic");
+    }
+    Course::from(began)
+}
+
+fn one_session(run: &Run) -> Vec<Bar> {
+    let all = run.dials(Way::Balanced, s(0)).count();
+    let failed = run.dials(Way::Balanced, s(0)).filter(|dial| dial.failed.is_some()).count();
+    let seen = format!("{failed} of {all}");
+    vec![Bar::new("new connections: the one that panics fails, and no other", seen, failed == 1), run.others_stay()]
 }
 
 /// A VIP has moved: everybody comes at once. As many as this machine's descriptors allow a process.

@@ -19,6 +19,7 @@ fn killed(run: &Run) -> Vec<Bar> {
         run.none_fails(s(0)),
         run.as_quick_as_direct(ms(50)),
         run.all_closed_within(s(1)),
+        run.none_hangs(s(5)),
         run.others_stay(),
         run.nothing_left(0),
     ]

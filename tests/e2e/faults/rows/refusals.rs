@@ -10,7 +10,7 @@ use crate::moment::Moment;
 use crate::records::{End, Kind, Session, Way};
 use crate::run::{Bar, Course, Run, milliseconds, seconds};
 use crate::server::FINISHING;
-use crate::site::Site;
+use crate::site::{Controller, Site};
 
 /// An apiserver's end: no listener any more, but what is open goes on.
 pub const TERMINATED: Row = Row::new(
@@ -35,7 +35,7 @@ fn finished(run: &Run) -> Vec<Bar> {
         run.none_fails(s(0)),
         run.none_closed("busy sessions there", until, is_busy),
         run.none_closed("idle sessions there", s(15), |session| session.kind == Kind::Idle),
-        run.no_write_is_lost(until),
+        run.no_write_is_lost(),
         run.others_stay(),
         run.nothing_left(0),
     ]
@@ -110,7 +110,7 @@ const KNOWN: Duration = s(6);
 const NOBODY: Duration = s(4);
 
 fn refuse(site: &mut Site) -> Course {
-    site.controllers.iter_mut().for_each(|controller| controller.kill());
+    site.controllers.iter_mut().for_each(Controller::kill);
     pause(KNOWN);
     let nobody = Moment::now();
     pause(NOBODY);

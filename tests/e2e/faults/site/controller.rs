@@ -76,8 +76,8 @@ impl Controller {
     /// Rules of the host's firewall: what is written is what a chain of this hook does.
     pub fn firewall(&self, hook: &str, rule: &str) {
         let table = format!("add table inet fault_{hook}");
-        let chain = format!("add chain inet fault_{hook} all {{ type filter hook {hook} priority 0 ; }}");
-        for line in [table, chain, format!("add rule inet fault_{hook} all {rule}")] {
+        let chain = format!("add chain inet fault_{hook} rules {{ type filter hook {hook} priority 0 ; }}");
+        for line in [table, chain, format!("add rule inet fault_{hook} rules {rule}")] {
             run(&mut command(&format!("ip netns exec {} nft {line}", self.host.name())));
         }
     }
