@@ -58,6 +58,13 @@ const EXPERT: &str = include_str!("proxies/expert.cfg");
 /// The session that panics where a row asks for it: after those that the client holds, and the first three seconds.
 const PANIC: u32 = 900;
 
+/// evenkeel as cargo built it for tests, or another build of it, such as a release beside HAProxy's.
+fn evenkeel(setup: &Setup) -> String {
+    let other = std::env::var("EVENKEEL_UNDER_FAULTS").ok();
+    // No other build can be told to panic.
+    other.filter(|_| !setup.panic).unwrap_or_else(|| BINARY.to_owned())
+}
+
 /// A load balancer that runs.
 pub struct Proxy {
     pub kind: Kind,
@@ -81,7 +88,7 @@ impl Proxy {
         let configuration = directory.join("evenkeel.toml");
         let checked = if setup.readyz { EVENKEEL.replace(TLS_CHECK, READYZ_CHECK) } else { EVENKEEL.to_owned() };
         std::fs::write(&configuration, checked).unwrap();
-        let mut command = host.command(BINARY);
+        let mut command = host.command(&evenkeel(setup));
         command.arg("run").arg(&configuration);
         let clock = setup.clock.then(|| clock_file(directory, directory, &mut command));
         if setup.panic {
