@@ -37,11 +37,13 @@ pub fn full(row: &'static Row) -> Result<(), Failed> {
     for round in 1..=ROUNDS {
         if row.long {
             outcomes.extend(thread::scope(|scope| {
-                let runs = Kind::ALL.map(|kind| scope.spawn(move || once(row, kind, round)));
-                runs.map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                let runs = row.kinds().iter().map(|kind| scope.spawn(move || once(row, *kind, round)));
+                let runs: Vec<_> = runs.collect();
+                let joined = runs.into_iter().map(std::thread::ScopedJoinHandle::join);
+                joined.map(|run| run.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Vec<_>>()
             }));
         } else {
-            outcomes.extend(Kind::ALL.map(|kind| once(row, kind, round)));
+            outcomes.extend(row.kinds().iter().map(|kind| once(row, *kind, round)));
         }
     }
     let text = serde_json::to_string_pretty(&outcomes).unwrap();

@@ -27,7 +27,7 @@ pub struct Load {
     pub api: SocketAddr,
     /// The load balancer's address for etcd.
     pub etcd: SocketAddr,
-    /// The API of controllers that stay healthy, for connections made directly.
+    /// The API of controllers for connections made directly: of those that stay healthy, if any does.
     pub healthy: Vec<SocketAddr>,
     /// The etcd members themselves, to learn their identities.
     pub members: Vec<SocketAddr>,

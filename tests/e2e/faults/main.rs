@@ -90,6 +90,7 @@ fn play(role: Role) -> ExitCode {
 fn row(name: &str, proxy: Kind) -> ExitCode {
     let row = ROWS.iter().find(|row| row.name == name);
     let row = row.unwrap_or_else(|| panic!("no such row: {name}; there are {:?}", ROWS.map(|row| row.name)));
+    assert!(row.kinds().contains(&proxy), "{name} can only happen to {:?}", row.kinds());
     let outcome = bench::once(row, proxy, 0);
     println!("{outcome}");
     if outcome.bars.iter().all(|bar| bar.held) { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -67,7 +67,6 @@ fn evenkeel(setup: &Setup) -> String {
 
 /// A load balancer that runs.
 pub struct Proxy {
-    pub kind: Kind,
     pub program: Program,
     /// Goes away with it.
     configuration: PathBuf,
@@ -79,8 +78,8 @@ impl Proxy {
     pub fn start(kind: Kind, setup: &Setup, host: &Host, directory: &Path) -> Self {
         match kind {
             Kind::Evenkeel => Self::evenkeel(setup, host, directory),
-            Kind::Reference => Self::haproxy(kind, REFERENCE, setup, host),
-            Kind::Expert => Self::haproxy(kind, EXPERT, setup, host),
+            Kind::Reference => Self::haproxy(REFERENCE, host),
+            Kind::Expert => Self::haproxy(EXPERT, host),
         }
     }
 
@@ -90,16 +89,16 @@ impl Proxy {
         std::fs::write(&configuration, checked).unwrap();
         let mut command = host.command(&evenkeel(setup));
         command.arg("run").arg(&configuration);
-        let clock = setup.clock.then(|| clock_file(directory, directory, &mut command));
+        let clock = setup.clock.then(|| clock_file(directory, &mut command));
         if setup.panic {
             command.env("EVENKEEL_PANIC_IN_SESSION", PANIC.to_string());
         }
         let program = Program::start(&mut command);
         program.wait_for("serving");
-        Self { kind: Kind::Evenkeel, program, configuration, clock }
+        Self { program, configuration, clock }
     }
 
-    fn haproxy(kind: Kind, text: &str, setup: &Setup, host: &Host) -> Self {
+    fn haproxy(text: &str, host: &Host) -> Self {
         assert!(
             Path::new(FORKY).join(&HAPROXY[1..]).exists(),
             "no HAProxy 3.2 in {FORKY}: tests/run --full unpacks it"
@@ -109,9 +108,8 @@ impl Proxy {
         std::fs::write(run.join(&name), text).unwrap();
         let mut command = haproxy(&mut host.command("chroot"));
         command.args(["-db", "-f", &format!("/run/{name}")]);
-        let clock = setup.clock.then(|| clock_file(&run, Path::new("/run"), &mut command));
         let program = Program::start(&mut command);
-        Self { kind, program, configuration: run.join(name), clock }
+        Self { program, configuration: run.join(name), clock: None }
     }
 
     /// Lets the wall clock jump by so many seconds from the true time.
@@ -153,14 +151,12 @@ fn haproxy(chroot: &mut Command) -> Command {
 /// The library of Debian's package that answers for the clock.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
-/// A wall clock that reads its distance from the true one in a file of this directory, which the program sees as `seen`;
-/// the monotonic clock is left alone.
-fn clock_file(directory: &Path, seen: &Path, command: &mut Command) -> PathBuf {
-    let (library, clock) = ("libfaketime.so.1", format!("clock-{}", std::process::id()));
-    let copied = std::fs::copy(FAKETIME, directory.join(library));
-    copied.unwrap_or_else(|error| panic!("{FAKETIME}: {error}; tests/run --full installs the package faketime"));
-    std::fs::write(directory.join(&clock), "+0\n").unwrap();
-    command.env("LD_PRELOAD", seen.join(library)).env("FAKETIME_TIMESTAMP_FILE", seen.join(&clock));
+/// A wall clock that reads its distance from the true one in a file of this directory; the monotonic clock is left alone.
+fn clock_file(directory: &Path, command: &mut Command) -> PathBuf {
+    assert!(Path::new(FAKETIME).exists(), "no {FAKETIME}: tests/run --full installs the package faketime");
+    let file = directory.join("clock");
+    std::fs::write(&file, "+0\n").unwrap();
+    command.env("LD_PRELOAD", FAKETIME).env("FAKETIME_TIMESTAMP_FILE", &file);
     command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    directory.join(clock)
+    file
 }

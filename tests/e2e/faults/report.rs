@@ -134,8 +134,9 @@ fn asked(page: &mut String, columns: &[Vec<&Outcome>; 3]) {
         });
         let seen: Vec<_> = columns[0].iter().filter_map(|outcome| outcome.bars.get(number)).collect();
         let seen: Vec<_> = seen.iter().map(|bar| bar.seen.as_str()).collect();
-        let others = format!("the guide's file {reference}, the expert's {expert}");
-        let _ = writeln!(page, "- {}: held {ours} ({}); {others}", bar.asks, seen.join("; "));
+        let others = format!("; the guide's file {reference}, the expert's {expert}");
+        let others = if columns[1].is_empty() { String::new() } else { others };
+        let _ = writeln!(page, "- {}: held {ours} ({}){others}", bar.asks, seen.join("; "));
     }
     page.push('\n');
 }

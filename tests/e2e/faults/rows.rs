@@ -8,6 +8,7 @@ mod slowness;
 
 use std::time::Duration;
 
+use crate::proxies::Kind;
 use crate::run::{Bar, Course, Run};
 use crate::site::Site;
 
@@ -70,6 +71,12 @@ impl Row {
         holds: fn(&Run) -> Vec<Bar>,
     ) -> Self {
         Self { name, title, quick: false, long: false, setup, lasts: Duration::from_secs(seconds), fault, holds }
+    }
+
+    /// The load balancers that can meet it. HAProxy can't be told to panic, and 3.2 doesn't start with libfaketime.
+    pub fn kinds(&self) -> &'static [Kind] {
+        let ours = self.setup.panic || self.setup.clock;
+        if ours { &[Kind::Evenkeel] } else { &Kind::ALL }
     }
 
     const fn quick(self) -> Self {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::{Row, Setup, ms, s};
 use crate::harness::wait::pause;
 use crate::moment::Moment;
-use crate::proxies::Kind;
-use crate::records::{self, Way};
+use crate::records::{Kind, Way};
 use crate::run::{Bar, Course, Run, seconds};
 use crate::site::Site;
 
@@ -30,7 +29,7 @@ fn stall(site: &mut Site) -> Course {
 }
 
 fn read_on(run: &Run) -> Vec<Bar> {
-    let stalled: Vec<_> = run.others().filter(|session| session.kind == records::Kind::Stalled).collect();
+    let stalled: Vec<_> = run.others().filter(|session| session.kind == Kind::Stalled).collect();
     let whole = stalled.iter().filter(|session| session.read_on).count();
     let seen = format!("{whole} of {}", stalled.len());
     vec![
@@ -107,10 +106,7 @@ pub const PANIC: Row = Row::new(
 
 fn wait_for_panic(site: &mut Site) -> Course {
     let began = Moment::now();
-    // Nothing of the kind can be done to HAProxy.
-    if site.proxy.kind == Kind::Evenkeel {
-        site.proxy.program.wait_for("told to panic");
-    }
+    site.proxy.program.wait_for("told to panic");
     Course::from(began)
 }
 
