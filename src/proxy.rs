@@ -55,7 +55,22 @@ async fn live(accepted: Accepted) -> Result<Ended, Ended> {
     // Boxed, because these need room for a while only, and the session would hold it to its end.
     let assigned = Box::pin(lease::lease(routed)).await?;
     let connected = Box::pin(dial::dial(assigned)).await?;
+    #[cfg(debug_assertions)]
+    panic_if_told();
     Ok(relay::relay(connected).await)
+}
+
+/// The way of tests to see that a panic ends one session and nothing else: the environment names the session by its
+/// number, counted from 1. A release has no such thing.
+#[cfg(debug_assertions)]
+fn panic_if_told() {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    static SESSIONS: AtomicU64 = AtomicU64::new(0);
+    static TOLD: LazyLock<Option<u64>> =
+        LazyLock::new(|| std::env::var("EVENKEEL_PANIC_IN_SESSION").ok()?.parse().ok());
+    let number = SESSIONS.fetch_add(1, Relaxed) + 1;
+    assert!(*TOLD != Some(number), "told to panic in session {number}");
 }
 
 /// Returns when the session is told to end, or when its client resets while nobody reads from it.
