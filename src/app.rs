@@ -30,6 +30,7 @@ use crate::event::{Change, ProcessPhase};
 use crate::model::{Config, OnLimit};
 use crate::net::{self, BindError, BindOptions};
 use crate::observe::logging::{self, Logging};
+use crate::pool::network::Network;
 use crate::pool::{Observe, Pool};
 use crate::proxy::frontend::{Frontend, Process};
 
@@ -39,6 +40,7 @@ pub struct Bound {
     pools: Vec<Arc<Pool>>,
     monitors: Vec<Monitor>,
     watch: Watch,
+    network: Arc<Network>,
     /// In the order of the configuration's frontends.
     frontends: Vec<Vec<net::Bound>>,
     stats: Vec<net::Bound>,
@@ -80,7 +82,7 @@ impl Bound {
         let (pools, network) = Pool::all(&config, &observe);
         hosts.know(&pools);
         let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new())?;
-        let watch = Watch::new(network, pools.clone(), observe);
+        let watch = Watch::new(Arc::clone(&network), pools.clone(), observe);
         let frontends = config
             .frontends
             .iter()
@@ -101,7 +103,7 @@ impl Bound {
             None => Vec::new(),
         };
         let admin = config.admin.as_ref().map(AdminSocket::bind).transpose()?;
-        Ok(Self { config, pools, monitors, watch, frontends, stats, admin, unused: source.left_over() })
+        Ok(Self { config, pools, monitors, watch, network, frontends, stats, admin, unused: source.left_over() })
     }
 
     /// Serves until a signal ends it.
@@ -129,6 +131,7 @@ impl Bound {
             process,
             frontends,
             pools: self.pools,
+            network: self.network,
             workers: workers.watch(),
             dropped_logs: logging.dropped(),
             phase: phases.clone(),

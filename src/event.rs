@@ -582,6 +582,8 @@ pub struct ProcessSnapshot {
     /// Processor time used, user and kernel, in all threads.
     pub cpu: Duration,
     pub phase: ProcessPhase,
+    /// Cut off from the hosts behind it, as far as can be told: nothing is closed for their silence.
+    pub isolated: bool,
     /// Log lines that were dropped because their target was too slow.
     pub dropped_logs: u64,
     /// Times that the process-wide limit was reached.

@@ -51,6 +51,7 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     let controllers = controllers(snapshot);
     let mut findings = Vec::new();
     findings.extend(phase(snapshot));
+    findings.extend(isolation(snapshot));
     findings.extend(without_server(snapshot));
     findings.extend(snapshot.backends.iter().filter_map(on_backups));
     findings.extend(limits(snapshot));
@@ -101,6 +102,11 @@ fn phase(snapshot: &Snapshot) -> Option<Finding> {
         ProcessPhase::Stopping => Some(format!("The process is stopping: {left}.")),
     }
     .map(|text| Finding::new(Tone::Warning, text))
+}
+
+fn isolation(snapshot: &Snapshot) -> Option<Finding> {
+    let text = "No host behind this one can be reached: its own network may be down. Nothing is closed for it.";
+    snapshot.process.isolated.then(|| Finding::new(Tone::Bad, text.to_owned()))
 }
 
 fn without_server(snapshot: &Snapshot) -> Vec<Finding> {

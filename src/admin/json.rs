@@ -78,6 +78,7 @@ struct Process<'a> {
     started: String,
     uptime_seconds: f64,
     phase: &'static str,
+    isolated: bool,
     workers: u32,
     sessions_limit: u32,
     sessions_limit_reached: u64,
@@ -99,6 +100,7 @@ impl<'a> Process<'a> {
             started: rfc3339(process.started),
             uptime_seconds: process.uptime.as_secs_f64(),
             phase: process.phase.word(),
+            isolated: process.isolated,
             workers: process.workers,
             sessions_limit: process.max_sessions,
             sessions_limit_reached: process.limit_reached,
@@ -205,6 +207,7 @@ struct Server<'a> {
     name: &'a str,
     address: String,
     state: &'static str,
+    suspect: bool,
     /// Why it is down.
     cause: Option<&'static str>,
     admin_state: &'static str,
@@ -224,6 +227,7 @@ impl<'a> Server<'a> {
             name: server.name.as_str(),
             address: server.address.to_string(),
             state: server.state.word(),
+            suspect: server.suspect,
             cause: if let ServerState::Down(cause) = server.state { Some(cause.words()) } else { None },
             admin_state: match server.admin {
                 AdminState::Ready => "ready",

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::event::{Counts, Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
 use crate::net::pipe::Pipes;
 use crate::pool::Pool;
+use crate::pool::network::Network;
 use crate::proxy::frontend::{Frontend, Process};
 
 /// Descriptors that are kept for listeners, probes, pages and files.
@@ -30,6 +31,7 @@ pub struct Facts {
     pub process: Arc<Process>,
     pub frontends: Vec<Arc<Frontend>>,
     pub pools: Vec<Arc<Pool>>,
+    pub network: Arc<Network>,
     pub workers: Vec<Watched>,
     pub dropped_logs: Arc<AtomicU64>,
     pub phase: watch::Receiver<ProcessPhase>,
@@ -63,6 +65,7 @@ impl Facts {
             resident_memory: resident_memory().unwrap_or(0),
             cpu: processor_time(),
             phase: *self.phase.borrow(),
+            isolated: self.network.is_isolated(),
             dropped_logs: self.dropped_logs.load(Relaxed),
             limit_reached: self.process.limit.reached(),
             accept_pauses: self.process.accept_pauses(),
@@ -102,6 +105,9 @@ impl Facts {
         let mut reasons = Vec::new();
         if *self.phase.borrow() != ProcessPhase::Serving {
             reasons.push("the process is stopping".to_owned());
+        }
+        if self.network.is_isolated() {
+            reasons.push("isolated: no host behind this one can be reached".to_owned());
         }
         for (index, worker) in self.workers.iter().enumerate() {
             let age = worker.pulse.age();

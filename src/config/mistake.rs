@@ -76,6 +76,8 @@ pub enum Mistake {
     DialOverConnect { dial: String, connect: String },
     #[error("`{balance}` leads each agent of konnectivity to one server of backend `{backend}` only")]
     OneServerForAgents { backend: String, balance: &'static str },
+    #[error("backend `{backend}` has a slow start, and its clients all need the server that has just come back")]
+    SlowStartForAgents { backend: String, spread: bool },
     #[error(
         "the servers of backend `{backend}` have different weights, and each of its clients needs every one of them"
     )]
@@ -165,6 +167,7 @@ kinds! {
     NobodyServes = "nobody-serves",
     DialOverConnect = "dial-over-connect",
     OneServerForAgents = "one-server-for-agents",
+    SlowStartForAgents = "slow-start-for-agents",
     UnequalWeights = "unequal-weights",
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
@@ -207,6 +210,7 @@ impl Mistake {
             | Self::DialOverConnect { .. }
             | Self::TokenToAnyone
             | Self::OneServerForAgents { .. }
+            | Self::SlowStartForAgents { .. }
             | Self::UnequalWeights { .. } => Severity::Warning,
             _ => Severity::Error,
         }
@@ -245,6 +249,10 @@ impl Mistake {
             ),
             Self::OneServerForAgents { .. } => {
                 Some(r#"an agent needs a session at every server: write `balance = "spread"`"#.into())
+            }
+            Self::SlowStartForAgents { spread: true, .. } => Some("`spread` ignores it: leave it out".into()),
+            Self::SlowStartForAgents { spread: false, .. } => {
+                Some(r#"its agents may dial for ever: leave it out, and write `balance = "spread"`"#.into())
             }
             Self::UnequalWeights { spread: true, .. } => {
                 Some("`spread` ignores them, but for 0: leave them out".into())

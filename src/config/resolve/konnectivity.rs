@@ -16,8 +16,7 @@ pub fn note_hindrances(expanded: &Expanded, mistakes: &mut Mistakes) {
         let agents = is_konnectivity(backend, expanded);
         if agents {
             note_balance(backend, mistakes);
-            // A backend's `slow_start`, once there is one, is to be noted here: it keeps sessions from the very server
-            // that all agents are missing.
+            note_slow_start(backend, mistakes);
         }
         if agents || backend.balance.as_ref().is_some_and(|balance| balance.value == Balance::Spread) {
             note_weights(backend, mistakes);
@@ -46,6 +45,15 @@ fn note_balance(backend: &raw::Backend, mistakes: &mut Mistakes) {
     if matches!(balance.value, Balance::Source | Balance::First) && !backend.refused.contains(&"balance") {
         let backend = text(&backend.name).unwrap_or_default();
         mistakes.push(balance.span(), Mistake::OneServerForAgents { backend, balance: balance.value.name() });
+    }
+}
+
+/// Notes what keeps sessions from the very server that all agents are missing.
+fn note_slow_start(backend: &raw::Backend, mistakes: &mut Mistakes) {
+    let spread = backend.balance.as_ref().is_some_and(|balance| balance.value == Balance::Spread);
+    if let Some(slow_start) = backend.slow_start.as_ref().filter(|slow_start| slow_start.value.on().is_some()) {
+        let backend = text(&backend.name).unwrap_or_default();
+        mistakes.push(slow_start.span(), Mistake::SlowStartForAgents { backend, spread });
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) const BUILD_INFO_HELP: &str = "Always 1; the version is a label.";
 #[rustfmt::skip]
 pub(super) const PROCESS: &[Family<ProcessSnapshot>] = &[
     gauge("evenkeel_start_time_seconds", "When the process started, in seconds since 1970.", |p| Some(unix_seconds(p.started))),
+    gauge("evenkeel_isolated", "1 while the hosts behind it can't be reached, by the look of it because of this host's own network.", |p| Some(flag(p.isolated))),
     gauge("evenkeel_workers", "Threads that carry sessions.", |p| Some(f64::from(p.workers))),
     gauge("evenkeel_sessions_limit", "Sessions that the process takes at a time.", |p| Some(f64::from(p.max_sessions))),
     counter("evenkeel_sessions_limit_reached_total", "Times that the process-wide session limit was reached.", |p| Some(p.limit_reached as f64)),
@@ -110,6 +111,7 @@ pub(super) const BACKEND: &[Family<BackendSnapshot>] = &[
 #[rustfmt::skip]
 pub(super) const SERVER: &[Family<ServerSnapshot>] = &[
     gauge("evenkeel_server_state_since_timestamp_seconds", "When the server's state last changed, in seconds since 1970.", |s| Some(unix_seconds(s.since))),
+    gauge("evenkeel_server_suspect", "1 if the server's last check failed and it isn't down yet.", |s| Some(flag(s.suspect))),
     gauge("evenkeel_server_weight", "The server's share of new sessions.", |s| Some(f64::from(s.weight.value()))),
     gauge("evenkeel_server_backup", "1 if the server is a backup.", |s| Some(flag(s.backup))),
     gauge("evenkeel_server_sessions_limit", "Sessions that the server is given at a time, where it has a limit.", |s| s.max_sessions.map(f64::from)),
