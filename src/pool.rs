@@ -271,6 +271,11 @@ impl Pool {
         self.lock().member(server).map(|member| member.standing.admin)
     }
 
+    /// Whether a server counts as up, by rise and fall alone; one that is not checked does.
+    pub fn is_up(&self, server: &Arc<Server>) -> bool {
+        self.lock().member(server).is_some_and(|member| member.standing.down().is_none())
+    }
+
     /// From the start of a server's last probe until the next; `None` if it isn't checked or no longer here.
     pub fn probe_interval(&self, server: &Arc<Server>) -> Option<Duration> {
         let check = server.check()?;

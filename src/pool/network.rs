@@ -38,6 +38,8 @@ pub struct HostLink {
     unroutable: AtomicU64,
     /// Wakes its monitor: some of its servers are to be probed now.
     pub probe: Notify,
+    /// All of them are.
+    asked: AtomicBool,
 }
 
 /// Longest isolation: after it the servers count as down, whatever the reason.
@@ -52,8 +54,15 @@ impl Network {
                 let others = backend.servers.iter().any(|server| server.address.host != host.address);
                 others && backend.servers.iter().any(|server| server.address.host == host.address)
             });
-            let (heard, unroutable, probe) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
-            Arc::new(HostLink { address: host.address.clone(), counts, epoch, heard, unroutable, probe })
+            Arc::new(HostLink {
+                address: host.address.clone(),
+                counts,
+                epoch,
+                heard: AtomicU64::new(0),
+                unroutable: AtomicU64::new(0),
+                probe: Notify::new(),
+                asked: AtomicBool::new(false),
+            })
         });
         let checks = backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.check.as_ref());
         let window = checks.map(|check| check.interval * u32::from(check.fall)).max().unwrap_or(Duration::from_secs(6));
@@ -99,7 +108,7 @@ impl Network {
 
     /// Has every host probed now, but this one: whether somebody else is heard decides what its silence means.
     pub fn ask_others(&self, but: &HostAddress) {
-        self.hosts.iter().filter(|host| host.address != *but && host.counts).for_each(|host| host.probe.notify_one());
+        self.hosts.iter().filter(|host| host.address != *but && host.counts).for_each(|host| host.ask());
     }
 }
 
@@ -114,6 +123,17 @@ impl HostLink {
         self.unroutable.store(self.moment(), Relaxed);
     }
 
+    /// Has all its servers probed now.
+    fn ask(&self) {
+        self.asked.store(true, Relaxed);
+        self.probe.notify_one();
+    }
+
+    /// Whether all its servers are to be probed now; said once.
+    pub fn is_asked(&self) -> bool {
+        self.asked.swap(false, Relaxed)
+    }
+
     /// When it was last heard.
     pub fn heard(&self) -> Option<Instant> {
         self.at(&self.heard)
@@ -123,12 +143,14 @@ impl HostLink {
         Seen { heard: self.heard(), unroutable: self.at(&self.unroutable) }
     }
 
-    fn at(&self, moment: &AtomicU64) -> Option<Instant> {
+    /// When something happened, by the [`HostLink::moment`] that was noted of it; `None` if it never did.
+    pub(super) fn at(&self, moment: &AtomicU64) -> Option<Instant> {
         let moment = moment.load(Relaxed).checked_sub(1)?;
         Some(self.epoch + Duration::from_millis(moment))
     }
 
-    fn moment(&self) -> u64 {
+    /// Now, for an atomic in which 0 is never.
+    pub(super) fn moment(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_millis()).map_or(u64::MAX, |elapsed| elapsed + 1)
     }
 }
