@@ -7,6 +7,7 @@
 pub mod asking;
 pub mod conduct;
 pub mod counters;
+pub mod dials;
 pub mod health;
 pub mod network;
 pub mod pace;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use self::authority::{Authority, Issuer};
 use self::conduct::{Conduct, Situation};
 use self::counters::{Counters, Open};
+use self::dials::{Dials, Refusals};
 use self::network::Network;
 use self::queue::{Queue, Ticket, Waiter};
 use self::server::{Server, Standing};
@@ -44,6 +46,8 @@ pub struct Pool {
     pub spec: model::Backend,
     pub counters: Arc<Counters>,
     pub network: Arc<Network>,
+    /// Whether a failed dial counts against its server.
+    heeds_dials: bool,
     observe: Observe,
     state: Mutex<State>,
 }
@@ -61,6 +65,7 @@ struct State {
     downtime: Duration,
     /// Whose certificates the servers show.
     authority: Authority,
+    dials: Dials,
     /// Kept between choices for its memory.
     scratch: Vec<Candidate>,
 }
@@ -71,8 +76,14 @@ struct Member {
     server: Arc<Server>,
     standing: Standing,
     in_flight: u32,
+    /// Those of them whose connections do not stand yet, and how many there may be.
+    dialling: u32,
+    max_dials: u32,
     last_chosen: u64,
     credit: i64,
+    refusals: Refusals,
+    /// A dial of it is silent.
+    silent: bool,
 }
 
 /// The answer to who may have this session.
@@ -99,13 +110,15 @@ pub struct Leased {
     pub server: Arc<Server>,
     /// The server counts as down: it is tried because no better one is left.
     pub last_resort: bool,
+    /// Its connection does not stand yet.
+    dialling: bool,
     pool: Arc<Pool>,
     _open: Open,
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        self.pool.give_back(&self.server);
+        self.pool.give_back(&self.server, self.dialling);
     }
 }
 
@@ -118,7 +131,8 @@ pub type Tried = Vec<Arc<Server>>;
 impl Pool {
     /// The pool of one of this configuration's backends, all of whose hosts `network` must have.
     pub fn new(spec: model::Backend, policy: &model::Policy, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
-        let members: Vec<_> = spec.servers.iter().cloned().map(|server| Member::new(server, policy, network)).collect();
+        let members: Vec<_> =
+            spec.servers.iter().cloned().map(|server| Member::new(server, &spec, policy, network)).collect();
         let unchecked = members.iter().any(|member| member.server.check().is_none());
         let mut state = State {
             members,
@@ -129,6 +143,7 @@ impl Pool {
             since: (clock::wall(), Instant::now()),
             downtime: Duration::ZERO,
             authority: Authority::default(),
+            dials: Dials::default(),
             scratch: Vec::new(),
         };
         state.up = state.is_usable();
@@ -136,6 +151,7 @@ impl Pool {
             spec,
             counters: Arc::default(),
             network: Arc::clone(network),
+            heeds_dials: policy.heeds_dials,
             observe,
             state: Mutex::new(state),
         })
@@ -183,16 +199,15 @@ impl Pool {
 
     fn leased(self: &Arc<Self>, chosen: Chosen) -> Leased {
         let Chosen { server, last_resort } = chosen;
-        counters::count(&server.counters.chosen);
-        counters::count(&self.counters.chosen);
         let open = server.counters.begin();
-        Leased { server, last_resort, pool: Arc::clone(self), _open: open }
+        Leased { server, last_resort, dialling: true, pool: Arc::clone(self), _open: open }
     }
 
-    fn give_back(self: &Arc<Self>, server: &Arc<Server>) {
+    fn give_back(self: &Arc<Self>, server: &Arc<Server>, dialling: bool) {
         let mut state = self.lock();
         if let Some(member) = state.member(server) {
             member.in_flight -= 1;
+            member.dialling -= u32::from(dialling);
         }
         drop(state);
         self.serve_queue();
@@ -236,7 +251,10 @@ impl Pool {
             Readiness::Ready | Readiness::Draining => true,
         };
         match verdict.state {
-            _ if answered => server.host.note_heard(),
+            _ if answered => {
+                server.host.note_heard();
+                server.note_answered();
+            }
             Readiness::Down(DownCause::NoNetwork | DownCause::Local) => server.host.note_unroutable(),
             _ => {}
         }
@@ -375,14 +393,24 @@ enum Choice {
 }
 
 impl Member {
-    fn new(spec: model::Server, policy: &model::Policy, network: &Network) -> Self {
+    fn new(spec: model::Server, backend: &model::Backend, policy: &model::Policy, network: &Network) -> Self {
         let standing = Standing::starting(&spec, policy.suspicion);
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
-        Self { server: Server::new(spec, host), standing, in_flight: 0, last_chosen: 0, credit: 0 }
+        Self {
+            server: Server::new(spec, host),
+            standing,
+            in_flight: 0,
+            dialling: 0,
+            max_dials: backend.max_dials,
+            last_chosen: 0,
+            credit: 0,
+            refusals: Refusals::default(),
+            silent: false,
+        }
     }
 
     fn tier(&self) -> Option<Tier> {
-        Tier::of(&self.standing, self.server.spec.backup)
+        Tier::of(&self.standing, self.server.spec.backup, self.silent)
     }
 
     fn is_usable(&self) -> bool {
@@ -395,7 +423,7 @@ impl Member {
     }
 
     fn has_room(&self) -> bool {
-        self.server.spec.max_sessions.is_none_or(|max| self.in_flight < max)
+        self.dialling < self.max_dials && self.server.spec.max_sessions.is_none_or(|max| self.in_flight < max)
     }
 
     fn candidate(&self) -> Candidate {
@@ -418,6 +446,7 @@ impl State {
     fn choose(&mut self, spec: &model::Backend, source: IpAddr, tried: &Tried) -> Choice {
         let was_tried = |member: &Member| tried.iter().any(|server| Arc::ptr_eq(server, &member.server));
         let mut refusal = Refusal::NoServer;
+        self.note_silences();
         for tier in Tier::ORDER {
             if tier == Tier::LastResort && spec.on_no_server != OnNoServer::TryAll {
                 break;
@@ -434,16 +463,27 @@ impl State {
             let Some(place) = self.pick(tier.balance(spec), source, |member| left(member) && member.has_room()) else {
                 return Choice::Full;
             };
-            self.choices += 1;
-            let member = &mut self.members[place];
-            member.in_flight += 1;
-            member.last_chosen = self.choices;
-            return Choice::Chosen(Chosen {
-                server: Arc::clone(&member.server),
-                last_resort: tier == Tier::LastResort,
-            });
+            self.dials.note_begun();
+            return Choice::Chosen(self.take(place, tier));
         }
         Choice::Nobody(refusal)
+    }
+
+    /// Takes a slot of a server for a session that will dial it.
+    fn take(&mut self, place: usize, tier: Tier) -> Chosen {
+        self.choices += 1;
+        let member = &mut self.members[place];
+        member.in_flight += 1;
+        member.dialling += 1;
+        member.last_chosen = self.choices;
+        Chosen { server: Arc::clone(&member.server), last_resort: tier == Tier::LastResort }
+    }
+
+    /// Looks whose dials are silent: once for a choice, because that changes without this lock.
+    fn note_silences(&mut self) {
+        for member in &mut self.members {
+            member.silent = member.server.is_silent();
+        }
     }
 
     /// Asks the balance method; the place of its choice among the members.
