@@ -16,6 +16,7 @@ pub mod server;
 pub mod sessions;
 
 mod authority;
+mod slow_start;
 mod tier;
 
 use std::fmt;
@@ -32,6 +33,7 @@ use self::dials::{Dials, Refusals};
 use self::network::Network;
 use self::queue::{Queue, Ticket, Waiter};
 use self::server::{Server, Standing};
+use self::slow_start::SlowStart;
 use self::tier::Tier;
 use crate::balance::{self, Candidate};
 use crate::clock;
@@ -84,6 +86,7 @@ struct Member {
     refusals: Refusals,
     /// A dial of it is silent.
     silent: bool,
+    slow_start: SlowStart,
 }
 
 /// The answer to who may have this session.
@@ -314,6 +317,7 @@ impl Pool {
         for place in 0..state.members.len() {
             let member = &mut state.members[place];
             let Some(from) = member.standing.settle() else { continue };
+            member.slow_start.note(member.standing.state(), Instant::now());
             let (to, sessions, server) = (member.standing.state(), member.in_flight, Arc::clone(&member.server));
             let evidence = member.standing.evidence().cloned();
             let (active_left, backup_left) = state.usable();
@@ -406,6 +410,7 @@ impl Member {
             credit: 0,
             refusals: Refusals::default(),
             silent: false,
+            slow_start: SlowStart::new(backend.slow_start),
         }
     }
 
@@ -429,7 +434,7 @@ impl Member {
     fn candidate(&self) -> Candidate {
         Candidate {
             key: self.server.key,
-            weight: self.standing.weight.value(),
+            weight: self.slow_start.weigh(self.standing.weight.value(), Instant::now),
             in_flight: self.in_flight,
             last_chosen: self.last_chosen,
             credit: self.credit,

@@ -113,6 +113,24 @@ fn three_refusals_in_a_row_take_a_server_down() {
     assert_eq!(app.server("a")["counts"]["connects"], 3);
 }
 
+// Seen to fail with the key ignored.
+#[test]
+fn a_server_that_has_recovered_comes_back_slowly_if_wanted() {
+    let servers = [Server::echo(), Server::echo()];
+    let check =
+        "check = { type = \"tcp\", interval = \"100ms\", fast_interval = \"100ms\", down_interval = \"100ms\" }";
+    let config = Config::to(&servers.each_ref().map(Server::address)).backend("balance = \"roundrobin\"");
+    let mut app = App::start(&config.backend("slow_start = \"10m\"").backend(check));
+    let [one, _other] = servers;
+    let address = one.stop();
+    app.next_line("that a is down", |line| line["server"] == "a" && line["to"] == "down");
+    let _one = Server::echo_on(address);
+    app.next_line("that a is back", |line| line["server"] == "a" && line["to"] == "ready");
+    let _clients: Vec<_> = (0..40).map(|_| app.connect()).collect();
+    until("all sessions", || (app.server_sessions("a") + app.server_sessions("b") == 40).then_some(()));
+    assert!(app.server_sessions("a") < 5, "{}", app.server_sessions("a"));
+}
+
 #[test]
 fn when_all_refuse_the_client_is_reset_at_once() {
     let config = Config::to(&[refusing(), refusing(), refusing()]).backend("on_no_server = \"try_all\"");
