@@ -733,9 +733,11 @@ pub struct Counts {
     pub retries: u64,
     /// Sessions that moved to another server.
     pub moves: u64,
+    /// Silent dials that were joined by one to another server.
+    pub hedges: u64,
     /// Dials begun.
     pub connects: u64,
-    /// Times chosen.
+    /// Times chosen: connections that came about.
     pub chosen: u64,
     /// Sessions that a client or a server ended by an error.
     pub client_aborts: u64,

@@ -48,6 +48,8 @@ pub struct Policy {
     pub dial_silent: DialSilent,
     /// Whether a server whose last probe failed, without being down yet, is chosen only when no other is usable.
     pub suspicion: bool,
+    /// Whether a failed dial counts against its server: one starts a probe, three in a row take it down.
+    pub heeds_dials: bool,
     pub closing: Closing,
     /// Keepalive towards clients; `None` leaves it off.
     pub client_keepalive: Option<Keepalive>,
@@ -71,6 +73,7 @@ impl Policy {
             dial_refused: DialRefused::NextServer,
             dial_silent: DialSilent::Hedge { after: Duration::from_millis(250) },
             suspicion: true,
+            heeds_dials: true,
             closing: Closing {
                 on_down: OnDown::Ask,
                 on_refused: OnRefused::Drain,
@@ -97,6 +100,7 @@ impl Policy {
             dial_refused: DialRefused::SameServer { retries: 3, pause: Duration::from_secs(1) },
             dial_silent: DialSilent::Wait,
             suspicion: false,
+            heeds_dials: false,
             closing: Closing { on_down: OnDown::Keep, ..Self::evenkeel().closing },
             client_keepalive: None,
             server_keepalive: None,

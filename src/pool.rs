@@ -7,6 +7,7 @@
 pub mod asking;
 pub mod conduct;
 pub mod counters;
+pub mod dials;
 pub mod health;
 pub mod history;
 pub mod network;
@@ -17,6 +18,7 @@ pub mod sessions;
 pub mod sources;
 
 mod authority;
+mod slow_start;
 mod tier;
 
 use std::fmt;
@@ -29,9 +31,11 @@ use tokio::time::Instant;
 use self::authority::{Authority, Issuer};
 use self::conduct::{Conduct, Situation};
 use self::counters::{Counters, Open};
+use self::dials::{Dials, Refusals};
 use self::network::Network;
 use self::queue::{Queue, Ticket, Waiter};
 use self::server::{Server, Standing};
+use self::slow_start::SlowStart;
 use self::sources::{Claim, Sources};
 use self::tier::Tier;
 use crate::balance::{self, Candidate, Given};
@@ -50,6 +54,8 @@ pub struct Pool {
     pub spec: model::Backend,
     pub counters: Arc<Counters>,
     pub network: Arc<Network>,
+    /// Whether a failed dial counts against its server.
+    heeds_dials: bool,
     observe: Observe,
     state: Mutex<State>,
 }
@@ -67,6 +73,7 @@ struct State {
     downtime: Duration,
     /// Whose certificates the servers show.
     authority: Authority,
+    dials: Dials,
     /// Kept between choices for its memory.
     scratch: Vec<Candidate>,
     /// Who has been given to whom, for [`Balance::Spread`]; empty otherwise.
@@ -79,8 +86,15 @@ struct Member {
     server: Arc<Server>,
     standing: Standing,
     in_flight: u32,
+    /// Those of them whose connections do not stand yet, and how many there may be.
+    dialling: u32,
+    max_dials: u32,
     last_chosen: u64,
     credit: i64,
+    refusals: Refusals,
+    /// A dial of it is silent.
+    silent: bool,
+    slow_start: SlowStart,
 }
 
 /// The answer to who may have this session.
@@ -107,24 +121,17 @@ pub struct Leased {
     pub server: Arc<Server>,
     /// The server counts as down: it is tried because no better one is left.
     pub last_resort: bool,
+    /// Its connection does not stand yet.
+    dialling: bool,
     pool: Arc<Pool>,
     /// Boxed, because most backends have none and a session holds it to its end.
     claim: Option<Box<Claim>>,
     _open: Open,
 }
 
-impl Leased {
-    /// Notes that the connection to the server stands: only then has the server been given to the session's source.
-    pub fn connected(&mut self) {
-        if let Some(claim) = &mut self.claim {
-            self.pool.lock().sources.connect(self.server.key, claim);
-        }
-    }
-}
-
 impl Drop for Leased {
     fn drop(&mut self) {
-        self.pool.give_back(&self.server, self.claim.as_deref());
+        self.pool.give_back(self);
     }
 }
 
@@ -137,12 +144,8 @@ pub type Tried = Vec<Arc<Server>>;
 impl Pool {
     /// The pool of one of this configuration's backends, all of whose hosts `network` must have.
     pub fn new(spec: model::Backend, policy: &model::Policy, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
-        let members: Vec<_> = spec
-            .servers
-            .iter()
-            .cloned()
-            .map(|server| Member::new(server, spec.closing.kill_spread, policy, network))
-            .collect();
+        let members: Vec<_> =
+            spec.servers.iter().cloned().map(|server| Member::new(server, &spec, policy, network)).collect();
         let unchecked = members.iter().any(|member| member.server.check().is_none());
         let mut state = State {
             members,
@@ -153,6 +156,7 @@ impl Pool {
             since: (clock::wall(), Instant::now()),
             downtime: Duration::ZERO,
             authority: Authority::default(),
+            dials: Dials::default(),
             scratch: Vec::new(),
             sources: Sources::new(),
         };
@@ -161,6 +165,7 @@ impl Pool {
             spec,
             counters: Arc::default(),
             network: Arc::clone(network),
+            heeds_dials: policy.heeds_dials,
             observe,
             state: Mutex::new(state),
         })
@@ -208,16 +213,16 @@ impl Pool {
 
     fn leased(self: &Arc<Self>, chosen: Chosen) -> Leased {
         let Chosen { server, last_resort, claim } = chosen;
-        counters::count(&server.counters.chosen);
-        counters::count(&self.counters.chosen);
         let open = server.counters.begin();
-        Leased { server, last_resort, pool: Arc::clone(self), claim, _open: open }
+        Leased { server, last_resort, dialling: true, pool: Arc::clone(self), claim, _open: open }
     }
 
-    fn give_back(self: &Arc<Self>, server: &Arc<Server>, claim: Option<&Claim>) {
+    fn give_back(self: &Arc<Self>, leased: &Leased) {
+        let Leased { server, dialling, claim, .. } = leased;
         let mut state = self.lock();
         if let Some(member) = state.member(server) {
             member.in_flight -= 1;
+            member.dialling -= u32::from(*dialling);
         }
         if let Some(claim) = claim {
             state.sources.end(server.key, claim);
@@ -264,7 +269,10 @@ impl Pool {
             Readiness::Ready | Readiness::Draining => true,
         };
         match verdict.state {
-            _ if answered => server.host.note_heard(),
+            _ if answered => {
+                server.host.note_heard();
+                server.note_answered();
+            }
             Readiness::Down(DownCause::NoNetwork | DownCause::Local) => server.host.note_unroutable(),
             _ => {}
         }
@@ -304,6 +312,11 @@ impl Pool {
         self.lock().member(server).map(|member| member.standing.snapshot(server))
     }
 
+    /// Whether a server counts as up, by rise and fall alone; one that is not checked does.
+    pub fn is_up(&self, server: &Arc<Server>) -> bool {
+        self.lock().member(server).is_some_and(|member| member.standing.down().is_none())
+    }
+
     /// From the start of a server's last probe until the next; `None` if it isn't checked or no longer here.
     pub fn probe_interval(&self, server: &Arc<Server>) -> Option<Duration> {
         let check = server.check()?;
@@ -324,6 +337,7 @@ impl Pool {
         for place in 0..state.members.len() {
             let member = &mut state.members[place];
             let Some(from) = member.standing.settle() else { continue };
+            member.slow_start.note(member.standing.state(), Instant::now());
             let (to, sessions, server) = (member.standing.state(), member.in_flight, Arc::clone(&member.server));
             let evidence = member.standing.evidence().cloned();
             let (active_left, backup_left) = state.usable();
@@ -405,14 +419,25 @@ enum Choice {
 }
 
 impl Member {
-    fn new(spec: model::Server, kill_spread: Duration, policy: &model::Policy, network: &Network) -> Self {
+    fn new(spec: model::Server, backend: &model::Backend, policy: &model::Policy, network: &Network) -> Self {
         let standing = Standing::starting(&spec, policy.suspicion);
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
-        Self { server: Server::new(spec, host, kill_spread), standing, in_flight: 0, last_chosen: 0, credit: 0 }
+        Self {
+            server: Server::new(spec, host, backend.closing.kill_spread),
+            standing,
+            in_flight: 0,
+            dialling: 0,
+            max_dials: backend.max_dials,
+            last_chosen: 0,
+            credit: 0,
+            refusals: Refusals::default(),
+            silent: false,
+            slow_start: SlowStart::new(backend.slow_start),
+        }
     }
 
     fn tier(&self) -> Option<Tier> {
-        Tier::of(&self.standing, self.server.spec.backup)
+        Tier::of(&self.standing, self.server.spec.backup, self.silent)
     }
 
     fn is_usable(&self) -> bool {
@@ -425,13 +450,13 @@ impl Member {
     }
 
     fn has_room(&self) -> bool {
-        self.server.spec.max_sessions.is_none_or(|max| self.in_flight < max)
+        self.dialling < self.max_dials && self.server.spec.max_sessions.is_none_or(|max| self.in_flight < max)
     }
 
     fn candidate(&self) -> Candidate {
         Candidate {
             key: self.server.key,
-            weight: self.standing.weight.value(),
+            weight: self.slow_start.weigh(self.standing.weight.value(), Instant::now),
             in_flight: self.in_flight,
             last_chosen: self.last_chosen,
             credit: self.credit,
@@ -449,6 +474,7 @@ impl State {
     fn choose(&mut self, spec: &model::Backend, source: IpAddr, tried: &Tried) -> Choice {
         let was_tried = |member: &Member| tried.iter().any(|server| Arc::ptr_eq(server, &member.server));
         let mut refusal = Refusal::NoServer;
+        self.note_silences();
         for tier in Tier::ORDER {
             if tier == Tier::LastResort && spec.on_no_server != OnNoServer::TryAll {
                 break;
@@ -465,16 +491,30 @@ impl State {
             let Some(place) = self.pick(tier.balance(spec), source, |member| left(member) && member.has_room()) else {
                 return Choice::Full;
             };
-            self.choices += 1;
-            let member = &mut self.members[place];
-            member.in_flight += 1;
-            member.last_chosen = self.choices;
-            let server = Arc::clone(&member.server);
-            let remembers = spec.balance == Balance::Spread;
-            let claim = remembers.then(|| Box::new(self.sources.begin(source, server.key, self.choices)));
-            return Choice::Chosen(Chosen { server, last_resort: tier == Tier::LastResort, claim });
+            self.dials.note_begun();
+            return Choice::Chosen(self.take(spec, source, place, tier));
         }
         Choice::Nobody(refusal)
+    }
+
+    /// Takes a slot of a server for a session that will dial it.
+    fn take(&mut self, spec: &model::Backend, source: IpAddr, place: usize, tier: Tier) -> Chosen {
+        self.choices += 1;
+        let member = &mut self.members[place];
+        member.in_flight += 1;
+        member.dialling += 1;
+        member.last_chosen = self.choices;
+        let server = Arc::clone(&member.server);
+        let remembers = spec.balance == Balance::Spread;
+        let claim = remembers.then(|| Box::new(self.sources.begin(source, server.key, self.choices)));
+        Chosen { server, last_resort: tier == Tier::LastResort, claim }
+    }
+
+    /// Looks whose dials are silent: once for a choice, because that changes without this lock.
+    fn note_silences(&mut self) {
+        for member in &mut self.members {
+            member.silent = member.server.is_silent();
+        }
     }
 
     /// Asks the balance method; the place of its choice among the members.

@@ -82,6 +82,7 @@ impl Facts {
             sum.chosen += counts.chosen;
             sum.retries += counts.retries;
             sum.moves += counts.moves;
+            sum.hedges += counts.hedges;
             sum.connect_errors += counts.connect_errors;
             sum.response_errors += counts.response_errors;
             sum.client_aborts += counts.client_aborts;

@@ -1,10 +1,11 @@
 //! Watches one machine: probes its servers when they are due, and tells their pools.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::names::Names;
 use super::probe::{Outcome, Prober, Tokens};
@@ -14,6 +15,7 @@ use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, Verd
 use crate::model::HostAddress;
 use crate::net::tls::ClientError;
 use crate::pool::Pool;
+use crate::pool::network::HostLink;
 use crate::pool::server::Server;
 
 /// The watch over one host.
@@ -94,11 +96,23 @@ impl Rounds {
     }
 
     async fn run(mut self) {
+        let host = self.watched.first().map(|watched| Arc::clone(&watched.server.host));
         loop {
             let next = self.schedule.next();
             tokio::select! {
                 () = until(next) => self.begin(),
                 Some(ended) = self.running.join_next_with_id() => self.end(ended),
+                Some(all) = wanted(host.as_deref()) => self.hasten(all),
+            }
+        }
+    }
+
+    /// Has those probed soon of which it is wanted, or all.
+    fn hasten(&mut self, all: bool) {
+        let now = Instant::now();
+        for (number, watched) in self.watched.iter().enumerate() {
+            if watched.server.is_probe_wanted() || all {
+                self.schedule.hasten(number, now);
             }
         }
     }
@@ -140,12 +154,22 @@ async fn until(next: Option<Instant>) {
     }
 }
 
+/// Waits until somebody wants this host probed; whether that is all of it.
+async fn wanted(host: Option<&HostLink>) -> Option<bool> {
+    let host = host?;
+    host.probe.notified().await;
+    Some(host.is_asked())
+}
+
+/// A probe that takes longer is late: there is reason to ask the server's sessions, and other hosts.
+const LATE: Duration = Duration::from_millis(300);
+
 /// One probe and what follows from it.
 async fn probe(watched: Arc<Watched>) {
     let Watched { pool, server, prober } = &*watched;
     let probing = Probing::of(server);
     let Outcome { verdict, farewell, .. } = match server.probe_address() {
-        Some(address) => prober.probe(address).await,
+        Some(address) => noting_lateness(&watched, prober.probe(address)).await,
         None => Outcome { verdict: unresolved(), tls: None, farewell: None },
     };
     drop(probing);
@@ -157,6 +181,21 @@ async fn probe(watched: Arc<Watched>) {
 }
 
 /// What is said of a server whose name has no address.
+/// Shows that a probe is late from when it is until it ends.
+async fn noting_lateness(Watched { pool, server, .. }: &Watched, probe: impl Future<Output = Outcome>) -> Outcome {
+    let mut probe = pin!(probe);
+    tokio::select! {
+        outcome = &mut probe => return outcome,
+        () = sleep(LATE) => {}
+    }
+    let _late = Late::of(server);
+    // Who is down already has been told apart from us.
+    if pool.is_up(server) {
+        pool.network.ask_others(&server.host.address);
+    }
+    probe.await
+}
+
 fn unresolved() -> Verdict {
     let evidence = Evidence {
         status: CheckStatus::L4Con,
@@ -183,6 +222,22 @@ impl<'a> Probing<'a> {
 impl Drop for Probing<'_> {
     fn drop(&mut self) {
         self.0.set_probing(false);
+    }
+}
+
+/// Shows that a server's answer is late for as long as it is.
+struct Late<'a>(&'a Server);
+
+impl<'a> Late<'a> {
+    fn of(server: &'a Server) -> Self {
+        server.set_late(true);
+        Self(server)
+    }
+}
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        self.0.set_late(false);
     }
 }
 

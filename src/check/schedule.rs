@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// balancers, must not fall into step.
 const JITTER: f64 = 0.1;
 
+/// From one probe of a server to the next, at least, if that one is not due by itself.
+const BREATH: Duration = Duration::from_millis(200);
+
 /// The probes of one host in common rounds, one place for each server.
 ///
 /// A server that is due begins a round, and the others join it as far as their own jitter allows. In time that brings
@@ -21,6 +24,8 @@ pub(super) struct Schedule {
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Waiting {
+        /// When its last probe began.
+        last: Option<Instant>,
         /// From then on it may join a round,
         earliest: Instant,
         /// and then it begins one.
@@ -30,13 +35,15 @@ enum Place {
         started: Instant,
         /// From the start of this probe to the start of the next, in intervals.
         factor: f64,
+        /// Something has happened that this probe may have begun too early to see.
+        again: bool,
     },
 }
 
 impl Schedule {
     /// All are due at once.
     pub fn new(servers: usize, now: Instant, rng: fastrand::Rng) -> Self {
-        Self { places: vec![Place::Waiting { earliest: now, due: now }; servers], rng }
+        Self { places: vec![Place::Waiting { last: None, earliest: now, due: now }; servers], rng }
     }
 
     /// When the next round begins; `None` while every server is being probed.
@@ -55,7 +62,7 @@ impl Schedule {
         let mut round = Vec::new();
         for (number, place) in self.places.iter_mut().enumerate() {
             if matches!(place, Place::Waiting { earliest, .. } if *earliest <= now) {
-                *place = Place::Running { started: now, factor };
+                *place = Place::Running { started: now, factor, again: false };
                 round.push(number);
             }
         }
@@ -64,10 +71,25 @@ impl Schedule {
 
     /// A probe has ended; its server's next comes an interval after this one's start, or now if that has passed.
     pub fn end(&mut self, server: usize, now: Instant, interval: Duration) {
-        let Place::Running { started, factor } = self.places[server] else { return };
+        let Place::Running { started, factor, again } = self.places[server] else { return };
         let due = now.max(started + interval.mul_f64(factor));
         let earliest = due.min(now.max(started + interval.mul_f64(1.0 - JITTER)));
-        self.places[server] = Place::Waiting { earliest, due };
+        self.places[server] = Place::Waiting { last: Some(started), earliest, due };
+        if again {
+            self.hasten(server, now);
+        }
+    }
+
+    /// A server is to be probed as soon as may be: never while it is being probed, nor within [`BREATH`] of the last time.
+    pub fn hasten(&mut self, server: usize, now: Instant) {
+        match &mut self.places[server] {
+            Place::Waiting { last, earliest, due } => {
+                let soon = last.map_or(now, |last| now.max(last + BREATH));
+                *due = soon.min(*due);
+                *earliest = soon.min(*earliest);
+            }
+            Place::Running { again, .. } => *again = true,
+        }
     }
 }
 
@@ -117,6 +139,27 @@ mod tests {
         }
     }
 
+    /// Plays one server that is wanted to be probed at these times; its starts.
+    fn play_wishing(manner: Manner, seed: u64, length: Duration, wishes: &[Duration]) -> Vec<Duration> {
+        let begin = Instant::now();
+        let mut schedule = Schedule::new(1, begin, fastrand::Rng::with_seed(seed));
+        let (mut starts, mut ending, mut wishes) = (Vec::new(), None, wishes.iter().peekable());
+        loop {
+            let now = ending.or(schedule.next()).expect("it waits, or it runs");
+            if now - begin > length {
+                return starts;
+            }
+            if let Some(wish) = wishes.next_if(|wish| begin + **wish <= now) {
+                schedule.hasten(0, begin + *wish);
+            } else if ending.take().is_some() {
+                schedule.end(0, now, manner.interval);
+            } else if !schedule.begin(now).is_empty() {
+                starts.push(now - begin);
+                ending = Some(now + manner.probe);
+            }
+        }
+    }
+
     fn manner() -> impl Strategy<Value = Manner> {
         (100..5000_u64, 1..8000_u64).prop_map(|(interval, probe)| Manner {
             interval: Duration::from_millis(interval),
@@ -142,6 +185,29 @@ mod tests {
                     prop_assert!(gap >= (0.9 * interval).max(probe) - 1e-6, "{gap} after {manner:?}");
                     prop_assert!(gap <= (1.1 * interval).max(probe) + 1e-6, "{gap} after {manner:?}");
                 }
+            }
+        }
+
+        // Seen to fail with a wish that a running probe swallows, with a wish that waits for the interval, and without the
+        // breath between two.
+        #[test]
+        fn a_probe_that_is_wanted_comes_as_soon_as_it_may(
+            manner in manner(),
+            seed in any::<u64>(),
+            wishes in proptest::collection::vec(0..20_000_u64, 1..40),
+        ) {
+            let mut wishes: Vec<_> = wishes.into_iter().map(Duration::from_millis).collect();
+            wishes.sort();
+            let starts = play_wishing(manner, seed, Duration::from_secs(30), &wishes);
+            for pair in starts.windows(2) {
+                let least = manner.probe.max(BREATH.min(manner.interval.mul_f64(0.9)));
+                prop_assert!(pair[1] - pair[0] >= least, "{pair:?} after {manner:?}");
+            }
+            for wish in wishes {
+                let last = starts.iter().rfind(|start| **start < wish).copied();
+                let may = last.map_or(wish, |last| wish.max(last + BREATH.max(manner.probe)));
+                let next = starts.iter().find(|start| **start >= wish).copied();
+                prop_assert!(next.is_some_and(|next| next <= may), "wanted at {wish:?}, came at {next:?}");
             }
         }
 

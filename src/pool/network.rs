@@ -40,6 +40,8 @@ pub struct HostLink {
     history: History,
     /// Wakes its monitor: some of its servers are to be probed now.
     pub probe: Notify,
+    /// All of them are.
+    asked: AtomicBool,
 }
 
 /// Longest isolation: after it the servers count as down, whatever the reason.
@@ -62,6 +64,7 @@ impl Network {
                 unroutable: AtomicU64::new(0),
                 history: History::new(Self::LOOK),
                 probe: Notify::new(),
+                asked: AtomicBool::new(false),
             })
         });
         let checks = backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.check.as_ref());
@@ -124,7 +127,7 @@ impl Network {
 
     /// Has every host probed now, but this one: whether somebody else is heard decides what its silence means.
     pub fn ask_others(&self, but: &HostAddress) {
-        self.hosts.iter().filter(|host| host.address != *but && host.counts).for_each(|host| host.probe.notify_one());
+        self.hosts.iter().filter(|host| host.address != *but && host.counts).for_each(|host| host.ask());
     }
 }
 
@@ -139,6 +142,17 @@ impl HostLink {
         self.unroutable.store(self.moment(), Relaxed);
     }
 
+    /// Has all its servers probed now.
+    fn ask(&self) {
+        self.asked.store(true, Relaxed);
+        self.probe.notify_one();
+    }
+
+    /// Whether all its servers are to be probed now; said once.
+    pub fn is_asked(&self) -> bool {
+        self.asked.swap(false, Relaxed)
+    }
+
     /// When it was last heard.
     pub fn heard(&self) -> Option<Instant> {
         self.at(&self.heard)
@@ -148,12 +162,14 @@ impl HostLink {
         Seen { heard: self.heard(), unroutable: self.at(&self.unroutable) }
     }
 
-    fn at(&self, moment: &AtomicU64) -> Option<Instant> {
+    /// When something happened, by the [`HostLink::moment`] that was noted of it; `None` if it never did.
+    pub(super) fn at(&self, moment: &AtomicU64) -> Option<Instant> {
         let moment = moment.load(Relaxed).checked_sub(1)?;
         Some(self.epoch + Duration::from_millis(moment))
     }
 
-    fn moment(&self) -> u64 {
+    /// Now, for an atomic in which 0 is never.
+    pub(super) fn moment(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_millis()).map_or(u64::MAX, |elapsed| elapsed + 1)
     }
 }

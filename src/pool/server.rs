@@ -1,7 +1,7 @@
 //! One server while it runs: its standing, and the one function that says what becomes of new sessions there.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -34,9 +34,14 @@ pub struct Server {
     probing: AtomicBool,
     probe_wanted: AtomicBool,
     late: AtomicBool,
+    /// When a dial of it was last found silent, by its host's moments; 0 if it has answered since.
+    silent: AtomicU64,
     conduct: AtomicU8,
     pace: Mutex<Pace>,
 }
+
+/// For how long one silent dial speaks against a server: by then a probe of it has told more.
+const SILENCE: Duration = Duration::from_secs(2);
 
 impl Server {
     /// `kill_spread` is over how long its sessions are closed at most.
@@ -54,6 +59,7 @@ impl Server {
             probing: AtomicBool::new(false),
             probe_wanted: AtomicBool::new(false),
             late: AtomicBool::new(false),
+            silent: AtomicU64::new(0),
             conduct: AtomicU8::new(Conduct::Leave.code()),
             pace: Mutex::new(Pace::new(kill_spread)),
         })
@@ -95,13 +101,29 @@ impl Server {
         self.probe_wanted.swap(false, Relaxed)
     }
 
-    /// Notes whether an answer of it, to a probe or a dial, is late at the moment.
+    /// Notes whether its answer to a probe is late at the moment.
     pub fn set_late(&self, late: bool) {
         self.late.store(late, Relaxed);
     }
 
+    /// Whether an answer of it, to a probe or a dial, is late at the moment.
     pub fn is_late(&self) -> bool {
-        self.late.load(Relaxed)
+        self.late.load(Relaxed) || self.is_silent()
+    }
+
+    /// Notes that a dial of it is silent.
+    pub(super) fn note_silent(&self) {
+        self.silent.store(self.host.moment(), Relaxed);
+    }
+
+    /// Notes that it has answered a dial or a probe, whatever it said.
+    pub(super) fn note_answered(&self) {
+        self.silent.store(0, Relaxed);
+    }
+
+    /// Whether a dial of it has been silent lately, and nothing has been heard of it since.
+    pub fn is_silent(&self) -> bool {
+        self.host.at(&self.silent).is_some_and(|at| at.elapsed() < SILENCE)
     }
 
     /// What is to be done with its sessions.
@@ -149,6 +171,8 @@ pub struct Standing {
     /// Finished times of being down.
     downtime: Duration,
     last: Option<Evidence>,
+    /// What real traffic has shown since.
+    passive: Option<Evidence>,
     certificate: Option<Certificate>,
 }
 
@@ -205,6 +229,7 @@ impl Standing {
             since: (clock::wall(), Instant::now()),
             downtime: Duration::ZERO,
             last: None,
+            passive: None,
             certificate: None,
         };
         standing.state = effective(standing.inputs());
@@ -269,9 +294,9 @@ impl Standing {
         self.certificate.as_ref()
     }
 
-    /// What the last probe saw.
+    /// What decided its state: what the last probe saw, or what real traffic has shown since.
     pub fn evidence(&self) -> Option<&Evidence> {
-        self.last.as_ref()
+        self.passive.as_ref().or(self.last.as_ref())
     }
 
     /// Until the next probe is due, from the start of the last.
@@ -286,8 +311,11 @@ impl Standing {
         if evidence.certificate.is_some() {
             self.certificate.clone_from(&evidence.certificate);
         }
-        if source == VerdictSource::Probe {
-            self.last = Some(evidence);
+        self.passive = None;
+        match source {
+            VerdictSource::Probe => self.last = Some(evidence),
+            VerdictSource::Passive => self.passive = Some(evidence),
+            VerdictSource::Operator => {}
         }
         let health = self.health.as_mut()?;
         let was_up = health.is_up();

@@ -15,19 +15,19 @@ use crate::model::{
     Weight,
 };
 
-const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// A server as a test describes it.
 #[derive(Debug, Clone, Copy)]
-struct Spec {
-    weight: u16,
-    backup: bool,
-    max_sessions: Option<u32>,
+pub(super) struct Spec {
+    pub weight: u16,
+    pub backup: bool,
+    pub max_sessions: Option<u32>,
 }
 
-const PLAIN: Spec = Spec { weight: 1, backup: false, max_sessions: None };
+pub(super) const PLAIN: Spec = Spec { weight: 1, backup: false, max_sessions: None };
 
-fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
+pub(super) fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
     let check = Check {
         probe: Probe::Tcp,
         port: None,
@@ -64,7 +64,7 @@ fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
         on_no_server: OnNoServer::Reset,
         closing: Policy::evenkeel().closing,
         dial_hedge: None,
-        max_dials: 256,
+        max_dials: u32::MAX,
         slow_start: None,
         issuer: None,
         required: false,
@@ -77,7 +77,7 @@ thread_local! {
     static TOLD: std::cell::RefCell<Vec<ServerChange>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-fn watched(spec: model::Backend) -> Arc<Pool> {
+pub(super) fn watched(spec: model::Backend) -> Arc<Pool> {
     let observe = |change: &Change| {
         if let Change::Server(change) = change {
             TOLD.with_borrow_mut(|told| told.push(change.clone()));
@@ -87,15 +87,15 @@ fn watched(spec: model::Backend) -> Arc<Pool> {
 }
 
 /// What was told since it was last asked.
-fn told() -> Vec<ServerChange> {
+pub(super) fn told() -> Vec<ServerChange> {
     TOLD.with_borrow_mut(std::mem::take)
 }
 
-fn pool(servers: &[Spec]) -> Arc<Pool> {
+pub(super) fn pool(servers: &[Spec]) -> Arc<Pool> {
     watched(backend(Balance::LeastConn, servers))
 }
 
-fn verdict(state: Readiness) -> Verdict {
+pub(super) fn verdict(state: Readiness) -> Verdict {
     let status = if state == Readiness::Ready { CheckStatus::L4Ok } else { CheckStatus::L4Con };
     let evidence = Evidence {
         status,
@@ -109,10 +109,10 @@ fn verdict(state: Readiness) -> Verdict {
     Verdict { state, evidence, source: VerdictSource::Probe }
 }
 
-const REFUSED: Readiness = Readiness::Down(DownCause::Refused);
+pub(super) const REFUSED: Readiness = Readiness::Down(DownCause::Refused);
 
 /// Takes a server down, or up, as its probes would.
-fn probe(pool: &Arc<Pool>, number: usize, state: Readiness) -> Option<ServerChange> {
+pub(super) fn probe(pool: &Arc<Pool>, number: usize, state: Readiness) -> Option<ServerChange> {
     let server = &pool.servers()[number - 1];
     told();
     (0..3).for_each(|_| pool.apply(server, verdict(state)));
@@ -120,14 +120,14 @@ fn probe(pool: &Arc<Pool>, number: usize, state: Readiness) -> Option<ServerChan
 }
 
 /// The name of the server that the next session gets, kept busy by the lease.
-fn lease(pool: &Arc<Pool>) -> (String, Leased) {
+pub(super) fn lease(pool: &Arc<Pool>) -> (String, Leased) {
     match pool.lease(SOURCE, &Tried::new()) {
         Lease::Leased(leased) => (leased.server.spec.name.to_string(), leased),
         other => panic!("expected a lease, got {other:?}"),
     }
 }
 
-fn lease_name(pool: &Arc<Pool>) -> String {
+pub(super) fn lease_name(pool: &Arc<Pool>) -> String {
     lease(pool).0
 }
 

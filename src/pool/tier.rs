@@ -11,7 +11,7 @@ pub(super) enum Tier {
     ReadyBackup,
     DrainingPrimary,
     DrainingBackup,
-    /// Suspects are chosen only if nobody is usable who isn't one.
+    /// Suspects, and those whose dials are silent, are chosen only if nobody is usable who isn't one.
     SuspectPrimary,
     SuspectBackup,
     SuspectDrainingPrimary,
@@ -49,7 +49,7 @@ impl Tier {
     }
 
     /// Where a server stands at the moment.
-    pub fn of(standing: &Standing, backup: bool) -> Option<Self> {
+    pub fn of(standing: &Standing, backup: bool, silent: bool) -> Option<Self> {
         // One that the operator took out and that is down besides counts as down, and is nobody's last resort.
         if standing.weight.value() == 0 || standing.admin != AdminState::Ready {
             return None;
@@ -62,7 +62,7 @@ impl Tier {
             (ServerState::Down(_), _) => return Some(Self::LastResort),
             (ServerState::Stranger | ServerState::Drain | ServerState::Maint, _) => return None,
         };
-        let doubted = standing.is_suspect() || matches!(standing.state(), ServerState::Kept(_));
+        let doubted = silent || standing.is_suspect() || matches!(standing.state(), ServerState::Kept(_));
         Some(if doubted { tier.suspect() } else { tier })
     }
 

@@ -1,10 +1,14 @@
 //! The connection to the server, or to the next one when it does not come about. The client's bytes stay in the
 //! kernel meanwhile, so that nothing is lost by trying again.
+//!
+//! Servers are dialled in rounds. A round is one dial, or two: a dial that is silent for long is joined by one to another
+//! server, and the first to connect wins. Each holds a lease of its own, which ends with it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::lease::{self, Assigned, Denied};
 use super::record::{Ended, Record};
@@ -13,6 +17,7 @@ use crate::model::DialRefused;
 use crate::net::reactor::Stream;
 use crate::net::{self, DialError};
 use crate::pool::counters;
+use crate::pool::server::Server;
 use crate::pool::{Leased, Pool, Tried};
 
 /// A session with both its connections.
@@ -32,8 +37,7 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
     record.enter_phase(Phase::Connect);
     let begun = Instant::now();
     match tries(&client, &mut record, &pool, leased, begun).await {
-        Ok((server, mut leased)) => {
-            leased.connected();
+        Ok((server, leased)) => {
             record.dialled = Some(begun.elapsed());
             // One getsockname: the kernel chose this address in connect, and it is the client's in the server's own logs.
             record.source = server.local_address().ok();
@@ -73,21 +77,25 @@ async fn tries(
             deadline = deadline.min(Instant::now() + LAST_RESORT);
         }
         let by = if last_resort { share(deadline, pool, &tried) } else { deadline };
-        let error = tokio::select! {
-            connected = one_server(record, pool, &leased, by) => match connected {
-                Ok(server) => return Ok((server, leased)),
-                Err(error) => error,
-            },
+        let first = tried.len();
+        let outcome = tokio::select! {
+            outcome = round(record, pool, leased, by, &mut tried) => outcome,
             ending = super::interrupted(client, record) => return Err(Failure::Ended(ending)),
         };
-        tracing::debug!(backend = %pool.spec.name, server = %leased.server.spec.name, %error, "dial failed");
+        // Each of a round but its first is a second dial.
+        record.retries += u32::try_from(tried.len() - first - 1).unwrap_or(u32::MAX);
+        let error = match outcome {
+            Ok((server, leased)) => {
+                note_winner(record, pool, &tried[first], &leased.server);
+                return Ok((server, leased));
+            }
+            Err(error) => error,
+        };
         if matches!(record.frontend.process.policy.dial_refused, DialRefused::SameServer { .. })
             || Instant::now() >= deadline
         {
             return Err(Failure::Dial(error));
         }
-        tried.push(Arc::clone(&leased.server));
-        drop(leased);
         let asked = Instant::now();
         leased = match lease::next(client, record, pool, &tried).await {
             Ok(leased) => leased,
@@ -99,6 +107,68 @@ async fn tries(
         record.enter_phase(Phase::Connect);
         note_move(record, pool, &tried);
     }
+}
+
+/// Dials a server, and another beside it if that dial is silent for long. All that are dialled are added to `tried`.
+async fn round(
+    record: &Record,
+    pool: &Arc<Pool>,
+    leased: Leased,
+    by: Instant,
+    tried: &mut Tried,
+) -> Result<(Stream, Leased), DialError> {
+    let (server, last_resort) = (Arc::clone(&leased.server), leased.last_resort);
+    tried.push(Arc::clone(&server));
+    let mut first = pin!(one_server(record, pool, leased, by));
+    tokio::select! {
+        biased;
+        outcome = &mut first => return outcome,
+        () = silence(pool), if !last_resort => {}
+    }
+    pool.note_silence(&server);
+    let Some(beside) = pool.lease_beside(record.client().ip(), tried) else { return first.await };
+    note_hedge(pool, &server);
+    tried.push(Arc::clone(&beside.server));
+    let mut second = pin!(one_server(record, pool, beside, by));
+    // Whichever loses is dropped where this ends, and its lease with it.
+    tokio::select! {
+        outcome = &mut first => match outcome {
+            Ok(won) => Ok(won),
+            Err(_) => second.await,
+        },
+        outcome = &mut second => match outcome {
+            Ok(won) => Ok(won),
+            Err(_) => first.await,
+        },
+    }
+}
+
+/// Returns once a dial that begins now is silent for longer than a dial should be.
+async fn silence(pool: &Pool) {
+    let Some(least) = pool.spec.dial_hedge else { return std::future::pending().await };
+    let begun = Instant::now();
+    sleep(least).await;
+    // Asked only now: hardly any dial comes so far.
+    let Some(longest) = pool.silence() else { return std::future::pending().await };
+    sleep_until(begun + longest).await;
+}
+
+/// Counts a silent dial that is joined by a second one.
+fn note_hedge(pool: &Pool, silent: &Server) {
+    for of in [silent.counters.as_ref(), pool.counters.as_ref()] {
+        counters::count(&of.hedges);
+        counters::count(&of.retries);
+    }
+}
+
+/// Notes who has the session, which has moved if that is not the first of the round.
+fn note_winner(record: &mut Record, pool: &Pool, first: &Arc<Server>, winner: &Arc<Server>) {
+    if Arc::ptr_eq(first, winner) {
+        return;
+    }
+    record.server = Some(Arc::clone(winner));
+    record.moves += 1;
+    [first.counters.as_ref(), pool.counters.as_ref()].iter().for_each(|of| counters::count(&of.moves));
 }
 
 /// Until when one server is tried, so that the others which are left have as long: a silent one must not use up the
@@ -121,14 +191,23 @@ fn note_move(record: &mut Record, pool: &Pool, tried: &Tried) {
 }
 
 /// Dials one server, and again if HAProxy's way is wanted.
-async fn one_server(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) -> Result<Stream, DialError> {
+async fn one_server(
+    record: &Record,
+    pool: &Pool,
+    mut leased: Leased,
+    deadline: Instant,
+) -> Result<(Stream, Leased), DialError> {
     let (mut left, pause) = match record.frontend.process.policy.dial_refused {
         DialRefused::NextServer => (0, Duration::ZERO),
         DialRefused::SameServer { retries, pause } => (retries, pause),
     };
     loop {
-        let result = once(record, pool, leased, deadline.min(Instant::now() + pool.spec.timeouts.dial)).await;
-        match result {
+        let begun = Instant::now();
+        match once(record, pool, &leased, deadline.min(begun + pool.spec.timeouts.dial)).await {
+            Ok(stream) => {
+                leased.connected(begun.elapsed());
+                return Ok((stream, leased));
+            }
             Err(error) if left > 0 && Instant::now() + pause < deadline => {
                 tracing::debug!(server = %leased.server.spec.name, %error, "dial failed, trying the same server again");
                 left -= 1;
@@ -136,7 +215,10 @@ async fn one_server(record: &Record, pool: &Pool, leased: &Leased, deadline: Ins
                 counters::count(&pool.counters.retries);
                 sleep(pause).await;
             }
-            result => return result,
+            Err(error) => {
+                tracing::debug!(backend = %pool.spec.name, server = %leased.server.spec.name, %error, "dial failed");
+                return Err(error);
+            }
         }
     }
 }
@@ -153,9 +235,11 @@ async fn once(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) 
     };
     match &result {
         // An error of our own is never the server's.
-        Ok(_) | Err(DialError::Local(_) | DialError::NoNetwork) => {}
-        Err(_) => counters::count(&leased.server.counters.connect_errors),
+        Ok(_) | Err(DialError::Local(_) | DialError::NoNetwork) => return result,
+        Err(DialError::Refused) => leased.refused(),
+        Err(DialError::Unreachable | DialError::TimedOut) => leased.unanswered(),
     }
+    counters::count(&leased.server.counters.connect_errors);
     result
 }
 

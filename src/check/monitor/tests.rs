@@ -37,18 +37,30 @@ impl Watch {
     /// Watches servers of one host at these ports.
     fn over(host: &str, ports: &[u16]) -> Self {
         let address = host.parse().map_or_else(|_| HostAddress::Name(host.to_owned()), HostAddress::Ip);
+        Self::of(backend(&address, ports))
+    }
+
+    /// Watches the servers of a backend.
+    fn of(backend: Backend) -> Self {
         let (send, changes) = mpsc::unbounded_channel();
         let observe = move |change: &Change| {
             if let Change::Server(change) = change {
                 let _ = send.send(change.clone());
             }
         };
-        let pool = Pool::alone(backend(&address, ports), Arc::new(observe));
-        let servers = pool.servers().iter().map(|server| (pool.spec.name.clone(), server.spec.name.clone())).collect();
-        let hosts = [Host { address, servers }];
+        let pool = Pool::alone(backend, Arc::new(observe));
+        let mut hosts: Vec<Host> = Vec::new();
+        for server in pool.servers() {
+            let of = (pool.spec.name.clone(), server.spec.name.clone());
+            let address = server.spec.address.host.clone();
+            match hosts.iter_mut().find(|host| host.address == address) {
+                Some(host) => host.servers.push(of),
+                None => hosts.push(Host { address, servers: vec![of] }),
+            }
+        }
         let rng = &mut fastrand::Rng::with_seed(7);
         let monitors = monitors(&hosts, &[Arc::clone(&pool)], rng).unwrap();
-        assert_eq!(monitors.len(), 1);
+        assert_eq!(monitors.len(), hosts.len());
         let running = monitors.into_iter().map(|monitor| Running(tokio::spawn(monitor.run()))).collect();
         Self { pool, changes, _running: running }
     }
@@ -124,6 +136,22 @@ fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
     }
 }
 
+/// A backend of servers on hosts of their own, that are probed once and then not for an hour.
+fn seldom(addresses: &[SocketAddr]) -> Backend {
+    let mut all = backend(&HostAddress::Ip(Ipv4Addr::LOCALHOST.into()), &vec![1; addresses.len()]);
+    for (server, address) in all.servers.iter_mut().zip(addresses) {
+        server.address = Endpoint { host: HostAddress::Ip(address.ip()), port: address.port() };
+        let check = server.check.as_mut().unwrap();
+        let hour = Duration::from_secs(3600);
+        (check.interval, check.fast_interval, check.down_interval, check.timeout) = (hour, hour, hour, PATIENCE);
+    }
+    all
+}
+
+async fn accept(listener: &TcpListener) {
+    timeout(PATIENCE, listener.accept()).await.expect("no probe").unwrap();
+}
+
 async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -193,4 +221,42 @@ async fn a_host_with_a_name_is_looked_up_before_it_is_probed() {
 async fn a_name_without_an_address_is_a_server_that_is_down() {
     let mut watch = Watch::over("no..name", &[6443]);
     assert_eq!(watch.change().await, ("server-0".to_owned(), ServerState::Down(DownCause::Unresolved)));
+}
+
+// Seen to fail when the monitor does not wait for the wish, and when it does not ask whose it is.
+#[tokio::test]
+async fn a_probe_that_is_wanted_comes_at_once_and_to_nobody_else() {
+    let ((one, address), (other, beside)) = (listen().await, listen().await);
+    let watch = Watch::of(seldom(&[address, beside]));
+    accept(&one).await;
+    accept(&other).await;
+    for _ in 0..3 {
+        watch.pool.servers()[0].want_probe();
+        accept(&one).await;
+    }
+    assert!(timeout(Duration::from_millis(100), other.accept()).await.is_err());
+}
+
+// Seen to fail when no other host is asked, when lateness is not shown, and when it is shown for ever.
+#[tokio::test]
+async fn while_a_probe_is_late_its_server_shows_it_and_other_hosts_are_probed() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let full = socket.listen(0).unwrap();
+    let _queued = tokio::net::TcpStream::connect(full.local_addr().unwrap()).await.unwrap();
+    let other = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await.unwrap();
+    let watch = Watch::of(seldom(&[full.local_addr().unwrap(), other.local_addr().unwrap()]));
+    let server = watch.pool.servers().remove(0);
+    accept(&other).await;
+    accept(&other).await;
+    assert!(server.is_late());
+    // The kernel tries again within seconds, and finds room.
+    accept(&full).await;
+    accept(&full).await;
+    let ends = async {
+        while server.is_late() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, ends).await.expect("its probe has ended");
 }

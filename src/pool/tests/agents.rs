@@ -94,7 +94,7 @@ impl World {
         let agent = &mut self.agents[number];
         agent.dials += 1;
         let Lease::Leased(mut leased) = self.pool.lease(source, &Tried::new()) else { return };
-        leased.connected();
+        leased.connected(Duration::ZERO);
         let server = leased.server.spec.id.0 as usize - 1;
         assert!(self.serving[server], "only who serves is given");
         match agent.sessions.entry(server) {

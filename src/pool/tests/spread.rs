@@ -20,7 +20,7 @@ fn dialled(pool: &Arc<Pool>, source: IpAddr) -> Leased {
 
 fn connected(pool: &Arc<Pool>, source: IpAddr) -> Leased {
     let mut leased = dialled(pool, source);
-    leased.connected();
+    leased.connected(Duration::ZERO);
     leased
 }
 
@@ -71,7 +71,7 @@ fn a_server_that_could_not_be_connected_to_has_been_given_nothing() {
     let first = number(&failed);
     drop(failed);
     let Lease::Leased(mut second) = pool.lease(source(1), &tried) else { panic!("two are left") };
-    second.connected();
+    second.connected(Duration::ZERO);
     drop(second);
     assert_eq!(number(&dialled(&pool, source(1))), first, "it is still the least recently given");
 }
@@ -164,7 +164,7 @@ proptest! {
                     let chosen = index.index(held.len());
                     let (place, leased) = &mut held[chosen];
                     past[*place].connected = Some(true);
-                    leased.connected();
+                    leased.connected(Duration::ZERO);
                 }
                 4 => {
                     let server = index.index(servers);

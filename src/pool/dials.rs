@@ -1,0 +1,166 @@
+//! The dials of one pool: what each tells of its server, and when a silent one is joined by a second.
+//!
+//! A lease is dialling until its connection stands. Only then has the balance method chosen for good: a session may have
+//! held two leases, and given one back.
+
+mod budget;
+mod latency;
+mod refusals;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::budget::Budget;
+use self::latency::Latency;
+pub(super) use self::refusals::Refusals;
+use super::server::Server;
+use super::sources::Claim;
+use super::tier::Tier;
+use super::{Chosen, Leased, Member, Pool, State, Tried, counters};
+use crate::clock;
+use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
+use crate::model;
+
+/// What is known of a pool's dials. Part of its locked state.
+#[derive(Debug, Default)]
+pub(super) struct Dials {
+    latency: Latency,
+    budget: Budget,
+}
+
+impl Dials {
+    /// Notes that one begins.
+    pub fn note_begun(&mut self) {
+        self.budget.earn();
+    }
+}
+
+/// A dial counts as silent after so many times as long as nearly all others have taken.
+const PATIENCE: u32 = 4;
+
+impl Leased {
+    /// Notes that its connection stands, so long after the dial began.
+    pub fn connected(&mut self, took: Duration) {
+        if std::mem::replace(&mut self.dialling, false) {
+            self.pool.note_connected(&self.server, self.claim.as_deref_mut(), took);
+        }
+    }
+
+    /// Notes that its server refused the connection.
+    pub fn refused(&self) {
+        self.pool.note_refused(&self.server);
+    }
+
+    /// Notes that its server could not be reached.
+    pub fn unanswered(&self) {
+        if self.pool.heeds_dials {
+            self.server.want_probe();
+        }
+    }
+}
+
+impl Pool {
+    /// From when on a dial counts as silent, since its begin; `None` if none does.
+    pub fn silence(&self) -> Option<Duration> {
+        let least = self.spec.dial_hedge?;
+        let usual = self.lock().dials.latency.p99().unwrap_or_default();
+        Some(least.max(usual.saturating_mul(PATIENCE)))
+    }
+
+    /// Notes that a dial of this server is silent: it is probed, and so are all others, whose answers decide what its
+    /// silence means.
+    pub fn note_silence(&self, server: &Server) {
+        server.note_silent();
+        if self.heeds_dials {
+            server.want_probe();
+            self.network.ask_others(&server.host.address);
+        }
+    }
+
+    /// A second lease for a session whose first dial is silent, of a server that nothing at all speaks against; `None`
+    /// if there is none, or if too many dials have been joined by a second.
+    pub fn lease_beside(self: &Arc<Self>, source: IpAddr, tried: &Tried) -> Option<Leased> {
+        let mut state = self.lock();
+        let chosen = state.choose_beside(&self.spec, source, tried)?;
+        drop(state);
+        Some(self.leased(chosen))
+    }
+
+    fn note_connected(self: &Arc<Self>, server: &Arc<Server>, claim: Option<&mut Claim>, took: Duration) {
+        counters::count(&server.counters.chosen);
+        counters::count(&self.counters.chosen);
+        server.host.note_heard();
+        server.note_answered();
+        let mut state = self.lock();
+        state.dials.latency.note(took, Instant::now());
+        if let Some(member) = state.member(server) {
+            member.dialling -= 1;
+            member.refusals.forget();
+        }
+        // Only now has the server been given to the session's source.
+        if let Some(claim) = claim {
+            state.sources.connect(server.key, claim);
+        }
+        let is_awaited = state.queue.len() > 0;
+        drop(state);
+        if is_awaited {
+            self.serve_queue();
+        }
+    }
+
+    fn note_refused(self: &Arc<Self>, server: &Arc<Server>) {
+        server.host.note_heard();
+        server.note_answered();
+        if !self.heeds_dials {
+            return;
+        }
+        server.want_probe();
+        let mut state = self.lock();
+        let Some(member) = state.member(server) else { return };
+        // One without a check could never come back, and one that is down goes no further.
+        let may_fall = server.check().is_some() && member.standing.down().is_none();
+        let falls = member.refusals.note(Instant::now()) && may_fall;
+        drop(state);
+        if falls {
+            self.apply(server, refused_in_a_row());
+        }
+    }
+}
+
+fn refused_in_a_row() -> Verdict {
+    let evidence = Evidence {
+        status: CheckStatus::L4Con,
+        detail: format!("{} sessions in a row were refused", Refusals::ROW),
+        duration: Duration::ZERO,
+        code: None,
+        certificate: None,
+        remark: None,
+        at: clock::wall(),
+    };
+    Verdict { state: Readiness::Down(DownCause::Refused), evidence, source: VerdictSource::Passive }
+}
+
+impl State {
+    fn choose_beside(&mut self, spec: &model::Backend, source: IpAddr, tried: &Tried) -> Option<Chosen> {
+        if !self.dials.budget.allows() {
+            return None;
+        }
+        self.note_silences();
+        let was_tried = |member: &Member| tried.iter().any(|server| Arc::ptr_eq(server, &member.server));
+        for tier in [Tier::ReadyPrimary, Tier::ReadyBackup] {
+            let is_sound = |member: &Member| member.tier() == Some(tier) && !member.standing.in_transition();
+            let may = |member: &Member| is_sound(member) && !was_tried(member) && member.has_room();
+            if let Some(place) = self.pick(tier.balance(spec), source, may) {
+                self.dials.budget.spend();
+                return Some(self.take(spec, source, place, tier));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
