@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::frontend::Frontend;
 use super::listener::Accepted;
 use super::record::{Ended, Record};
-use super::sources::{Sources, Telling};
+use super::sources::{Sources, Telling, Visit};
 use crate::event::{Cause, Ending, Phase, Who};
 use crate::net;
 use crate::pool::counters;
@@ -39,7 +39,9 @@ fn refuse(Accepted { client, mut record }: Accepted, sources: &Arc<Sources>, cau
 /// Gives a refused client its line, or sees to it that it is counted in one.
 fn tell(record: &mut Record, sources: &Arc<Sources>) {
     let telling = sources.telling(Instant::now());
-    record.silent = telling != Telling::Line;
+    if telling != Telling::Line {
+        record.visit = Visit::Untold;
+    }
     if telling == Telling::FirstUntold {
         spawn_local(count_untold(Arc::clone(&record.frontend), Arc::clone(sources)));
     }

@@ -42,10 +42,7 @@ pub struct Record {
     _process: Open,
     _frontend: Open,
     backend: Option<Open>,
-    /// Its part of what its source may have.
-    pub visit: Option<Box<Visit>>,
-    /// Has no line: it is counted in one.
-    pub silent: bool,
+    pub visit: Visit,
     _admission: Admission,
 }
 
@@ -91,8 +88,7 @@ impl Record {
             _process: frontend.process.counters.begin(),
             _frontend: frontend.counters.begin(),
             backend: None,
-            visit: None,
-            silent: false,
+            visit: Visit::Free,
             _admission: admission,
         })
     }
@@ -158,6 +154,13 @@ impl Record {
         }
     }
 
+    /// Gives back its place among the sessions of its source.
+    fn leave_source(&self) {
+        if let (Visit::Counted, Some(sources)) = (self.visit, &self.frontend.sources) {
+            sources.leave(self.client().ip());
+        }
+    }
+
     fn concurrent(&self) -> Concurrent {
         Concurrent {
             process: self.frontend.process.counters.sessions(),
@@ -176,8 +179,9 @@ impl Drop for Record {
         let (bytes_in, bytes_out) = self.cell().bytes();
         let total = self.started.elapsed();
         self.count(ending, bytes_out, total);
+        self.leave_source();
         let null = bytes_in == 0 && bytes_out == 0 && matches!(ending.who, Who::Nobody | Who::Client);
-        if self.silent || (null && !self.frontend.process.log_null_sessions) {
+        if self.visit == Visit::Untold || (null && !self.frontend.process.log_null_sessions) {
             return;
         }
         self.worker.records.write(SessionRecord {

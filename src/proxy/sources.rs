@@ -23,11 +23,15 @@ pub struct Sources {
 /// source may do what one may that is unknown.
 const QUIET_SOURCES: usize = 4_096;
 
-/// One session of a source, counted until it is dropped.
-#[derive(Debug)]
-pub struct Visit {
-    sources: Arc<Sources>,
-    source: IpAddr,
+/// What a session is to the limits of its source. A byte in the session's record, which is what gives back a counted
+/// one: a guard of its own would be memory for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visit {
+    Free,
+    /// Counts among the sessions of its source.
+    Counted,
+    /// Refused, and without a line of its own.
+    Untold,
 }
 
 impl Sources {
@@ -41,14 +45,13 @@ impl Sources {
         Some(Arc::new(Self { limits, known, lines: Mutex::default() }))
     }
 
-    /// Counts a session of this source, or says why it may not come in. Boxed, because a session holds it to its end
-    /// and mostly has none.
-    pub fn visit(self: &Arc<Self>, source: IpAddr, now: Instant) -> Result<Option<Box<Visit>>, Cause> {
+    /// Lets a session of this source in, or says why it may not come. One that is counted must [`Sources::leave`].
+    pub fn visit(&self, source: IpAddr, now: Instant) -> Result<Visit, Cause> {
         if is_denied(&self.limits, source) {
             return Err(Cause::SourceDenied);
         }
         if self.limits.max_sessions.is_none() && self.limits.rate.is_none() {
-            return Ok(None);
+            return Ok(Visit::Free);
         }
         let mut known = self.known();
         if self.limits.max_sessions.is_some_and(|max| known.live(source) >= max) {
@@ -60,7 +63,12 @@ impl Sources {
             return Err(Cause::SourceRate);
         }
         known.begin(source);
-        Ok(Some(Box::new(Visit { sources: Arc::clone(self), source })))
+        Ok(Visit::Counted)
+    }
+
+    /// The end of a session that was counted.
+    pub fn leave(&self, source: IpAddr) {
+        self.known().end(source);
     }
 
     /// Whether one who has just been refused has a line in the log.
@@ -80,12 +88,6 @@ impl Sources {
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.sources.known().end(self.source);
     }
 }
 
@@ -198,11 +200,11 @@ mod tests {
         let sources = sources(SourceLimits { max_sessions: Some(2), ..SourceLimits::default() });
         let mapped = "::ffff:10.0.0.1".parse().unwrap();
         let visit = |source| sources.visit(source, Instant::now());
-        let (first, _second) = (visit(SOURCE).unwrap(), visit(mapped).unwrap());
+        assert_eq!((visit(SOURCE), visit(mapped)), (Ok(Visit::Counted), Ok(Visit::Counted)));
         assert_eq!(visit(SOURCE).err(), Some(Cause::SourceSessions));
         assert_eq!(visit(mapped).err(), Some(Cause::SourceSessions));
         assert!(visit("10.0.0.2".parse().unwrap()).is_ok());
-        drop(first);
+        sources.leave(mapped);
         assert!(visit(SOURCE).is_ok());
     }
 
@@ -210,10 +212,11 @@ mod tests {
     fn one_who_is_refused_for_his_sessions_loses_no_token() {
         let sources = sources(SourceLimits { max_sessions: Some(1), rate: Some(2), ..SourceLimits::default() });
         let now = Instant::now();
-        let first = sources.visit(SOURCE, now).unwrap();
+        assert!(sources.visit(SOURCE, now).is_ok());
         assert_eq!(sources.visit(SOURCE, now).err(), Some(Cause::SourceSessions));
-        drop(first);
-        drop(sources.visit(SOURCE, now).expect("the second token"));
+        sources.leave(SOURCE);
+        assert!(sources.visit(SOURCE, now).is_ok(), "the second token");
+        sources.leave(SOURCE);
         assert_eq!(sources.visit(SOURCE, now).err(), Some(Cause::SourceRate));
         assert!(sources.visit("10.0.0.2".parse().unwrap(), now).is_ok(), "another source has its own");
     }

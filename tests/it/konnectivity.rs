@@ -157,6 +157,7 @@ fn is_within(dials: &[usize], servers: usize) -> bool {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the table is what people run it for")]
 fn every_agent_reaches_every_server_within_as_many_dials_as_there_are_servers() {
     raise_descriptor_limit();
     for (what, servers, dials) in Scene::set("spread").story() {
@@ -167,6 +168,7 @@ fn every_agent_reaches_every_server_within_as_many_dials_as_there_are_servers() 
 
 /// Why there is `spread`; and what shows that the test above could fail.
 #[test]
+#[expect(clippy::print_stdout, reason = "the table is what people run it for")]
 fn with_other_methods_they_dial_longer_or_for_ever() {
     raise_descriptor_limit();
     let stories = ["leastconn", "roundrobin"].map(|balance| Scene::set(balance).story());
