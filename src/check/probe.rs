@@ -4,6 +4,7 @@
 //! ([`Farewell`]), so that it leaves no line in a server's log, and the verdict doesn't wait for that.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -156,9 +157,11 @@ impl Attempt<'_> {
     }
 
     async fn handshake(&self, client: &Client, tcp: TcpStream) -> Result<Established, Seen> {
-        let handshake = timeout_at(self.deadline, client.handshake(tcp, self.address.ip())).await;
+        let other = tcp.as_fd().try_clone_to_owned();
+        let handshake = client.handshake(tcp, self.address.ip());
+        let handshake = net::options::until_reset(other, self.deadline, handshake).await;
         handshake
-            .map_err(|_| Seen::down(DownCause::TimedOut, CheckStatus::L6Tout, self.too_late("handshake")))?
+            .ok_or_else(|| Seen::down(DownCause::TimedOut, CheckStatus::L6Tout, self.too_late("handshake")))?
             .map_err(|failure| Seen::no_handshake(&failure))
     }
 
@@ -202,7 +205,9 @@ impl Farewell {
             let mut rest = (&mut self.stream).take(LAST_WORDS as u64);
             let _ = timeout(FAREWELL, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
         }
-        let _ = timeout(FAREWELL, tls::close(self.stream, LAST_WORDS)).await;
+        let other = self.stream.get_ref().0.as_fd().try_clone_to_owned();
+        let goodbye = tls::close(self.stream, LAST_WORDS);
+        let _ = net::options::until_reset(other, Instant::now() + FAREWELL, goodbye).await;
     }
 }
 

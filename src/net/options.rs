@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::{SockRef, Socket, TcpKeepalive};
+use tokio::time::{Instant, timeout_at};
 
 use super::sys;
 use crate::model::Keepalive;
@@ -78,6 +79,21 @@ pub fn signs(stream: &impl AsFd) -> Option<Signs> {
 pub fn reset_on_close(stream: &impl AsFd) {
     // A socket that is already gone can't be told, and need not be.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Waits for a peer until a deadline. If that passes the connection, which `waiting` owns, ends with a reset: a FIN would
+/// leave it in the kernel until a peer that hangs has said its own. `None` is that case.
+pub async fn until_reset<T>(
+    stream: io::Result<OwnedFd>,
+    deadline: Instant,
+    waiting: impl Future<Output = T>,
+) -> Option<T> {
+    // Gone with the end of the wait, but for this other descriptor of it.
+    let outcome = timeout_at(deadline, waiting).await;
+    if let (Err(_), Ok(stream)) = (&outcome, &stream) {
+        reset_on_close(stream);
+    }
+    outcome.ok()
 }
 
 /// Sends FIN after what has been written; the other direction goes on. A session costs one such call at most: its other

@@ -25,7 +25,10 @@ pub const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// An answer takes less than this.
 const ANSWER: Duration = Duration::from_millis(300);
 
-/// Within this time an idle peer has been asked a few times: each sweep does.
+/// From one question to the next.
+pub const PAUSE: Duration = Duration::from_millis(250);
+
+/// Within this time an idle peer has been asked a few times.
 const FEW_QUESTIONS: Duration = Duration::from_millis(1250);
 
 /// Questions in a row that must have gone unanswered: one that is lost on the way says nothing.

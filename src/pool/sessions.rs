@@ -108,7 +108,7 @@ impl Sessions {
     }
 
     /// How often all sessions are to be looked at: deadlines are as exact as this.
-    pub const SWEEP: Duration = Duration::from_millis(250);
+    pub const SWEEP: Duration = Duration::from_millis(100);
 
     /// Looks at every session, and tells those to end, or to look for themselves, for which it is time.
     pub fn sweep(&self) {

@@ -57,8 +57,8 @@ const SETTLED: u64 = 1000;
 /// A session that has moved bytes within so many milliseconds looks every [`TURNS`] sweeps, five seconds, whether its
 /// peers acknowledge them; one that is owed an acknowledgement every [`OWED_TURNS`], a second.
 const LATELY: u64 = 10_000;
-const TURNS: usize = 20;
-const OWED_TURNS: usize = 4;
+const TURNS: usize = 50;
+const OWED_TURNS: usize = 10;
 
 /// How soon a peer that has answered is asked again while its server is doubted.
 const ASK_AGAIN: Duration = Duration::from_secs(2);

@@ -11,7 +11,7 @@ use crate::model::OnDown;
 use crate::net::options::{self, Signs};
 use crate::pool::asking::{self, Found};
 use crate::pool::conduct::Conduct;
-use crate::pool::sessions::Command;
+use crate::pool::sessions::{Command, Sessions};
 
 /// After so long nobody else need be heard for a silent client to count as gone.
 const LONG: Duration = Duration::from_secs(60);
@@ -55,13 +55,22 @@ impl Relay {
                 None
             }
             Found::Silent => {
-                options::ask(&self.server);
+                self.ask(since);
                 None
             }
             Found::Dead => {
-                options::ask(&self.server);
+                self.ask(since);
                 self.may_blame_server(signs, since).then_some(Command::ServerSilent)
             }
+        }
+    }
+
+    /// Asks the server's peer once in a while, however often the session looks: the kernel bears [`options::ask`]'s count
+    /// of unanswered questions and no more.
+    fn ask(&self, since: Duration) {
+        let questions = |time: Duration| time.as_millis() / asking::PAUSE.as_millis();
+        if since.is_zero() || questions(since) != questions(since.saturating_sub(Sessions::SWEEP)) {
+            options::ask(&self.server);
         }
     }
 

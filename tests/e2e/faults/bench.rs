@@ -68,7 +68,8 @@ pub fn once(row: &Row, kind: Kind, round: usize) -> Outcome {
     pause(end.left());
     let after = site.sockets();
     let records = site.finish();
-    let run = Run { setup: &row.setup, course, end, records, sockets: [before, after] };
+    let run =
+        Run { setup: &row.setup, course, end, records, sockets: [before, after], log: site.proxy.program.printed() };
     let mut bars = run.course.proofs.clone();
     bars.extend((row.holds)(&run));
     let outcome = Outcome { row: row.name.to_owned(), kind, round, bars, figures: Figures::of(&run) };
@@ -76,13 +77,15 @@ pub fn once(row: &Row, kind: Kind, round: usize) -> Outcome {
     outcome
 }
 
-/// The evidence: what the kernel of the load balancer had before and after, and all that the client wrote down.
+/// The evidence: what the kernel of the load balancer had before and after, what the load balancer said, and all that
+/// the client wrote down.
 fn keep(run: &Run, outcome: &Outcome) {
     let directory = directory(&outcome.row);
     fs::create_dir_all(&directory).unwrap();
     let file = |what: &str| directory.join(format!("{}-{}-{what}", outcome.kind.name(), outcome.round));
     fs::write(file("ss-before.txt"), &run.sockets[0]).unwrap();
     fs::write(file("ss-after.txt"), &run.sockets[1]).unwrap();
+    fs::write(file("log.txt"), run.log.join("\n")).unwrap();
     fs::write(file("records.json"), serde_json::to_vec(&run.records).unwrap()).unwrap();
     fs::write(file("outcome.json"), serde_json::to_vec_pretty(outcome).unwrap()).unwrap();
 }

@@ -67,6 +67,8 @@ pub struct Run<'a> {
     pub records: Records,
     /// `ss` of the load balancer before the fault and at the end.
     pub sockets: [String; 2],
+    /// What the load balancer said.
+    pub log: Vec<String>,
 }
 
 impl Run<'_> {
