@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        // Seen to fail with a price of 9, with savings that have no bound, and with a bound of 99.
+        // Seen to fail with savings that have no bound.
         #[test]
         fn a_tenth_of_all_dials_is_joined_and_what_was_saved(
             stretches in proptest::collection::vec((0..2500_u32, 0..300_u32), 0..6),
@@ -73,8 +73,9 @@ mod tests {
             }
         }
 
+        // Seen to fail with a price of 9, with a bound of 99, and with nothing at the start.
         #[test]
-        fn nothing_that_was_earned_is_lost_below_the_bound(dials in 0..900_u32) {
+        fn nothing_that_was_earned_is_lost_below_the_bound(dials in 0..2000_u32) {
             let mut budget = Budget::default();
             (0..dials).for_each(|_| budget.earn());
             let mut joined = 0;
@@ -82,7 +83,7 @@ mod tests {
                 budget.spend();
                 joined += 1;
             }
-            prop_assert_eq!(joined, FIRST + dials / PRICE);
+            prop_assert_eq!(joined, (10 + dials / 10).min(100));
         }
     }
 }
