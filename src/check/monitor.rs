@@ -167,7 +167,7 @@ const LATE: Duration = Duration::from_millis(300);
 /// One probe and what follows from it.
 async fn probe(watched: Arc<Watched>) {
     let Watched { pool, server, prober } = &*watched;
-    let probing = Probing::of(server);
+    let probing = Shown::of(server, Server::set_probing);
     let Outcome { verdict, farewell, .. } = match server.probe_address() {
         Some(address) => noting_lateness(&watched, prober.probe(address)).await,
         None => Outcome { verdict: unresolved(), tls: None, farewell: None },
@@ -180,7 +180,6 @@ async fn probe(watched: Arc<Watched>) {
     }
 }
 
-/// What is said of a server whose name has no address.
 /// Shows that a probe is late from when it is until it ends.
 async fn noting_lateness(Watched { pool, server, .. }: &Watched, probe: impl Future<Output = Outcome>) -> Outcome {
     let mut probe = pin!(probe);
@@ -188,7 +187,7 @@ async fn noting_lateness(Watched { pool, server, .. }: &Watched, probe: impl Fut
         outcome = &mut probe => return outcome,
         () = sleep(LATE) => {}
     }
-    let _late = Late::of(server);
+    let _late = Shown::of(server, Server::set_late);
     // Who is down already has been told apart from us.
     if pool.is_up(server) {
         pool.network.ask_others(&server.host.address);
@@ -196,6 +195,7 @@ async fn noting_lateness(Watched { pool, server, .. }: &Watched, probe: impl Fut
     probe.await
 }
 
+/// What is said of a server whose name has no address.
 fn unresolved() -> Verdict {
     let evidence = Evidence {
         status: CheckStatus::L4Con,
@@ -209,35 +209,22 @@ fn unresolved() -> Verdict {
     Verdict { state: Readiness::Down(DownCause::Unresolved), evidence, source: VerdictSource::Probe }
 }
 
-/// Shows that a probe is under way for as long as it is.
-struct Probing<'a>(&'a Server);
+/// Shows something of a server for as long as this lives.
+struct Shown<'a> {
+    server: &'a Server,
+    show: fn(&Server, bool),
+}
 
-impl<'a> Probing<'a> {
-    fn of(server: &'a Server) -> Self {
-        server.set_probing(true);
-        Self(server)
+impl<'a> Shown<'a> {
+    fn of(server: &'a Server, show: fn(&Server, bool)) -> Self {
+        show(server, true);
+        Self { server, show }
     }
 }
 
-impl Drop for Probing<'_> {
+impl Drop for Shown<'_> {
     fn drop(&mut self) {
-        self.0.set_probing(false);
-    }
-}
-
-/// Shows that a server's answer is late for as long as it is.
-struct Late<'a>(&'a Server);
-
-impl<'a> Late<'a> {
-    fn of(server: &'a Server) -> Self {
-        server.set_late(true);
-        Self(server)
-    }
-}
-
-impl Drop for Late<'_> {
-    fn drop(&mut self) {
-        self.0.set_late(false);
+        (self.show)(self.server, false);
     }
 }
 

@@ -21,6 +21,11 @@ pub fn server(common_name: &str) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from(leaf.signed_by(&key, &issuer).unwrap())];
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
 
+    config(chain, key)
+}
+
+/// A server's side of TLS with this certificate, both versions.
+pub fn config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
@@ -118,13 +117,7 @@ fn listen(address: SocketAddr) -> TcpListener {
 fn tls(order: &Order) -> Arc<ServerConfig> {
     let chain = CertificateDer::pem_file_iter(&order.certificate).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&order.key).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    Arc::new(config)
+    crate::harness::tls::config(chain, key)
 }
 
 #[expect(clippy::print_stdout, reason = "the bench reads it")]
