@@ -321,5 +321,9 @@ fn local() -> SocketAddr {
 }
 
 fn bind(address: SocketAddr) -> TcpListener {
-    TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+    let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    // As long a queue as a controller's own. Where one of 128 overflows, as in a burst of thousands, the kernel drops SYNs:
+    // to whoever dials, the server is silent.
+    SockRef::from(&listener).listen(4096).unwrap();
+    listener
 }
