@@ -87,12 +87,16 @@ struct Rounds {
     running: JoinSet<()>,
     /// Whose probe a task is.
     tasks: Vec<(Id, usize)>,
+    /// Whose next probe is made because another host is late: it asks nobody in turn, or all that are slow would go on
+    /// asking one another.
+    asked: Vec<bool>,
 }
 
 impl Rounds {
     fn new(watched: Vec<Arc<Watched>>, rng: fastrand::Rng) -> Self {
         let schedule = Schedule::new(watched.len(), Instant::now(), rng);
-        Self { watched, schedule, running: JoinSet::new(), tasks: Vec::new() }
+        let asked = vec![false; watched.len()];
+        Self { watched, schedule, running: JoinSet::new(), tasks: Vec::new(), asked }
     }
 
     async fn run(mut self) {
@@ -113,6 +117,7 @@ impl Rounds {
         for (number, watched) in self.watched.iter().enumerate() {
             if watched.server.is_probe_wanted() || all {
                 self.schedule.hasten(number, now);
+                self.asked[number] |= all;
             }
         }
     }
@@ -121,11 +126,12 @@ impl Rounds {
         let now = Instant::now();
         for number in self.schedule.begin(now) {
             let watched = &self.watched[number];
+            let asks = !std::mem::take(&mut self.asked[number]);
             if watched.pool.admin_state(&watched.server) == Some(AdminState::Maint) {
                 self.schedule.end(number, now, watched.interval());
                 continue;
             }
-            let task = self.running.spawn(probe(Arc::clone(watched)));
+            let task = self.running.spawn(probe(Arc::clone(watched), asks));
             self.tasks.push((task.id(), number));
         }
     }
@@ -164,12 +170,12 @@ async fn wanted(host: Option<&HostLink>) -> Option<bool> {
 /// A probe that takes longer is late: there is reason to ask the server's sessions, and other hosts.
 const LATE: Duration = Duration::from_millis(300);
 
-/// One probe and what follows from it.
-async fn probe(watched: Arc<Watched>) {
+/// One probe and what follows from it; `asks` is whether other hosts are asked if it is late.
+async fn probe(watched: Arc<Watched>, asks: bool) {
     let Watched { pool, server, prober } = &*watched;
     let probing = Shown::of(server, Server::set_probing);
     let Outcome { verdict, farewell, .. } = match server.probe_address() {
-        Some(address) => noting_lateness(&watched, prober.probe(address)).await,
+        Some(address) => noting_lateness(&watched, asks, prober.probe(address)).await,
         None => Outcome { verdict: unresolved(), tls: None, farewell: None },
     };
     drop(probing);
@@ -181,15 +187,19 @@ async fn probe(watched: Arc<Watched>) {
 }
 
 /// Shows that a probe is late from when it is until it ends.
-async fn noting_lateness(Watched { pool, server, .. }: &Watched, probe: impl Future<Output = Outcome>) -> Outcome {
+async fn noting_lateness(
+    Watched { pool, server, .. }: &Watched,
+    asks: bool,
+    probe: impl Future<Output = Outcome>,
+) -> Outcome {
     let mut probe = pin!(probe);
     tokio::select! {
         outcome = &mut probe => return outcome,
         () = sleep(LATE) => {}
     }
     let _late = Shown::of(server, Server::set_late);
-    // Who is down already has been told apart from us.
-    if pool.is_up(server) {
+    // Whose fault the silence is matters to its sessions, and who is down already has been told apart from us.
+    if asks && server.counters.sessions() > 0 && pool.is_up(server) {
         pool.network.ask_others(&server.host.address);
     }
     probe.await

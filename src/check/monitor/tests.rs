@@ -247,6 +247,7 @@ async fn while_a_probe_is_late_its_server_shows_it_and_other_hosts_are_probed() 
     let other = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await.unwrap();
     let watch = Watch::of(seldom(&[full.local_addr().unwrap(), other.local_addr().unwrap()]));
     let server = watch.pool.servers().remove(0);
+    let _session = server.counters.begin();
     accept(&other).await;
     accept(&other).await;
     assert!(server.is_late());
