@@ -354,7 +354,7 @@ impl Pool {
             });
         }
         state.note_usable(&self.counters);
-        state.conduct(&self.spec, self.network.is_isolated());
+        state.conduct(&self.spec, &self.network);
         drop(state);
         self.serve_queue();
         for change in changes {
@@ -575,7 +575,7 @@ impl State {
     }
 
     /// Says what is due for the sessions of every server.
-    fn conduct(&mut self, spec: &model::Backend, isolated: bool) {
+    fn conduct(&mut self, spec: &model::Backend, network: &Network) {
         let relieved = self.members.iter().any(|member| !member.server.spec.backup && member.is_usable());
         let mut hung_left = conduct::most_hung(self.members.len());
         // Whoever has been down for longest is taken for hung first.
@@ -591,7 +591,8 @@ impl State {
                     hung: standing.is_hung(),
                     may_be_hung: hung_left > 0,
                     relieved: relieved && server.spec.backup,
-                    isolated,
+                    isolated: network.is_isolated(),
+                    returning: network.is_returning(),
                 },
                 &spec.closing,
             );

@@ -31,6 +31,9 @@ pub const PAUSE: Duration = Duration::from_millis(250);
 /// Within this time an idle peer has been asked a few times.
 const FEW_QUESTIONS: Duration = Duration::from_millis(1250);
 
+/// Hosts are heard more often than this: they are probed every two seconds, and at once when one is late.
+const SHORTLY: Duration = Duration::from_millis(2500);
+
 /// Questions in a row that must have gone unanswered: one that is lost on the way says nothing.
 const QUESTIONS: u8 = 2;
 
@@ -45,11 +48,13 @@ pub fn judge(signs: Signs, asked: Duration) -> Found {
     if lost || asked_in_vain { Found::Dead } else { Found::Silent }
 }
 
-/// When the last question was put that the peer has had time to answer. Others must have been heard before it for the
-/// silence after it to be the peer's own.
-pub fn last_question(signs: Signs) -> Duration {
+/// Between which times ago others must have been heard for the silence of a peer since `silent` to be its own: the longer
+/// one first. They were heard while it was silent, before the last question that it has had time to answer, and shortly
+/// before: what they said a while earlier does not speak for the network at the time of the question.
+pub fn proof(signs: Signs, silent: Duration) -> (Duration, Duration) {
     // Data that is sent again asks by itself, after ever longer pauses.
-    if signs.unacknowledged > 0 { signs.sent.max(ANSWER) } else { FEW_QUESTIONS }
+    let question = if signs.unacknowledged > 0 { signs.sent.max(ANSWER) } else { FEW_QUESTIONS };
+    (silent.min(question + SHORTLY), question)
 }
 
 /// Whether a peer that nobody has asked has gone: it acknowledges neither data nor window probes any more. One that lives
@@ -115,5 +120,19 @@ mod tests {
         let paused = Signs { heard: Duration::from_secs(100), ..Signs::default() };
         assert!(!is_lost(paused), "the last probe was answered, and the next is not due yet");
         assert!(is_lost(Signs { probes: 3, ..paused }));
+    }
+
+    // Seen to fail without SHORTLY, and with idle peers taken for busy ones.
+    #[test]
+    fn others_prove_the_network_shortly_before_the_last_question_and_not_before_the_silence() {
+        let busy = Signs { sent: milliseconds(4000), unacknowledged: 1, ..Signs::default() };
+        assert_eq!(
+            proof(busy, milliseconds(10_000)),
+            (milliseconds(6500), milliseconds(4000)),
+            "its own cable fell later"
+        );
+        assert_eq!(proof(busy, milliseconds(5000)), (milliseconds(5000), milliseconds(4000)));
+        assert_eq!(proof(ASKED, milliseconds(1500)), (milliseconds(1500), FEW_QUESTIONS));
+        assert_eq!(proof(ASKED, milliseconds(60_000)).0, FEW_QUESTIONS + SHORTLY);
     }
 }

@@ -45,6 +45,8 @@ pub struct Situation {
     pub relieved: bool,
     /// We are cut off from everybody.
     pub isolated: bool,
+    /// We were until a moment ago.
+    pub returning: bool,
 }
 
 /// What is due for the sessions of a server, by what the configuration wants.
@@ -52,6 +54,14 @@ pub fn conduct(situation: Situation, rules: &Closing) -> Conduct {
     if situation.isolated {
         return Conduct::Leave;
     }
+    match due(situation, rules) {
+        // What a server was found to be meanwhile is no reason.
+        due if due.closes() && situation.returning => Conduct::Ask,
+        due => due,
+    }
+}
+
+fn due(situation: Situation, rules: &Closing) -> Conduct {
     match situation.state {
         ServerState::Down(cause) => down(situation, cause, rules),
         ServerState::Draining if rules.on_draining == OnDraining::Close => Conduct::CloseDraining,
@@ -97,6 +107,10 @@ impl Conduct {
         Self::CloseBackup,
     ];
 
+    fn closes(self) -> bool {
+        !matches!(self, Self::Leave | Self::Ask)
+    }
+
     pub(super) fn code(self) -> u8 {
         self as u8
     }
@@ -129,13 +143,15 @@ mod tests {
         may_be_hung: true,
         relieved: false,
         isolated: false,
+        returning: false,
     };
 
     fn down(cause: DownCause, seconds: u64) -> Situation {
         Situation { state: ServerState::Down(cause), age: Duration::from_secs(seconds), doubted: true, ..CALM }
     }
 
-    fn due(situation: Situation) -> Conduct {
+    /// What evenkeel's own rules say.
+    fn by_default(situation: Situation) -> Conduct {
         conduct(situation, &Policy::evenkeel().closing)
     }
 
@@ -143,25 +159,29 @@ mod tests {
 
     #[test]
     fn as_soon_as_a_server_is_suspect_its_sessions_are_asked() {
-        assert_eq!(due(CALM), Conduct::Leave);
-        assert_eq!(due(Situation { doubted: true, ..CALM }), Conduct::Ask);
+        assert_eq!(by_default(CALM), Conduct::Leave);
+        assert_eq!(by_default(Situation { doubted: true, ..CALM }), Conduct::Ask);
     }
 
     #[test]
     fn a_server_that_is_down_has_its_sessions_asked_whatever_the_cause() {
         for cause in DownCause::ALL {
-            assert_eq!(due(down(cause, 0)), Conduct::Ask, "{cause:?}");
+            assert_eq!(by_default(down(cause, 0)), Conduct::Ask, "{cause:?}");
         }
     }
 
     #[test]
     fn a_process_that_hangs_loses_its_sessions_after_dead_after() {
         let hung = |seconds| Situation { hung: true, ..down(DownCause::TimedOut, seconds) };
-        assert_eq!(due(hung(9)), Conduct::Ask);
-        assert_eq!(due(hung(10)), Conduct::CloseHung);
-        assert_eq!(due(Situation { may_be_hung: false, ..hung(10) }), Conduct::Ask);
-        assert_eq!(due(down(DownCause::Unreachable, 3600)), Conduct::Ask, "only their own silence speaks against them");
-        assert_eq!(due(down(DownCause::Tls, 3600)), Conduct::Ask);
+        assert_eq!(by_default(hung(9)), Conduct::Ask);
+        assert_eq!(by_default(hung(10)), Conduct::CloseHung);
+        assert_eq!(by_default(Situation { may_be_hung: false, ..hung(10) }), Conduct::Ask);
+        assert_eq!(
+            by_default(down(DownCause::Unreachable, 3600)),
+            Conduct::Ask,
+            "only their own silence speaks against them"
+        );
+        assert_eq!(by_default(down(DownCause::Tls, 3600)), Conduct::Ask);
     }
 
     #[test]
@@ -171,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_server_that_refuses_keeps_its_sessions_and_closes_idle_ones_later() {
-        let refused = |seconds| due(down(DownCause::Refused, seconds));
+        let refused = |seconds| by_default(down(DownCause::Refused, seconds));
         assert_eq!(
             [14, 15, 59, 60].map(refused),
             [Conduct::Ask, Conduct::CloseIdle, Conduct::CloseIdle, Conduct::CloseQuiet]
@@ -188,14 +208,16 @@ mod tests {
             let rules = Closing { on_down, ..Policy::evenkeel().closing };
             let isolated = Situation { isolated: true, ..down(DownCause::Unreachable, 30) };
             assert_eq!(conduct(isolated, &rules), Conduct::Leave);
+            let returning = Situation { isolated: false, returning: true, ..isolated };
+            assert_eq!(conduct(returning, &rules), Conduct::Ask);
         }
     }
 
     #[test]
     fn slow_servers_and_draining_ones_keep_their_sessions() {
-        assert_eq!(due(Situation { state: ServerState::Kept(Kept::Slow), doubted: true, ..CALM }), Conduct::Ask);
+        assert_eq!(by_default(Situation { state: ServerState::Kept(Kept::Slow), doubted: true, ..CALM }), Conduct::Ask);
         let draining = Situation { state: ServerState::Draining, ..CALM };
-        assert_eq!(due(draining), Conduct::Leave);
+        assert_eq!(by_default(draining), Conduct::Leave);
         let close = Closing { on_draining: OnDraining::Close, ..Policy::evenkeel().closing };
         assert_eq!(conduct(draining, &close), Conduct::CloseDraining);
     }
@@ -203,7 +225,7 @@ mod tests {
     #[test]
     fn sessions_on_backups_are_closed_when_a_primary_is_back_if_asked_for() {
         let relieved = Situation { relieved: true, ..CALM };
-        assert_eq!(due(relieved), Conduct::Leave);
+        assert_eq!(by_default(relieved), Conduct::Leave);
         let close = Closing { on_primary_back: OnPrimaryBack::Close, ..Policy::evenkeel().closing };
         assert_eq!(conduct(relieved, &close), Conduct::CloseBackup);
         assert_eq!(conduct(CALM, &close), Conduct::Leave);

@@ -23,6 +23,7 @@ pub struct Network {
     /// For how long all that count must be silent.
     window: Duration,
     isolated: AtomicBool,
+    returning: AtomicBool,
     isolation: Mutex<Isolation>,
 }
 
@@ -43,6 +44,9 @@ pub struct HostLink {
     /// All of them are.
     asked: AtomicBool,
 }
+
+/// How long after isolation nobody is blamed for silence yet.
+const RETURN: Duration = Duration::from_secs(3);
 
 /// How many hosts are asked in place of all: in a burst, each late probe among a thousand must not make a thousand more.
 const FEW: usize = 2;
@@ -77,6 +81,7 @@ impl Network {
             hosts: hosts.collect(),
             window,
             isolated: AtomicBool::new(false),
+            returning: AtomicBool::new(false),
             isolation: Mutex::default(),
         })
     }
@@ -111,6 +116,11 @@ impl Network {
         self.isolated.load(Relaxed)
     }
 
+    /// Whether we were isolated until a moment ago: some hosts may be heard again before others.
+    pub fn is_returning(&self) -> bool {
+        self.returning.load(Relaxed)
+    }
+
     /// From one look to the next.
     pub const LOOK: Duration = Duration::from_millis(100);
 
@@ -125,6 +135,7 @@ impl Network {
         isolation.look(now, self.epoch, self.window, &hosts);
         let isolated = isolation.is_isolated();
         self.isolated.store(isolated, Relaxed);
+        self.returning.store(matches!(isolation.state, State::Returning { .. }), Relaxed);
         (before != isolated).then(|| IsolationChange { isolated: isolation.reason(), at: clock::wall() })
     }
 
@@ -201,6 +212,10 @@ enum State {
         since: Instant,
         why: Why,
     },
+    /// Somebody was heard again; the ways to others may take a moment longer, as when their addresses are looked up.
+    Returning {
+        since: Instant,
+    },
     /// It has lasted too long to be believed, and nobody has been heard yet.
     Spent,
 }
@@ -220,7 +235,7 @@ impl Isolation {
         match self.state {
             State::Isolated { why: Why::NoWay, .. } => Some("this host has no way to its network".to_owned()),
             State::Isolated { why: Why::Silence, .. } => Some("no host behind us answers".to_owned()),
-            State::Connected | State::Spent => None,
+            State::Connected | State::Returning { .. } | State::Spent => None,
         }
     }
 
@@ -228,8 +243,9 @@ impl Isolation {
     fn look(&mut self, now: Instant, begun: Instant, window: Duration, hosts: &[Seen]) {
         let last = hosts.iter().filter_map(|host| host.heard).max();
         self.state = match self.state {
-            State::Isolated { since, .. } if last.is_some_and(|last| last > since) => State::Connected,
+            State::Isolated { since, .. } if last.is_some_and(|last| last > since) => State::Returning { since: now },
             State::Isolated { since, .. } if now - since >= LONGEST => State::Spent,
+            State::Returning { since } if now - since >= RETURN => State::Connected,
             State::Spent if last.is_some_and(|last| now - last < window) => State::Connected,
             State::Connected => match cut_off(now, begun, window, hosts, last) {
                 Some(why) => State::Isolated { since: now, why },
@@ -278,6 +294,18 @@ mod tests {
         assert!(!look(&mut isolation, begun, 15, &[10, 3], &[]));
         assert!(look(&mut isolation, begun, 16, &[10, 3], &[]));
         assert!(!look(&mut isolation, begun, 17, &[10, 17], &[]), "one that answers ends it");
+    }
+
+    // Seen to fail with a RETURN of 2 s and of 4 s.
+    #[test]
+    fn after_isolation_nobody_is_blamed_for_three_seconds() {
+        let (mut isolation, begun) = (Isolation::default(), Instant::now());
+        assert!(look(&mut isolation, begun, 16, &[10, 3], &[]));
+        assert!(!look(&mut isolation, begun, 18, &[17, 3], &[]));
+        for (now, returning) in [(20, true), (21, false)] {
+            look(&mut isolation, begun, now, &[20, 3], &[]);
+            assert_eq!(matches!(isolation.state, State::Returning { .. }), returning, "{now}");
+        }
     }
 
     #[test]

@@ -78,14 +78,15 @@ impl Relay {
     fn may_blame_server(&self, signs: Signs, silent: Duration) -> bool {
         let Some(server) = &self.record.server else { return false };
         let network = &self.record.frontend.pool.network;
-        let proven = || network.is_proven_between(silent, asking::last_question(signs), &server.host.address);
-        !network.is_isolated() && proven() && server.may_close_one()
+        let (longest, shortest) = asking::proof(signs, silent);
+        let proven = || network.is_proven_between(longest, shortest, &server.host.address);
+        !network.is_isolated() && !network.is_returning() && proven() && server.may_close_one()
     }
 
     fn look_at_client(&self, signs: Signs) -> Option<Command> {
         let wanted = self.record.frontend.spec.keepalive.is_some();
-        let question = asking::last_question(signs);
-        let others = || signs.heard >= LONG || self.record.entered().is_another_client_heard(signs.heard, question);
+        let (longest, shortest) = asking::proof(signs, signs.heard);
+        let others = || signs.heard >= LONG || self.record.entered().is_another_client_heard(longest, shortest);
         (wanted && asking::is_lost(signs) && others()).then_some(Command::ClientSilent)
     }
 }
