@@ -34,6 +34,8 @@ pub struct Course {
     pub fault: Moment,
     /// It was over, where it ends before the row does.
     pub cured: Option<Moment>,
+    /// When it happened again, where it does.
+    pub again: Vec<Moment>,
     /// What shows that it was the fault that the row is about.
     pub proofs: Vec<Bar>,
 }
@@ -45,7 +47,7 @@ impl Course {
     }
 
     pub fn from(fault: Moment) -> Self {
-        Self { fault, cured: None, proofs: Vec::new() }
+        Self { fault, cured: None, again: Vec::new(), proofs: Vec::new() }
     }
 
     /// The fault is over now.
@@ -159,6 +161,25 @@ impl Run<'_> {
             after => format!("new connections from {} on: none fails", seconds(after)),
         };
         Bar { asks, seen: format!("{failed} of {all}"), held: failed == 0 && all > 0 }
+    }
+
+    /// No new connection failed, but for those that were on their way to a server when it was hurt again.
+    pub fn none_fails_but_in_flight(&self, flight: Duration) -> Bar {
+        let failed: Vec<_> = self.dials(Way::Balanced, Duration::ZERO).filter(|dial| dial.failed.is_some()).collect();
+        let caught = |dial: &Dial| {
+            self.course
+                .again
+                .iter()
+                .any(|fall| dial.began < *fall && fall.since(dial.began) < flight && dial.ended > *fall)
+        };
+        let in_flight = failed.iter().filter(|dial| caught(dial)).count();
+        let all = self.dials(Way::Balanced, Duration::ZERO).count();
+        let asks = format!(
+            "new connections: none fails that didn't begin in the {} before a further fall",
+            milliseconds(flight)
+        );
+        let seen = format!("{} of {all}, and {in_flight} of those", failed.len() - in_flight);
+        Bar::new(asks, seen, failed.len() == in_flight && all > 0)
     }
 
     /// New connections are nearly as quick as those made directly.
