@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::app::Bound;
 use crate::app::listeners::ListenerSource;
-use crate::config::{self, Report};
+use crate::app::{Bound, File};
+use crate::config::{self, Loaded, Report};
 use crate::model::Config;
 
 /// Where the configuration is unless told otherwise.
@@ -106,19 +106,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run(path: &Path) -> Exit {
-    match config::inspect(path) {
-        Ok((config, warnings)) => {
+    match config::open(path) {
+        Ok(Loaded { config, settings, warnings }) => {
             tell(&warnings);
-            serve(config)
+            serve(config, File { path: path.to_owned(), settings })
         }
         Err(report) => refuse(&report),
     }
 }
 
 /// Binds everything, then serves until a signal.
-fn serve(config: Config) -> Exit {
+fn serve(config: Config, file: File) -> Exit {
     match Bound::new(config, ListenerSource::inherited()) {
-        Ok(bound) => serve_bound(bound),
+        Ok(bound) => serve_bound(bound.reloading(file)),
         Err(error) => fail(&error),
     }
 }

@@ -15,6 +15,7 @@ mod konnectivity;
 mod limits;
 mod memory;
 mod records;
+mod reload;
 mod reset;
 mod sources;
 mod start;
