@@ -17,10 +17,11 @@ mod retired;
 mod serving;
 mod shutdown;
 mod systemd;
+pub mod upgrade;
 mod workers;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
@@ -28,11 +29,14 @@ use tokio::time::Instant;
 
 use self::hosts::Hosts;
 use self::listeners::{AdminSocketError, ListenerSource};
+use self::orders::End;
 use self::pages::{Opened, Pages};
 use self::process::Facts;
 pub use self::reload::File;
 use self::retired::Retired;
 use self::serving::{Current, Listener, Serving, Show};
+use self::upgrade::Origin;
+use self::upgrade::predecessor::Predecessor;
 use self::workers::{Listeners, Workers};
 use crate::admin::Views;
 use crate::check::{CheckError, Monitors, Probers, Watch};
@@ -48,6 +52,8 @@ use crate::proxy::frontend::Process;
 pub struct Bound {
     config: Config,
     file: Option<File>,
+    origin: Option<Origin>,
+    predecessor: Option<Predecessor>,
     probers: Probers,
     /// In the order of the configuration's frontends.
     frontends: Vec<Vec<net::Bound>>,
@@ -85,12 +91,31 @@ impl Bound {
         });
         let frontends = frontends.collect::<Result<_, _>>()?;
         let pages = Opened::all(&config, &mut source)?;
-        Ok(Self { config, file: None, probers, frontends, pages, unused: source.left_over() })
+        Ok(Self {
+            config,
+            file: None,
+            origin: None,
+            predecessor: None,
+            probers,
+            frontends,
+            pages,
+            unused: source.left_over(),
+        })
     }
 
     /// Has a reload read this file again.
     pub fn reloading(self, file: File) -> Self {
         Self { file: Some(file), ..self }
+    }
+
+    /// Has an upgrade start the program as it was started.
+    pub fn replaceable(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// Has it take over from another process.
+    pub fn replacing(self, predecessor: Option<Predecessor>) -> Self {
+        Self { predecessor, ..self }
     }
 
     /// Serves until a signal ends it.
@@ -110,8 +135,18 @@ impl Bound {
         serving.tell_serving();
         systemd::ready();
 
-        serving.obey(&mut signals).await;
-        shutdown::stop_or_end(&mut serving, &mut signals, &phase).await;
+        match serving.obey(&mut signals).await {
+            End::Stopped => shutdown::stop_or_end(&mut serving, &mut signals, &phase).await,
+            End::Replaced(successor) => {
+                let told_to_stop = tokio::select! {
+                    () = serving.retire(successor, &phase) => false,
+                    () = signals.end() => true,
+                };
+                if told_to_stop {
+                    shutdown::stop_or_end(&mut serving, &mut signals, &phase).await;
+                }
+            }
+        }
         drop(serving);
         workers.join();
         tracing::info!("stopped");
@@ -152,6 +187,7 @@ impl Bound {
             workers: workers.watch(),
             dropped_logs: logging.dropped(),
             phase: phases,
+            predecessors: Mutex::default(),
             started: (clock::wall(), Instant::now()),
         });
 
@@ -162,10 +198,11 @@ impl Bound {
         let pages = Pages::serve(self.pages, &config, views(&facts)).map_err(RunError::Runtime)?;
         systemd::keep_alive(&facts);
         let watched = workers.watch();
-        let file = self.file;
+        let (file, origin) = (self.file, self.origin);
         let serving = Serving {
             current,
             file,
+            origin,
             listeners,
             pages,
             facts,
@@ -176,7 +213,14 @@ impl Bound {
             hosts,
             show,
         };
+        if let Some(predecessor) = &self.predecessor {
+            predecessor.take_over(&serving.facts, &serving.current);
+        }
         serving.show_listeners();
+        if let Some(predecessor) = self.predecessor {
+            let facts = Arc::clone(&serving.facts);
+            spawn_local(predecessor.tell_and_hear(facts, serving.show.current.subscribe()));
+        }
         Ok((serving, workers))
     }
 

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::app::listeners::ListenerSource;
+use crate::app::upgrade::Origin;
+use crate::app::upgrade::predecessor::Predecessor;
 use crate::app::{Bound, File};
 use crate::config::{self, Loaded, Report};
 use crate::model::Config;
@@ -117,8 +119,13 @@ fn run(path: &Path) -> Exit {
 
 /// Binds everything, then serves until a signal.
 fn serve(config: Config, file: File) -> Exit {
-    match Bound::new(config, ListenerSource::inherited()) {
-        Ok(bound) => serve_bound(bound.reloading(file)),
+    let mut source = ListenerSource::inherited();
+    let (origin, predecessor) = match (Origin::of_this_process(), Predecessor::meet(&mut source)) {
+        (Ok(origin), Ok(predecessor)) => (origin, predecessor),
+        (Err(error), _) | (_, Err(error)) => return fail(&error),
+    };
+    match Bound::new(config, source) {
+        Ok(bound) => serve_bound(bound.reloading(file).replaceable(origin).replacing(predecessor)),
         Err(error) => fail(&error),
     }
 }

@@ -553,6 +553,17 @@ pub enum AdminState {
     Maint,
 }
 
+impl AdminState {
+    /// The word for it in commands, answers and outputs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        }
+    }
+}
+
 // ---- what is ----
 
 /// The whole process at one moment. Figures were read within the same instant, not under one lock.
@@ -585,6 +596,8 @@ pub struct ProcessSnapshot {
     /// Processor time used, user and kernel, in all threads.
     pub cpu: Duration,
     pub phase: ProcessPhase,
+    /// Processes that this one has replaced and that still have sessions, the last one first.
+    pub predecessors: Vec<Predecessor>,
     /// Cut off from the hosts behind it, as far as can be told: nothing is closed for their silence.
     pub isolated: bool,
     /// Log lines that were dropped because their target was too slow.
@@ -596,6 +609,16 @@ pub struct ProcessSnapshot {
     pub counts: Counts,
 }
 
+/// A process that has been replaced by an upgrade, while it still has sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predecessor {
+    pub pid: u32,
+    pub version: String,
+    /// When it was replaced.
+    pub replaced: SystemTime,
+    pub sessions: u32,
+}
+
 /// Where the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProcessPhase {
@@ -604,6 +627,8 @@ pub enum ProcessPhase {
     Preempt,
     /// No longer accepting, sessions are closed.
     Stopping,
+    /// A newer process has taken over the listeners; the sessions that are left may end by themselves.
+    Replaced,
 }
 
 impl ProcessPhase {
@@ -613,6 +638,7 @@ impl ProcessPhase {
             Self::Serving => "serving",
             Self::Preempt => "preempt",
             Self::Stopping => "stopping",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -758,6 +784,37 @@ pub struct Counts {
     pub connect_time_max: Duration,
     pub total_time: Duration,
     pub total_time_max: Duration,
+}
+
+impl Counts {
+    /// These, counted on from where another process had come to: totals are added, and of maxima the larger one counts.
+    /// What is open or was recent is this process's alone.
+    #[must_use]
+    pub fn after(mut self, earlier: &Self) -> Self {
+        self.sessions_total += earlier.sessions_total;
+        self.bytes_in += earlier.bytes_in;
+        self.bytes_out += earlier.bytes_out;
+        self.denied += earlier.denied;
+        self.request_errors += earlier.request_errors;
+        self.connect_errors += earlier.connect_errors;
+        self.response_errors += earlier.response_errors;
+        self.retries += earlier.retries;
+        self.moves += earlier.moves;
+        self.hedges += earlier.hedges;
+        self.connects += earlier.connects;
+        self.chosen += earlier.chosen;
+        self.client_aborts += earlier.client_aborts;
+        self.server_aborts += earlier.server_aborts;
+        self.check_failures += earlier.check_failures;
+        self.downs += earlier.downs;
+        self.sessions_max = self.sessions_max.max(earlier.sessions_max);
+        self.rate_max = self.rate_max.max(earlier.rate_max);
+        self.queued_max = self.queued_max.max(earlier.queued_max);
+        self.queue_time_max = self.queue_time_max.max(earlier.queue_time_max);
+        self.connect_time_max = self.connect_time_max.max(earlier.connect_time_max);
+        self.total_time_max = self.total_time_max.max(earlier.total_time_max);
+        self
+    }
 }
 
 /// The answer to `/livez`, `/readyz`: empty reasons are a yes.

@@ -528,6 +528,8 @@ pub struct Process {
     pub preempt: Duration,
     /// Over how long a stop closes the sessions that are left.
     pub shutdown_grace: Duration,
+    /// How long a process that has been replaced by an upgrade may live for the sake of its sessions.
+    pub upgrade_grace: Duration,
 }
 
 /// Where a listener is bound.

@@ -9,6 +9,7 @@ pub mod conduct;
 pub mod counters;
 pub mod dials;
 pub mod health;
+pub mod heritage;
 pub mod history;
 pub mod network;
 pub mod pace;
@@ -25,6 +26,7 @@ mod slow_start;
 mod state;
 mod tier;
 
+pub use self::heritage::Heritage;
 pub use self::lease::{Lease, Leased, Refusal};
 pub use self::renewal::Renewed;
 

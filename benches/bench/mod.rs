@@ -9,7 +9,7 @@ use std::thread;
 
 use evenkeel::app::listeners::ListenerSource;
 use evenkeel::model::{Config, ListenAddress, LogFormat, LogLevel};
-use evenkeel::net::{BindOptions, Listener};
+use evenkeel::net::BindOptions;
 use evenkeel::observe::logging::Logging;
 use evenkeel::pool::Pool;
 use evenkeel::pool::sessions::Sessions;

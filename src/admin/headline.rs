@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use super::figures::{count, days_until, moment, span, words};
 use super::shared::shared_source;
 use crate::event::{
-    AdminState, BackendSnapshot, Certificate, ProcessPhase, Remark, ServerSnapshot, ServerState, Snapshot, host,
+    AdminState, BackendSnapshot, Certificate, Predecessor, ProcessPhase, Remark, ServerSnapshot, ServerState, Snapshot,
+    host,
 };
 use crate::model::HostAddress;
 
@@ -59,6 +60,7 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     findings.extend(troubles(&controllers, snapshot));
     findings.extend(remarks(&controllers));
     findings.extend(certificates(&controllers, snapshot.at));
+    findings.extend(predecessors(snapshot));
     // Stable: of two that are equally bad, the one named first above leads.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
     if findings.iter().all(|finding| finding.aside) {
@@ -100,8 +102,23 @@ fn phase(snapshot: &Snapshot) -> Option<Finding> {
             Some("The process was told to stop. It still accepts, so that clients move first.".into())
         }
         ProcessPhase::Stopping => Some(format!("The process is stopping: {left}.")),
+        ProcessPhase::Replaced => Some(format!("A newer process has taken over: {left} here.")),
     }
     .map(|text| Finding::new(Tone::Warning, text))
+}
+
+fn predecessors(snapshot: &Snapshot) -> Vec<Finding> {
+    let still = |old: &Predecessor| match old.sessions {
+        0 => "has no session any more, and waits for older ones or is about to end".to_owned(),
+        1 => "still has one session".to_owned(),
+        sessions => format!("still has {} sessions", count(sessions.into())),
+    };
+    let text = |old: &Predecessor| {
+        let replaced = since(old.replaced, snapshot.at);
+        format!("The process {} (version {}), replaced since {replaced}, {}.", old.pid, old.version, still(old))
+    };
+    let told = |old| Finding { aside: true, ..Finding::new(Tone::Warning, text(old)) };
+    snapshot.process.predecessors.iter().map(told).collect()
 }
 
 fn isolation(snapshot: &Snapshot) -> Option<Finding> {

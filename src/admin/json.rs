@@ -8,8 +8,8 @@ use super::figures::rfc3339;
 use super::shared::shared_source;
 use crate::event::host;
 use crate::event::{
-    AdminState, BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, ProcessSnapshot,
-    Remark, ServerSnapshot, ServerState, Snapshot,
+    AdminState, BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, Predecessor,
+    ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
 };
 use crate::model::HostAddress;
 
@@ -70,6 +70,21 @@ impl<'a> Host<'a> {
     }
 }
 
+/// A process that an upgrade has replaced.
+#[derive(Serialize)]
+struct Replaced<'a> {
+    pid: u32,
+    version: &'a str,
+    replaced: String,
+    sessions: u32,
+}
+
+impl<'a> Replaced<'a> {
+    fn of(old: &'a Predecessor) -> Self {
+        Self { pid: old.pid, version: &old.version, replaced: rfc3339(old.replaced), sessions: old.sessions }
+    }
+}
+
 #[derive(Serialize)]
 struct Process<'a> {
     version: &'a str,
@@ -78,6 +93,7 @@ struct Process<'a> {
     started: String,
     uptime_seconds: f64,
     phase: &'static str,
+    predecessors: Vec<Replaced<'a>>,
     isolated: bool,
     workers: u32,
     sessions_limit: u32,
@@ -100,6 +116,7 @@ impl<'a> Process<'a> {
             started: rfc3339(process.started),
             uptime_seconds: process.uptime.as_secs_f64(),
             phase: process.phase.word(),
+            predecessors: process.predecessors.iter().map(Replaced::of).collect(),
             isolated: process.isolated,
             workers: process.workers,
             sessions_limit: process.max_sessions,

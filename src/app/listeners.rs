@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use crate::net::{self, BindError, BindOptions, Bound, sys};
 #[derive(Debug, Default)]
 pub struct ListenerSource {
     given: Vec<Given>,
+    /// The admin socket of the process that this one replaces, and its file.
+    admin: Option<(PathBuf, UnixListener)>,
 }
 
 /// A socket that listens already.
@@ -55,6 +58,24 @@ impl ListenerSource {
     pub fn give(&mut self, name: String, from: Origin, socket: Socket) {
         if let Some(address) = socket.local_addr().ok().and_then(|address| address.as_socket()) {
             self.given.push(Given { name, from, address, socket });
+        }
+    }
+
+    /// Adds an admin socket that listens already, and whose file is there.
+    pub fn give_admin(&mut self, file: PathBuf, socket: UnixListener) {
+        self.admin = Some((file, socket));
+    }
+
+    /// The admin socket, the given one if it is at this place; one at another place is closed for good.
+    pub fn admin(&mut self, spec: Option<&model::Admin>) -> Result<Option<AdminSocket>, AdminSocketError> {
+        match (self.admin.take(), spec) {
+            (Some((file, socket)), Some(spec)) if file == spec.socket => AdminSocket::adopt(socket, spec).map(Some),
+            (given, spec) => {
+                if let Some((file, _)) = given {
+                    let _ = fs::remove_file(file);
+                }
+                spec.map(AdminSocket::bind).transpose()
+            }
         }
     }
 
@@ -132,6 +153,17 @@ impl AdminSocket {
         Ok(Self { listener, path, owns_file: true })
     }
 
+    /// Takes over one that listens already.
+    fn adopt(listener: UnixListener, spec: &model::Admin) -> Result<Self, AdminSocketError> {
+        let path = spec.socket.clone();
+        let adopted = listener.set_nonblocking(true);
+        let adopted = adopted.and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(spec.mode)));
+        match adopted {
+            Ok(()) => Ok(Self { listener, path, owns_file: true }),
+            Err(source) => Err(AdminSocketError::Failed { path, source }),
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -144,6 +176,12 @@ impl AdminSocket {
     /// One more descriptor of it, for a runtime.
     pub fn listener(&self) -> io::Result<UnixListener> {
         self.listener.try_clone()
+    }
+}
+
+impl AsFd for AdminSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 

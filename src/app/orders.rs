@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::reload::{ReloadError, Reloaded, lines};
 use super::serving::Serving;
 use super::systemd;
+use super::upgrade::Successor;
 
 /// The signals that are answered.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    upgrade: Signal,
 }
 
 /// What a signal asks for.
@@ -21,6 +23,15 @@ pub struct Signals {
 enum Order {
     Stop,
     Reload,
+    Upgrade,
+}
+
+/// Why the process serves no longer.
+#[derive(Debug)]
+pub enum End {
+    Stopped,
+    /// Another process does.
+    Replaced(Successor),
 }
 
 impl Signals {
@@ -29,6 +40,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -39,23 +51,41 @@ impl Signals {
             _ = self.terminate.recv() => Order::Stop,
             _ = self.interrupt.recv() => Order::Stop,
             _ = self.hang_up.recv() => Order::Reload,
+            _ = self.upgrade.recv() => Order::Upgrade,
         }
     }
 
     /// Waits for one that ends the process; who stops reloads no more.
     pub async fn end(&mut self) {
-        while self.next().await != Order::Stop {
-            tracing::warn!("SIGHUP: the process is stopping and does not reload");
+        loop {
+            match self.next().await {
+                Order::Stop => return,
+                Order::Reload => tracing::warn!("SIGHUP: the process is stopping and does not reload"),
+                Order::Upgrade => tracing::warn!("SIGUSR2: the process is stopping and is not replaced"),
+            }
         }
     }
 }
 
 impl Serving {
-    /// Does what it is told until it is told to stop.
-    pub async fn obey(&mut self, signals: &mut Signals) {
+    /// Does what it is told until it is told to stop, or another process serves.
+    pub async fn obey(&mut self, signals: &mut Signals) -> End {
         loop {
             match signals.next().await {
-                Order::Stop => return,
+                Order::Stop => return End::Stopped,
+                Order::Upgrade => {
+                    let started = tokio::select! {
+                        started = self.start_successor() => started,
+                        () = signals.end() => {
+                            tracing::warn!("told to stop during an upgrade: the new process is ended");
+                            return End::Stopped;
+                        }
+                    };
+                    match started {
+                        Ok(successor) => return End::Replaced(successor),
+                        Err(error) => tracing::error!(by = "SIGUSR2", %error, "not upgraded"),
+                    }
+                }
                 Order::Reload => {
                     systemd::reloading();
                     let outcome = self.reload().await;

@@ -1,6 +1,8 @@
 //! The listeners of those who watch: the stats page's and the admin socket.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::{AbortHandle, spawn_local};
@@ -42,7 +44,7 @@ impl Opened {
     pub fn all(config: &Config, source: &mut ListenerSource) -> Result<Self, StartError> {
         let stats = stats_addresses(config).iter().map(|address| source.listen(*address, options(config)));
         let stats = stats.collect::<Result<_, _>>()?;
-        let admin = config.admin.as_ref().map(AdminSocket::bind).transpose()?;
+        let admin = source.admin(config.admin.as_ref())?;
         Ok(Self { stats, admin })
     }
 
@@ -101,6 +103,25 @@ impl Pages {
             }
         }
         self.add(opened, config)
+    }
+
+    /// Every socket that is listened on.
+    pub fn sockets(&self) -> Vec<BorrowedFd<'_>> {
+        let stats = self.stats.iter().map(|(bound, _)| bound.as_fd());
+        stats.chain(self.admin.iter().map(|(_, socket, _)| socket.as_fd())).collect()
+    }
+
+    /// The admin socket's file.
+    pub fn admin_file(&self) -> Option<&Path> {
+        self.admin.as_ref().map(|(_, socket, _)| socket.path())
+    }
+
+    /// Leaves them to another process that has them too.
+    pub fn leave(&mut self) {
+        self.stats.clear();
+        if let Some((_, mut socket, _)) = self.admin.take() {
+            socket.leave_file();
+        }
     }
 
     fn add(&mut self, opened: Opened, config: &Config) -> io::Result<()> {

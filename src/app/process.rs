@@ -1,8 +1,8 @@
 //! What is known of the process as a whole: its limits, its figures, and whether it is fit to serve.
 
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,7 +14,7 @@ use super::retired::{Retired, add_shared};
 use super::serving::Current;
 use super::workers::{STUCK, Watched};
 use crate::clock;
-use crate::event::{Counts, Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
+use crate::event::{Counts, Fitness, Predecessor, ProcessPhase, ProcessSnapshot, Snapshot};
 use crate::model::Config;
 use crate::net::pipe::Pipes;
 use crate::pool::network::Network;
@@ -37,6 +37,7 @@ pub struct Facts {
     pub workers: Vec<Watched>,
     pub dropped_logs: Arc<AtomicU64>,
     pub phase: watch::Receiver<ProcessPhase>,
+    pub predecessors: Mutex<Vec<Predecessor>>,
     pub started: (SystemTime, Instant),
 }
 
@@ -48,6 +49,15 @@ impl Facts {
     /// The process under another configuration, with so many sessions at most.
     pub fn renew_process(&self, config: &Config, max_sessions: u32) -> Arc<Process> {
         self.process.renewed(config, max_sessions)
+    }
+
+    /// Notes which processes that this one has replaced still have sessions.
+    pub fn note_predecessors(&self, predecessors: Vec<Predecessor>) {
+        *self.predecessors.lock().unwrap_or_else(PoisonError::into_inner) = predecessors;
+    }
+
+    pub fn has_predecessors(&self) -> bool {
+        !self.predecessors.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Keeps what was counted of frontends and backends that there are no more.
@@ -89,6 +99,7 @@ impl Facts {
             resident_memory: resident_memory().unwrap_or(0),
             cpu: processor_time(),
             phase: *self.phase.borrow(),
+            predecessors: self.predecessors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             isolated: self.network.is_isolated(),
             dropped_logs: self.dropped_logs.load(Relaxed),
             limit_reached: self.process.limit.reached(),

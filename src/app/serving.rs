@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::hosts::Hosts;
 use super::pages::Pages;
 use super::process::{self, Facts};
+use super::upgrade::Origin;
 use super::workers::{Listeners, STUCK, Watched, within};
 use super::{File, net};
 use crate::check::{Monitors, Probers};
@@ -33,6 +34,8 @@ pub struct Serving {
     pub current: Arc<Current>,
     /// Where the configuration is from; without a file there is no reload.
     pub file: Option<File>,
+    /// How the process was started; without it there is no upgrade.
+    pub origin: Option<Origin>,
     pub listeners: Vec<Listener>,
     pub pages: Pages,
     pub facts: Arc<Facts>,

@@ -18,6 +18,11 @@ pub fn reloading() {
     tell(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]);
 }
 
+/// Another process serves from now on: the unit follows it.
+pub fn hand_over_to(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping: closing sessions")]);
 }

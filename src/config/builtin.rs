@@ -183,6 +183,7 @@ pub fn process() -> Process {
         workers: is(Workers::Auto),
         preempt: is(Wait(Duration::ZERO)),
         shutdown_grace: is(seconds(5)),
+        upgrade_grace: is(seconds(24 * 3_600)),
         ..Process::default()
     }
 }

@@ -268,6 +268,7 @@ section! {
     "workers" => workers: Workers,
     "preempt" => preempt: Wait<0, HOUR>,
     "shutdown_grace" => shutdown_grace: Wait<0, HOUR>,
+    "upgrade_grace" => upgrade_grace: Wait<0, YEAR>,
 }
 
 /// A server in a backend's list: a table, or its address alone.

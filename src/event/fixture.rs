@@ -140,6 +140,7 @@ fn process() -> ProcessSnapshot {
         resident_memory: 34_217_984,
         cpu: Duration::from_millis(1_284_330),
         phase: ProcessPhase::Serving,
+        predecessors: Vec::new(),
         isolated: false,
         dropped_logs: 0,
         limit_reached: 0,

@@ -16,8 +16,13 @@ pub enum Found {
     Dead,
 }
 
-/// How long a peer has to answer once asked.
+/// How long a peer has to answer once asked, if nothing is heard of its host meanwhile.
 pub const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How long if the host is heard: it lives, and what is missing may have been lost on the way. An answer takes a question
+/// and an acknowledgement that both arrive, and Linux acknowledges such questions only twice a second
+/// (`net.ipv4.tcp_invalid_ratelimit`), so that few of them count where packets are lost.
+pub const LONG_PATIENCE: Duration = UNACKNOWLEDGED;
 
 /// How long data may go unacknowledged without anybody having asked.
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
@@ -37,14 +42,16 @@ const SHORTLY: Duration = Duration::from_millis(2500);
 /// Questions in a row that must have gone unanswered: one that is lost on the way says nothing.
 const QUESTIONS: u8 = 2;
 
-/// What these signs say of a peer that was asked so long ago.
-pub fn judge(signs: Signs, asked: Duration) -> Found {
+/// What these signs say of a peer that was asked so long ago; `host_heard` is whether anything of its host has been heard
+/// since.
+pub fn judge(signs: Signs, asked: Duration, host_heard: bool) -> Found {
     if signs.heard < asked {
         return Found::Alive;
     }
     // A connection that was idle has not been heard for long, and that says nothing: its probes are our own.
     let lost = signs.unacknowledged > 0 && is_lost(signs);
-    let asked_in_vain = asked >= PATIENCE && signs.retransmits.max(signs.probes) >= QUESTIONS;
+    let patience = if host_heard { LONG_PATIENCE } else { PATIENCE };
+    let asked_in_vain = asked >= patience && signs.retransmits.max(signs.probes) >= QUESTIONS;
     if lost || asked_in_vain { Found::Dead } else { Found::Silent }
 }
 
@@ -86,22 +93,29 @@ mod tests {
     #[test]
     fn who_acknowledges_anything_after_being_asked_lives() {
         for signs in [ASKED, Signs { unacknowledged: 3, retransmits: 9, ..ASKED }] {
-            assert_eq!(judge(Signs { heard: milliseconds(1499), ..signs }, milliseconds(1500)), Found::Alive);
+            assert_eq!(judge(Signs { heard: milliseconds(1499), ..signs }, milliseconds(1500), false), Found::Alive);
         }
     }
 
     #[test]
     fn who_acknowledges_nothing_for_a_second_and_a_half_is_dead() {
-        assert_eq!(judge(ASKED, milliseconds(1499)), Found::Silent);
-        assert_eq!(judge(ASKED, milliseconds(1500)), Found::Dead);
+        assert_eq!(judge(ASKED, milliseconds(1499), false), Found::Silent);
+        assert_eq!(judge(ASKED, milliseconds(1500), false), Found::Dead);
         let resending = Signs { unacknowledged: 2, retransmits: 3, probes: 0, ..ASKED };
-        assert_eq!(judge(resending, milliseconds(1500)), Found::Dead);
+        assert_eq!(judge(resending, milliseconds(1500), false), Found::Dead);
+    }
+
+    // Seen to fail with one patience for both.
+    #[test]
+    fn a_peer_whose_host_is_heard_has_more_time() {
+        assert_eq!(judge(ASKED, milliseconds(4999), true), Found::Silent);
+        assert_eq!(judge(ASKED, milliseconds(5000), true), Found::Dead);
     }
 
     #[test]
     fn nobody_is_dead_for_a_question_that_was_lost_or_never_sent() {
         for questions in [0, 1] {
-            assert_eq!(judge(Signs { probes: questions, ..ASKED }, milliseconds(4000)), Found::Silent);
+            assert_eq!(judge(Signs { probes: questions, ..ASKED }, milliseconds(4000), false), Found::Silent);
         }
     }
 
@@ -111,7 +125,7 @@ mod tests {
         assert!(is_lost(lost));
         assert!(!is_lost(Signs { heard: milliseconds(4999), ..lost }));
         assert!(!is_lost(Signs { retransmits: 2, ..lost }), "it may be under way for the first time");
-        assert_eq!(judge(lost, milliseconds(0)), Found::Dead);
+        assert_eq!(judge(lost, milliseconds(0), false), Found::Dead);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Counters {
     queued: AtomicU32,
     queued_max: AtomicU32,
     recent: Mutex<Recent>,
+    /// What a process that this one has replaced had counted, or still counts.
+    inherited: Mutex<Counts>,
 }
 
 /// Workers beyond this number share places, which is still exact.
@@ -118,6 +120,16 @@ impl Counters {
 
     /// All figures as they are now.
     pub fn counts(&self) -> Counts {
+        let inherited = *self.inherited.lock().unwrap_or_else(PoisonError::into_inner);
+        self.own().after(&inherited)
+    }
+
+    /// Takes over what the process before this one had counted; more than once while that goes on counting.
+    pub fn inherit(&self, counts: Counts) {
+        *self.inherited.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    fn own(&self) -> Counts {
         let now = Instant::now();
         let mut recent = self.recent();
         let bytes = |of: fn(&Traffic) -> &AtomicU64| self.traffic.iter().map(|t| of(t).load(Relaxed)).sum();

@@ -37,6 +37,11 @@ impl Health {
         if up { starting } else { Self { counter: starting.rise - 1, ..starting } }
     }
 
+    /// Goes on from a counter of the same rise and fall.
+    pub fn go_on_from(&mut self, counter: u16) {
+        self.counter = u32::from(counter).min(self.top());
+    }
+
     /// Counts one result, and says if it changed the side.
     pub fn apply(&mut self, passed: bool) -> Option<Turn> {
         match (self.is_up(), passed) {

@@ -21,6 +21,8 @@ pub(super) struct Member {
     pub backup: bool,
     max_sessions: Option<u32>,
     pub in_flight: u32,
+    /// Sessions that a process which this one has replaced still has there.
+    pub elsewhere: u32,
     /// Those of them whose connections do not stand yet, and how many there may be.
     pub dialling: u32,
     max_dials: u32,
@@ -43,6 +45,7 @@ impl Member {
             backup,
             max_sessions,
             in_flight: 0,
+            elsewhere: 0,
             dialling: 0,
             max_dials: backend.max_dials,
             last_chosen: 0,
@@ -83,14 +86,14 @@ impl Member {
     }
 
     pub fn has_room(&self) -> bool {
-        self.dialling < self.max_dials && self.max_sessions.is_none_or(|max| self.in_flight < max)
+        self.dialling < self.max_dials && self.max_sessions.is_none_or(|max| self.in_flight + self.elsewhere < max)
     }
 
     pub fn candidate(&self) -> Candidate {
         Candidate {
             key: self.server.key,
             weight: self.slow_start.weigh(self.standing.weight.value(), Instant::now),
-            in_flight: self.in_flight,
+            in_flight: self.in_flight + self.elsewhere,
             last_chosen: self.last_chosen,
             credit: self.credit,
             given: Given::default(),

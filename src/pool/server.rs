@@ -265,6 +265,23 @@ impl Standing {
         }
     }
 
+    /// Goes on from a health counter of the same rise and fall; `down` is why it was down, and since when, if it was.
+    pub(super) fn go_on_from(&mut self, counter: u16, down: Option<(DownCause, Instant)>) {
+        let Some(health) = self.health.as_mut() else { return };
+        health.go_on_from(counter);
+        if let Some((cause, since)) = down {
+            (self.cause, self.down_at) = (cause, Some(since));
+        }
+        self.ever_passed |= down.is_none();
+    }
+
+    /// Has its state be what it is since then, without that being a change.
+    pub(super) fn stand_since(&mut self, since: (SystemTime, Instant), downtime: Duration) {
+        self.state = self.due();
+        self.since = since;
+        self.downtime = downtime;
+    }
+
     fn inputs(&self) -> Inputs {
         Inputs {
             admin: self.admin,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use rustix::process::Signal;
@@ -164,10 +164,22 @@ impl App {
 
     /// As [`App::launch`], with an environment of the test's making.
     pub fn launch_with(config: &Config, prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::launch_program(Path::new(BINARY), config, prepare)
+    }
+
+    /// As [`App::start`], of a copy of the program, which the test may exchange for another one.
+    pub fn start_copy(copy: &Path, config: &Config) -> Self {
+        std::fs::copy(BINARY, copy).unwrap();
+        let app = Self::launch_program(copy, config, |_| ());
+        app.program.wait_for("serving");
+        app
+    }
+
+    fn launch_program(program: &Path, config: &Config, prepare: impl FnOnce(&mut Command)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("evenkeel.toml");
         std::fs::write(&file, config.text()).unwrap();
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(program);
         prepare(command.arg("run").arg(&file));
         let program = Program::start(&mut command);
         Self { program, front: config.front, stats: config.stats, read: 0, directory }
@@ -225,9 +237,13 @@ impl App {
 
     /// The lines of all sessions that have ended so far.
     pub fn sessions(&self) -> Vec<Value> {
+        self.lines().into_iter().filter(|line| line["message"] == "session").collect()
+    }
+
+    /// All lines of the log so far.
+    pub fn lines(&self) -> Vec<Value> {
         let lines = self.program.printed();
-        let objects = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        objects.filter(|line| line["message"] == "session").collect()
+        lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object).collect()
     }
 
     /// `/api/v1/status`, now.

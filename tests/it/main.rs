@@ -22,3 +22,4 @@ mod start;
 mod stats;
 mod stop;
 mod timeouts;
+mod upgrade;

@@ -290,7 +290,7 @@ fn a_listener_that_is_closed_for_want_of_servers_opens_when_that_is_no_longer_wa
 fn a_reload_to_a_thousand_backends_keeps_sessions_going() {
     let server = Server::echo();
     let config = Config::to(&[server.address()]);
-    let mut app = App::start(&config);
+    let app = App::start(&config);
     let mut client = app.connect();
     let mut more = String::new();
     for number in 0..1_000 {

@@ -39,5 +39,10 @@ pub fn process(raw: &raw::Process) -> Process {
         Workers::Auto => None,
         Workers::Count(count) => Some(count),
     };
-    Process { workers, preempt: filled(&raw.preempt).0, shutdown_grace: filled(&raw.shutdown_grace).0 }
+    Process {
+        workers,
+        preempt: filled(&raw.preempt).0,
+        shutdown_grace: filled(&raw.shutdown_grace).0,
+        upgrade_grace: filled(&raw.upgrade_grace).0,
+    }
 }

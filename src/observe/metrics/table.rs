@@ -78,6 +78,9 @@ pub(super) const PROCESS: &[Family<ProcessSnapshot>] = &[
     gauge("evenkeel_max_descriptors", "Soft limit of open file descriptors.", |p| Some(p.max_descriptors as f64)),
     gauge("evenkeel_resident_memory_bytes", "Memory in use.", |p| Some(p.resident_memory as f64)),
     counter("evenkeel_cpu_seconds_total", "Processor time used, user and kernel, in all threads.", |p| Some(p.cpu.as_secs_f64())),
+    gauge("evenkeel_replaced_processes", "Processes that an upgrade has replaced and that still have sessions.", |p| Some(p.predecessors.len() as f64)),
+    gauge("evenkeel_replaced_sessions", "Sessions of processes that an upgrade has replaced.", |p| Some(p.predecessors.iter().map(|old| f64::from(old.sessions)).sum())),
+    gauge("evenkeel_replaced_timestamp_seconds", "When the oldest process was replaced that still has sessions, in seconds since 1970.", |p| p.predecessors.iter().map(|old| unix_seconds(old.replaced)).reduce(f64::min)),
     counter("evenkeel_log_lines_dropped_total", "Log lines dropped because their target was too slow.", |p| Some(p.dropped_logs as f64)),
 ];
 
@@ -85,7 +88,7 @@ pub(super) const PROCESS_STATES: &[States<ProcessSnapshot>] = &[States {
     name: "evenkeel_state",
     help: "Where the process is in its life: 1 for the present state.",
     label: "state",
-    words: &["serving", "preempt", "stopping"],
+    words: &["serving", "preempt", "stopping", "replaced"],
     now: |p| Some(p.phase.word()),
 }];
 

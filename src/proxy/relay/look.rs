@@ -48,8 +48,10 @@ impl Relay {
                 Duration::ZERO
             }
         };
-        match asking::judge(signs, since) {
+        let host_heard = server.host.heard().is_some_and(|heard| heard.elapsed() < since);
+        match asking::judge(signs, since, host_heard) {
             Found::Alive => {
+                server.host.note_heard();
                 options::stop_asking(&self.server, pool.spec.keepalive);
                 entered.note_answer();
                 None

@@ -1,0 +1,255 @@
+//! An upgrade: another process takes over the listeners, and nobody is refused for it.
+
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::harness::app::{App, BINARY, Config};
+use crate::harness::peers::{Manual, Peer, Server, refusing};
+use crate::harness::program::Program;
+use crate::harness::wait::until;
+
+/// evenkeel, and whoever replaces it: all end with the test.
+struct Line {
+    app: App,
+    /// Those that others have left their place to.
+    left: Vec<Value>,
+}
+
+impl Line {
+    fn start(config: &Config) -> Self {
+        Self { app: App::start(config), left: Vec::new() }
+    }
+
+    /// Whoever serves now.
+    fn pid(&self) -> Value {
+        self.app.status()["process"]["pid"].clone()
+    }
+
+    /// Tells the serving process to be replaced, and waits until it is; gives both process numbers.
+    fn upgrade(&mut self) -> (Value, Value) {
+        let old = self.pid();
+        signal(&old, Signal::USR2);
+        // Their lines come in any order.
+        let new = until("the old one has left", || {
+            let lines = self.app.lines();
+            let left = lines.iter().rfind(|line| line["message"] == "replaced: no longer accepting")?;
+            (!self.left.contains(&left["by"])).then(|| left["by"].clone())
+        });
+        self.left.push(new.clone());
+        until("the new one serves", || (self.pid() == new).then_some(()));
+        (old, new)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        for line in self.app.lines().iter().filter(|line| line["message"] == "serving") {
+            signal(&line["pid"], Signal::KILL);
+        }
+    }
+}
+
+fn signal(pid: &Value, signal: Signal) {
+    let pid = pid.as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).expect("a process number");
+    let _ = kill_process(pid, signal);
+}
+
+fn total(app: &App, of: &str) -> u64 {
+    app.status()["process"]["counts"][of].as_u64().expect("a count")
+}
+
+// Seen to fail when the old process goes on accepting, and when the new one binds its sockets itself.
+#[test]
+fn over_five_upgrades_nobody_is_refused_and_sessions_go_on() {
+    let server = Server::echo();
+    let mut line = Line::start(&Config::to(&[server.address()]));
+    let mut held = line.app.connect();
+    held.say("before");
+    held.hears("before");
+    let (front, ended, asked) = (line.app.front(), AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !ended.load(Relaxed) {
+                    let mut client = crate::harness::peers::connect(front);
+                    client.say("hello");
+                    client.hears("hello");
+                    asked.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        for _ in 0..5 {
+            line.upgrade();
+            let before = asked.load(Relaxed);
+            until("clients are served", || (asked.load(Relaxed) > before + 20).then_some(()));
+            held.say("between");
+            held.hears("between");
+        }
+        ended.store(true, Relaxed);
+    });
+    assert_eq!(
+        line.app.status()["process"]["predecessors"].as_array().map(Vec::len),
+        Some(5),
+        "the others wait for the first, which has a session"
+    );
+    drop(held);
+    until("the first has ended", || {
+        line.app.status()["process"]["predecessors"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    assert_eq!(total(&line.app, "sessions_total"), asked.load(Relaxed) as u64 + 1);
+}
+
+// Seen to fail when the old process tells no more after it was replaced.
+#[test]
+fn what_the_old_process_still_counts_is_counted_on_in_the_new_one() {
+    let server = Manual::listen();
+    let mut line = Line::start(&Config::to(&[server.address()]));
+    let (mut client, mut peer) = line.app.session(&server);
+    client.say("1234567");
+    peer.hears("1234567");
+    until("it is counted", || (total(&line.app, "bytes_in") == 7).then_some(()));
+    let (old, _) = line.upgrade();
+    assert_eq!(total(&line.app, "bytes_in"), 7);
+    assert_eq!(line.app.status()["process"]["predecessors"][0]["pid"], old);
+    client.say("890");
+    peer.hears("890");
+    until("it is told", || (total(&line.app, "bytes_in") == 10).then_some(()));
+    assert_eq!(line.app.server("a")["counts"]["bytes_in"], 10);
+    assert_eq!(line.app.metric("evenkeel_replaced_sessions", &[]), 1.0);
+    drop((client, peer));
+    until("the old one has ended", || (line.app.metric("evenkeel_replaced_processes", &[]) == 0.0).then_some(()));
+    assert_eq!(total(&line.app, "bytes_in"), 10);
+}
+
+// Seen to fail when nothing is said of sessions elsewhere.
+#[test]
+fn least_connections_count_what_the_old_process_still_has() {
+    let (busy, idle) = (Manual::listen(), Server::named("b"));
+    let config = Config::to(&[busy.address(), idle.address()]).server(1, "weight = 0");
+    let mut line = Line::start(&config);
+    let _held: Vec<_> = (0..3).map(|_| line.app.session(&busy)).collect();
+    std::fs::write(line.app.file(), Config::to(&[busy.address(), idle.address()]).at(&config).text()).unwrap();
+    line.upgrade();
+    for _ in 0..3 {
+        line.app.connect().hears("b");
+    }
+}
+
+#[test]
+fn health_survives_an_upgrade() {
+    let (up, down) = (Server::named("a"), refusing());
+    let check = "check = { type = \"tcp\", interval = \"1m\", fast_interval = \"100ms\", down_interval = \"1m\" }";
+    let mut line = Line::start(&Config::to(&[up.address(), down]).backend(check));
+    line.app.server_is("b", "down");
+    until("a is well", || (line.app.server("a")["check"]["health"] == 4).then_some(()));
+    let before = (line.app.server("a")["check"]["health"].clone(), line.app.server("b")["since"].clone());
+    line.upgrade();
+    assert_eq!((line.app.server("a")["check"]["health"].clone(), line.app.server("b")["since"].clone()), before);
+    assert_eq!(line.app.server("b")["state"], "down");
+}
+
+#[test]
+fn a_new_process_that_does_not_come_to_serve_changes_nothing() {
+    let server = Server::named("a");
+    let config = Config::to(&[server.address()]);
+    let mut line = Line::start(&config);
+    let pid = line.pid();
+    std::fs::write(line.app.file(), "nonsense").unwrap();
+    signal(&pid, Signal::USR2);
+    let refused = line.app.next_line("why not", |line| line["message"] == "not upgraded");
+    assert!(refused["error"].as_str().unwrap().contains("ended with exit status: 2"), "{refused}");
+    assert_eq!(line.pid(), pid);
+    line.app.connect().hears("a");
+    std::fs::write(line.app.file(), config.text()).unwrap();
+    line.upgrade();
+}
+
+#[test]
+fn who_is_told_to_stop_during_an_upgrade_stops_and_ends_the_new_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("evenkeel");
+    let mut app = App::start_copy(&copy, &Config::to(&[refusing()]));
+    // Another release, which never comes to serve.
+    let started = directory.path().join("started");
+    std::fs::remove_file(&copy).unwrap();
+    let script = format!("#!/bin/sh\necho $$ > {0}.part\nmv {0}.part {0}\nexec sleep 1000\n", started.display());
+    std::fs::write(&copy, script).unwrap();
+    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    app.signal(Signal::USR2);
+    let pid = until("it has started", || std::fs::read_to_string(&started).ok());
+    app.signal(Signal::TERM);
+    assert_eq!(app.ended().code(), Some(0));
+    assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(), "the new process is gone");
+}
+
+#[test]
+fn a_replaced_process_that_is_told_to_stop_closes_its_sessions() {
+    let server = Server::echo();
+    let mut line = Line::start(&Config::to(&[server.address()]).process("shutdown_grace = \"100ms\""));
+    let mut client = line.app.connect();
+    client.say("x");
+    client.hears("x");
+    line.upgrade();
+    line.app.signal(Signal::TERM);
+    client.sees_fin();
+    assert_eq!(line.app.ended().code(), Some(0));
+}
+
+#[test]
+fn after_the_grace_a_replaced_process_closes_its_sessions() {
+    let server = Server::echo();
+    let grace = "upgrade_grace = \"500ms\"\nshutdown_grace = \"100ms\"";
+    let mut line = Line::start(&Config::to(&[server.address()]).process(grace));
+    let mut client = line.app.connect();
+    client.say("x");
+    client.hears("x");
+    line.upgrade();
+    client.sees_fin();
+    assert_eq!(line.app.ended().code(), Some(0));
+}
+
+/// Plays the old process, one of a later release.
+#[test]
+fn sockets_are_taken_over_though_the_state_is_of_an_unknown_version() {
+    let server = Server::named("a");
+    let config = Config::to(&[server.address()]);
+    let socket = TcpListener::bind(config.front()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("evenkeel.toml");
+    std::fs::write(&file, config.text()).unwrap();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new(BINARY);
+    command.arg("run").arg(&file).env("EVENKEEL_UPGRADE", "1");
+    let program = Program::start_with_input(&mut command, Stdio::from(OwnedFd::from(theirs)));
+    send(
+        &mut ours,
+        &json!({ "version": 99, "release": "9.9.9", "pid": 4711, "sockets": 1, "admin": null, "more": true }),
+    );
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let sockets = [socket.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&sockets));
+    sendmsg(&ours, &[IoSlice::new(&[0])], &mut control, SendFlags::empty()).unwrap();
+    send(&mut ours, &json!({ "anything": ["else"] }));
+    program.wait_for("the state is of a version that is not known here");
+    program.wait_for("serving");
+    drop(socket);
+    crate::harness::peers::connect(config.front()).hears("a");
+}
+
+fn send(stream: &mut UnixStream, message: &Value) {
+    let text = message.to_string();
+    stream.write_all(&u32::try_from(text.len()).unwrap().to_be_bytes()).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+}
