@@ -259,11 +259,11 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused_with_what_is() {
         for (query, words) in [
-            ("server=vei", "there is no server \"vei\": did you mean vie?"),
+            ("server=vei", "there is no server \"vei\": there are sion, vie"),
             ("server=paris", "there is no server \"paris\": there are sion, vie"),
             ("backend=x", "there is no backend \"x\": there are api, join"),
             ("server=nowhere/vie", "there is no backend \"nowhere\": there are api, join"),
-            ("frontend=kubeApi", "there is no frontend \"kubeApi\": did you mean kubeAPI?"),
+            ("frontend=kubeApi", "there is no frontend \"kubeApi\": there are join, kubeAPI"),
             ("server=join/vie&backend=api", "`server` is of backend join, and `backend` is api"),
             (
                 "sort=size",

@@ -89,7 +89,7 @@ async fn not_ready_is_503_with_a_reason_a_line() {
 #[tokio::test(start_paused = true)]
 async fn workers_that_do_not_answer_are_not_alive() {
     let stuck = Box::new(|| -> FitnessFuture { Box::pin(std::future::pending()) });
-    let views = Arc::new(Views { ready: stuck, ..Arc::into_inner(tests::views()).unwrap() });
+    let views = Arc::new(Views { live: stuck, ..Arc::into_inner(tests::views()).unwrap() });
     let seen = ask_with(views, Method::GET, "/livez", "").await;
     assert_eq!((seen.status, seen.body.as_str()), (503, "no answer from within the process in two seconds\n"));
 }
