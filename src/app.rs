@@ -5,6 +5,8 @@
 //! that called it: checks, pages and signals live there, so that none of them shows up as latency of a session. What
 //! it serves ([`serving`]) a reload exchanges ([`reload`]).
 
+mod actions;
+mod closing;
 mod drain;
 mod gate;
 mod hosts;
@@ -15,18 +17,21 @@ mod process;
 mod reload;
 mod retired;
 mod serving;
+mod sessions;
 mod shutdown;
 mod systemd;
 pub mod upgrade;
 mod workers;
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
+use self::actions::Actions;
 use self::hosts::Hosts;
 use self::listeners::{AdminSocketError, ListenerSource};
 use self::orders::End;
@@ -38,12 +43,13 @@ use self::serving::{Current, Listener, Serving, Show};
 use self::upgrade::Origin;
 use self::upgrade::predecessor::Predecessor;
 use self::workers::{Listeners, Workers};
-use crate::admin::Views;
+use crate::admin::{Door, Views};
 use crate::check::{CheckError, Monitors, Probers, Watch};
 use crate::clock;
-use crate::event::{Change, ProcessPhase};
-use crate::model::{Config, OnLimit};
+use crate::event::{Change, ProcessChange, ProcessPhase};
+use crate::model::{Config, OnLimit, StatsAccess};
 use crate::net::{self, BindError, BindOptions};
+use crate::observe::history::History;
 use crate::observe::logging::{self, Logging};
 use crate::pool::{Observe, Pool};
 use crate::proxy::frontend::Process;
@@ -157,15 +163,18 @@ impl Bound {
     fn start(self, logging: &Logging, phases: watch::Receiver<ProcessPhase>) -> Result<(Serving, Workers), RunError> {
         let config = Arc::new(self.config);
         let hosts = Hosts::default();
-        let readings = hosts.clone();
-        let observe: Observe = Arc::new(move |change: &Change| logging::change(change, readings.of(change).as_deref()));
+        let history = Arc::<History>::default();
+        let observe = observe(hosts.clone(), Arc::clone(&history));
         let (pools, network) = Pool::all(&config, &observe);
         hosts.know(&config.hosts, &pools);
 
         let descriptors = process::raise_descriptor_limit();
         let count = workers::count(&config.process);
-        let process =
-            Process::new(&config, process::affordable_sessions(config.limits.max_sessions, descriptors, count));
+        let process = Process::new(
+            &config,
+            process::affordable_sessions(config.limits.max_sessions, descriptors, count),
+            Arc::clone(&observe),
+        );
         let current = Arc::new(Current::new(Arc::clone(&config), pools.clone(), &process));
         let listeners =
             current.frontends.iter().zip(self.frontends).flat_map(|(frontend, bound)| {
@@ -186,8 +195,11 @@ impl Bound {
             network: Arc::clone(&network),
             workers: workers.watch(),
             dropped_logs: logging.dropped(),
-            phase: phases,
+            phase: phases.clone(),
             predecessors: Mutex::default(),
+            history,
+            door: Arc::new(Door::new(config.stats.as_ref().map_or(&StatsAccess::default(), |stats| &stats.access))),
+            actions: AtomicU64::new(0),
             started: (clock::wall(), Instant::now()),
         });
 
@@ -195,7 +207,9 @@ impl Bound {
         monitors.renew(&config.hosts, &pools, self.probers);
         spawn_local(Watch::new(Arc::clone(&network), show.pools.subscribe(), Arc::clone(&observe)).run());
         spawn_local(gate::keep(show.listeners.subscribe()));
-        let pages = Pages::serve(self.pages, &config, views(&facts)).map_err(RunError::Runtime)?;
+        let pages = Pages::serve(self.pages, &config, views(&facts, Actions::new(&facts, &observe)))
+            .map_err(RunError::Runtime)?;
+        spawn_local(tell_phases(Arc::clone(&observe), phases));
         systemd::keep_alive(&facts);
         let watched = workers.watch();
         let (file, origin) = (self.file, self.origin);
@@ -237,8 +251,29 @@ impl Bound {
     }
 }
 
-fn views(facts: &Arc<Facts>) -> Arc<Views> {
+/// Tells of every change: in the log, and to those who ask later.
+fn observe(hosts: Hosts, history: Arc<History>) -> Observe {
+    Arc::new(move |change: &Change| {
+        logging::change(change, hosts.of(change).as_deref());
+        history.note(change.clone());
+    })
+}
+
+/// Tells that the process begins, and of each step of its end.
+async fn tell_phases(observe: Observe, mut phases: watch::Receiver<ProcessPhase>) {
+    let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    loop {
+        let phase = *phases.borrow_and_update();
+        observe(&Change::Process(ProcessChange { version, pid, phase, at: clock::wall() }));
+        if phases.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
     let (snapshot, live, ready) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
+    let (sessions, names) = (Arc::clone(facts), Arc::clone(facts));
     Arc::new(Views {
         snapshot: Box::new(move || snapshot.snapshot()),
         live: Box::new(move || {
@@ -248,6 +283,14 @@ fn views(facts: &Arc<Facts>) -> Arc<Views> {
         ready: Box::new(move || {
             let ready = ready.ready();
             Box::pin(async { ready })
+        }),
+        sessions: Box::new(move || sessions.sessions()),
+        names: Box::new(move || names.names()),
+        history: Arc::clone(&facts.history),
+        door: Arc::clone(&facts.door),
+        act: Box::new(move |action, by| {
+            let done = actions.perform(action, by);
+            Box::pin(async { done })
         }),
     })
 }

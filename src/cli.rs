@@ -1,6 +1,7 @@
 //! The command line: what people type, what they read, and the exit code.
 
 mod demo;
+mod hash_password;
 mod probe;
 
 use std::io::{self, IsTerminal, Write};
@@ -32,7 +33,7 @@ Exit codes:
   2  the configuration or the command line was refused";
 
 /// Every command, as [`Command`] has them.
-const COMMANDS: [&str; 7] = ["run", "check", "show", "demo", "probe", "completions", "man"];
+const COMMANDS: [&str; 8] = ["run", "check", "show", "demo", "probe", "hash-password", "completions", "man"];
 
 /// A TCP load balancer for highly available Kubernetes control planes.
 #[derive(Debug, Parser)]
@@ -54,6 +55,8 @@ enum Command {
     Demo(demo::Options),
     /// Probe one server, and print what was seen
     Probe(probe::Options),
+    /// Print the hash of a password, asked for or read from stdin, for [stats] password_hash
+    HashPassword,
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
     /// Print the manual page, or that of a command
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Show(file) => show(file.path()),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
+        Command::HashPassword => hash_password::run(),
         Command::Completions { shell } => completions(shell),
         Command::Man { command } => man(command.as_deref()),
     };

@@ -52,6 +52,7 @@ mod expand;
 mod leaf;
 mod list;
 mod mistake;
+mod people;
 mod preset;
 mod raw;
 mod read;
@@ -70,6 +71,8 @@ pub use mistake::{KINDS, Severity};
 pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
 pub use settings::{Difference, Settings};
+pub use spelling::meant;
+pub use value::{NetworkError, network};
 
 use expand::Expanded;
 use mistake::Mistakes;

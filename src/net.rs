@@ -3,6 +3,7 @@
 //! [`bind`] makes a listening socket without a runtime, so that everything can be bound before a thread starts.
 //! [`Listener`] accepts on it within a runtime; [`dial`] makes the connection to a server.
 
+pub mod accounts;
 pub mod options;
 pub mod pipe;
 pub mod reactor;
@@ -133,7 +134,7 @@ impl Bound {
         self.socket.shutdown(std::net::Shutdown::Read)
     }
 
-    /// Listens again after [`Bound::stop_listening`]; a [`Listener`] on the socket must be renewed.
+    /// Listens again after [`Bound::stop_listening`]; a [`Listener`] on the socket must be made anew.
     pub fn listen_again(&self, backlog: u32) -> io::Result<()> {
         self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
     }
@@ -199,12 +200,6 @@ impl Listener {
     pub fn new(bound: Bound) -> io::Result<Self> {
         let address = bound.local_address()?;
         Ok(Self { socket: sys::watch_readable(bound.socket)?, address })
-    }
-
-    /// Registers the socket anew: one that has ceased to listen counts as closed for as long as it is registered.
-    pub fn renew(self) -> io::Result<Self> {
-        let Self { socket, address } = self;
-        Ok(Self { socket: sys::watch_readable(socket.into_inner())?, address })
     }
 
     /// The address it listens on, as the kernel says.

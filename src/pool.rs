@@ -19,8 +19,10 @@ pub mod sessions;
 pub mod sources;
 
 mod authority;
+mod expiry;
 mod lease;
 mod member;
+mod operator;
 mod renewal;
 mod slow_start;
 mod state;
@@ -37,12 +39,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::counters::Counters;
+use self::member::Member;
 use self::network::Network;
 use self::server::Server;
 use self::state::State;
 use self::tier::Tier;
 use crate::clock;
-use crate::event::{AdminState, BackendSnapshot, Change, DownCause, Readiness, ServerChange, ServerSnapshot, Verdict};
+use crate::event::{
+    BackendSnapshot, CertificateExpiry, Change, DownCause, Readiness, ServerChange, ServerSnapshot, Verdict,
+};
 use crate::model;
 
 /// Told of every change, by whoever brings it about; must not wait.
@@ -126,27 +131,34 @@ impl Pool {
         let Some(member) = state.member(server) else { return };
         let passed = !matches!(verdict.state, Readiness::Down(_));
         member.standing.apply(verdict, &server.counters);
+        let expiry = self.expiry_due(member);
         state.ever_up |= passed;
         state.find_strangers();
         self.settle(state);
+        if let Some(expiry) = expiry {
+            (self.observe)(&Change::Certificate(expiry));
+        }
+    }
+
+    /// What is to be told of the end of a server's certificate, if it is time.
+    fn expiry_due(&self, member: &mut Member) -> Option<CertificateExpiry> {
+        let (at, server) = (clock::wall(), &member.server.name);
+        let (left, certificate) = member.standing.expiry_due(at)?;
+        let (subject, not_after) = (certificate.subject.clone(), certificate.not_after);
+        Some(CertificateExpiry {
+            backend: self.spec.name.clone(),
+            server: server.clone(),
+            subject,
+            not_after,
+            left,
+            at,
+        })
     }
 
     /// Whether another host than this server's has been heard lately.
     fn hears_others_than(&self, server: &Server) -> bool {
         let lately = Instant::now().checked_sub(LATELY);
         lately.is_none_or(|lately| self.network.is_heard_since(lately, &server.host.address))
-    }
-
-    /// What an operator wants of a server.
-    pub fn set_admin_state(self: &Arc<Self>, server: &Arc<Server>, admin: AdminState) {
-        let mut state = self.lock();
-        let Some(member) = state.member(server) else { return };
-        member.standing.admin = admin;
-        self.settle(state);
-    }
-
-    pub fn admin_state(&self, server: &Arc<Server>) -> Option<AdminState> {
-        self.lock().member(server).map(|member| member.standing.admin)
     }
 
     /// One of its servers as a page shows it; `None` if it is no longer here.
@@ -182,7 +194,7 @@ impl Pool {
             let Some(from) = member.standing.settle() else { continue };
             member.slow_start.note(member.standing.state(), Instant::now());
             let (to, sessions, server) = (member.standing.state(), member.in_flight, Arc::clone(&member.server));
-            let evidence = member.standing.evidence().cloned();
+            let (evidence, recent) = member.standing.grounds(from);
             let (active_left, backup_left) = state.usable();
             changes.push(ServerChange {
                 backend: self.spec.name.clone(),
@@ -190,6 +202,7 @@ impl Pool {
                 from,
                 to,
                 evidence,
+                recent,
                 sessions,
                 active_left,
                 backup_left,

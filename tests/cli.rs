@@ -50,7 +50,7 @@ fn help_fits_a_screen_and_has_examples() {
         assert!(help.lines().count() <= 40, "{} lines:\n{help}", help.lines().count());
         let widest = help.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= 80, "{widest} columns:\n{help}");
-        for command in ["run", "check", "show", "demo", "probe", "completions", "man"] {
+        for command in ["run", "check", "show", "demo", "probe", "hash-password", "completions", "man"] {
             assert!(help.contains(command), "{command} in\n{help}");
         }
     }
@@ -151,13 +151,13 @@ fn the_manual_page_is_one() {
 #[test]
 fn every_page_that_the_manual_names_can_be_printed() {
     let (main, _) = ends(&["man"], 0);
-    let named: Vec<&str> =
-        main.lines().filter_map(|line| line.strip_prefix("evenkeel\\-")?.strip_suffix("(1)")).collect();
-    assert_eq!(named, ["run", "check", "show", "demo", "probe", "completions", "man"]);
+    let names = main.lines().filter_map(|line| line.strip_prefix("evenkeel\\-")?.strip_suffix("(1)"));
+    let named: Vec<String> = names.map(|name| name.replace("\\-", "-")).collect();
+    assert_eq!(named, ["run", "check", "show", "demo", "probe", "hash-password", "completions", "man"]);
     for (command, option) in
-        named.into_iter().zip(["config", "config", "config", "port\\-offset", "timeout", "SHELL", "COMMAND"])
+        named.into_iter().zip(["config", "config", "config", "port\\-offset", "timeout", "help", "SHELL", "COMMAND"])
     {
-        let (page, _) = ends(&["man", command], 0);
+        let (page, _) = ends(&["man", &command], 0);
         assert!(page.contains(&format!(".TH evenkeel-{command} 1")), "{page}");
         assert!(page.contains("OPTIONS") && page.contains(option), "{option} in\n{page}");
     }
@@ -220,6 +220,33 @@ fn a_credential_that_cannot_be_used_is_a_mistake_of_usage() {
     }
     let (_, err) = ends(&["probe", apiserver, "--token-file", path(&token)], 1);
     assert!(err.is_empty(), "{err}");
+}
+
+/// What it prints for a password on its standard input, and its exit code.
+fn hash_of(password: &[u8]) -> (String, String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let command = command.arg("hash-password").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(password).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+#[test]
+fn a_passwords_hash_can_be_put_into_the_configuration() {
+    let (hash, errors, code) = hash_of(b"correct horse\n");
+    assert_eq!((errors.as_str(), code), ("", Some(0)));
+    let config = file(&format!(
+        "preset = \"k0s\"\ncontrollers = [\"10.10.0.2\"]\n[stats]\nuser = \"ops\"\npassword_hash = \"{}\"\n",
+        hash.trim_end()
+    ));
+    ends(&["check", path(&config)], 0);
+    for wrong in [&b""[..], b"\n", &[b'x'; 1025]] {
+        let (out, err, code) = hash_of(wrong);
+        assert_eq!((out.as_str(), code), ("", Some(2)));
+        assert!(err.starts_with("error: the password is "), "{err}");
+    }
 }
 
 #[test]

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use super::retired::{Retired, add_shared};
 use super::serving::Current;
 use super::workers::{STUCK, Watched};
+use crate::admin::Door;
 use crate::clock;
 use crate::event::{Counts, Fitness, Predecessor, ProcessPhase, ProcessSnapshot, Snapshot};
 use crate::model::Config;
 use crate::net::pipe::Pipes;
+use crate::observe::history::History;
 use crate::pool::network::Network;
 use crate::proxy::frontend::Process;
 
@@ -38,11 +40,15 @@ pub struct Facts {
     pub dropped_logs: Arc<AtomicU64>,
     pub phase: watch::Receiver<ProcessPhase>,
     pub predecessors: Mutex<Vec<Predecessor>>,
+    pub history: Arc<History>,
+    pub door: Arc<Door>,
+    /// Actions of operators so far.
+    pub actions: AtomicU64,
     pub started: (SystemTime, Instant),
 }
 
 impl Facts {
-    fn current(&self) -> Arc<Current> {
+    pub fn current(&self) -> Arc<Current> {
         Arc::clone(&self.current.borrow())
     }
 
@@ -104,6 +110,9 @@ impl Facts {
             dropped_logs: self.dropped_logs.load(Relaxed),
             limit_reached: self.process.limit.reached(),
             accept_pauses: self.process.accept_pauses(),
+            events: self.history.last(),
+            actions: self.actions.load(Relaxed),
+            actions_refused: self.door.refused(),
             counts: self.process_counts(),
         }
     }

@@ -5,18 +5,21 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::StartError;
+use super::closing::{Session, close_evenly, most_idle_first};
 use super::listeners::ListenerSource;
 use super::pages::Opened;
 use super::serving::{NewSockets, Serving};
-use super::{StartError, drain};
 use crate::check::Probers;
 use crate::config::{self, Difference, Loaded, Report, Settings};
 use crate::model::{Config, OnRemoved};
 use crate::net::BindOptions;
 use crate::pool::Renewed;
-use crate::pool::sessions::Command;
+use crate::pool::server::Server;
+use crate::pool::sessions::{Command, Live};
 
 /// A file that the process runs by, and what it came to when it was last read.
 #[derive(Debug, Clone)]
@@ -65,7 +68,7 @@ impl Serving {
         let mut reloaded = self.compare(&file, &loaded);
         let Loaded { config, settings, .. } = loaded;
         self.pages.go_over(prepared.pages, &config)?;
-        let old = std::sync::Arc::clone(&self.current);
+        let old = Arc::clone(&self.current);
         let renewed = self.go_over(config, prepared.sockets, prepared.probers);
         drop(old);
         reloaded.closing = self.close_removed(renewed);
@@ -125,11 +128,18 @@ impl Serving {
                 OnRemoved::Drain => backend.closing.drain_max,
                 OnRemoved::Close => Duration::ZERO,
             };
-            let sessions = drain::sessions_of(&self.workers, &server);
+            let sessions = self.sessions_of(&server);
             closing += sessions.len();
-            tokio::task::spawn_local(drain::close_evenly(sessions, over, Command::ServerRemoved));
+            tokio::task::spawn_local(close_evenly(sessions, over, |(sessions, id)| {
+                sessions.command(*id, Command::ServerRemoved);
+            }));
         }
         closing
+    }
+
+    fn sessions_of(&self, server: &Arc<Server>) -> Vec<Session> {
+        let is_there = |live: &Live| live.server.as_ref().is_some_and(|of| Arc::ptr_eq(of, server));
+        most_idle_first(&self.workers, is_there)
     }
 
     fn would_close(&self, config: &Config) -> usize {
@@ -141,7 +151,7 @@ impl Serving {
         pools
             .flat_map(|pool| pool.servers().into_iter().map(move |server| (pool, server)))
             .filter(|(pool, server)| !stays(&pool.spec, server.name.clone(), server.endpoint.clone()))
-            .map(|(_, server)| drain::sessions_of(&self.workers, &server).len())
+            .map(|(_, server)| self.sessions_of(&server).len())
             .sum()
     }
 }

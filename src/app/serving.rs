@@ -150,6 +150,7 @@ impl Serving {
                 self.listeners.push(Listener::new(bound, Arc::clone(frontend)));
             }
         }
+        old.iter().for_each(|listener| listener.open.close());
         self.show_listeners();
     }
 
@@ -159,6 +160,7 @@ impl Serving {
 
     /// Closes all listeners, and returns when the kernel refuses clients; a worker that is stuck is not waited for.
     pub async fn close_listeners(&mut self) {
+        self.listeners.iter().for_each(|listener| listener.open.close());
         let closing: Vec<_> = self.listeners.drain(..).map(|listener| listener.closing).collect();
         self.show_listeners();
         let all = async {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::drain;
+use super::closing::{Session, close_evenly, most_idle_first};
 use super::orders::Signals;
 use super::serving::Serving;
 use super::systemd;
@@ -43,20 +43,22 @@ async fn stop(serving: &mut Serving, phase: &watch::Sender<ProcessPhase>) {
     phase.send_replace(ProcessPhase::Stopping);
     serving.close_listeners().await;
     let workers = &serving.workers;
-    let left = drain::all_sessions(workers);
+    let left = most_idle_first(workers, |_| true);
     tracing::info!(sessions = left.len(), over = ?spec.shutdown_grace, "stopping: no longer accepting");
-    let closing = drain::close_evenly(left, spec.shutdown_grace, Command::Shutdown);
+    let closing = close_evenly(left, spec.shutdown_grace, close);
     if finished_before(closing, wait_until_empty(workers, Duration::MAX)).await {
         return;
     }
     // Those that came in while the first were closed, and those that are still finishing.
-    for (sessions, id) in drain::all_sessions(workers) {
-        sessions.command(id, Command::Shutdown);
-    }
+    most_idle_first(workers, |_| true).iter().for_each(close);
     if !wait_until_empty(workers, LAST_SESSION).await {
         let sessions: usize = workers.iter().map(|worker| worker.sessions.len()).sum();
         tracing::warn!(sessions, "stopping with sessions that did not end");
     }
+}
+
+fn close((sessions, id): &Session) {
+    sessions.command(*id, Command::Shutdown);
 }
 
 /// Runs both; `true` if the second was first to end.

@@ -22,9 +22,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use self::state::{Greeting, State, VERSION};
+use super::closing::{close_evenly, most_idle_first};
 use super::serving::Serving;
+use super::systemd;
 use super::workers::wait_until_empty;
-use super::{drain, systemd};
 use crate::event::ProcessPhase;
 use crate::pool::sessions::Command;
 
@@ -151,7 +152,7 @@ impl Serving {
         self.pages.leave();
         self.close_listeners().await;
         let process = self.current.config.process.clone();
-        let sessions = drain::all_sessions(&self.workers).len();
+        let sessions = most_idle_first(&self.workers, |_| true).len();
         tracing::info!(by = successor.pid, sessions, grace = ?process.upgrade_grace, "replaced: no longer accepting");
         let grace = Instant::now() + process.upgrade_grace;
         let mut successor = Some(successor.stream);
@@ -173,9 +174,12 @@ impl Serving {
     }
 
     async fn end_all(&self, over: Duration) {
-        let left = drain::all_sessions(&self.workers);
+        let left = most_idle_first(&self.workers, |_| true);
         tracing::warn!(sessions = left.len(), ?over, "replaced: closing the sessions that are left");
-        drain::close_evenly(left, over, Command::Shutdown).await;
+        close_evenly(left, over, |(sessions, id)| {
+            sessions.command(*id, Command::Shutdown);
+        })
+        .await;
         wait_until_empty(&self.workers, TELL).await;
     }
 

@@ -132,16 +132,11 @@ impl Part {
 struct Accepting(Vec<(Weak<OpenListener>, AbortHandle)>);
 
 impl Accepting {
-    /// Accepts on these listeners from now on, and on no other.
+    /// Accepts on these listeners from now on; on others that are closed by now it ceases to.
     fn renew(&mut self, listeners: &Listeners, worker: &Rc<Worker>) {
         let is = |known: &Weak<OpenListener>, listener: &Arc<OpenListener>| known.as_ptr() == Arc::as_ptr(listener);
-        self.0.retain(|(known, task)| {
-            let stays = listeners.iter().any(|listener| is(known, listener));
-            if !stays {
-                task.abort();
-            }
-            stays
-        });
+        // One that is closed accepts those who wait, and ends by itself.
+        self.0.retain(|(known, _)| listeners.iter().any(|listener| is(known, listener)));
         for listener in listeners.iter() {
             if !self.0.iter().any(|(known, _)| is(known, listener)) {
                 let task = spawn_local(listener::serve(Arc::clone(listener), Rc::clone(worker)));

@@ -9,15 +9,13 @@ use tokio::time::Instant;
 use super::Pool;
 use super::server::{Server, Standing};
 use crate::clock;
-use crate::event::{AdminState, DownCause};
-use crate::model::Weight;
+use crate::event::{DownCause, Orders};
 
 /// What a server was to the process before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heritage {
-    /// What an operator has set; `None` leaves what the configuration says.
-    pub admin: Option<AdminState>,
-    pub weight: Option<Weight>,
+    /// What an operator had set; `None` leaves what the configuration says.
+    pub orders: Orders,
     /// Its health, if its check has the same rise and fall as before.
     pub health: Option<HealthHeritage>,
     /// Since when its state is what it is.
@@ -58,8 +56,9 @@ impl Pool {
 
 impl Standing {
     fn inherit(&mut self, heritage: &Heritage) {
-        self.admin = heritage.admin.unwrap_or(self.admin);
-        self.weight = heritage.weight.unwrap_or(self.weight);
+        self.orders = heritage.orders;
+        self.admin = self.orders.admin.unwrap_or(self.admin);
+        self.weight = self.orders.weight.unwrap_or(self.weight);
         let age = clock::wall().duration_since(heritage.since).unwrap_or_default();
         let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
         if let Some(health) = heritage.health {

@@ -61,10 +61,11 @@ impl Member {
     pub fn renew(&mut self, spec: model::Server, backend: &model::Backend, policy: &model::Policy) {
         let old = self.server.spec();
         if spec.weight != old.weight {
-            self.standing.weight = spec.weight;
+            (self.standing.weight, self.standing.orders.weight) = (spec.weight, None);
         }
         if spec.disabled != old.disabled {
             self.standing.admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
+            self.standing.orders.admin = None;
         }
         self.standing.renew(&spec, spec.check != old.check, policy.suspicion);
         (self.backup, self.max_sessions, self.max_dials) = (spec.backup, spec.max_sessions, backend.max_dials);

@@ -17,7 +17,7 @@ use super::conduct::Conduct;
 use super::history::History;
 use super::server::Server;
 use crate::event::SessionId;
-use crate::model::ProxyId;
+use crate::model::{BackendName, FrontendName};
 
 mod cell;
 
@@ -47,10 +47,33 @@ struct Places {
 #[derive(Debug)]
 struct Place {
     cell: Arc<Cell>,
+    way: Way,
     /// Wakes the session's task; `None` until it has first run.
     waker: Option<Waker>,
     /// Once it is connected to one.
     server: Option<Arc<Server>>,
+    /// Our address towards it.
+    source: Option<SocketAddr>,
+}
+
+/// By which frontend a session has come in, and to which backend that leads: names, because a reload may give their
+/// numbers to others.
+#[derive(Debug, Clone)]
+pub struct Way {
+    pub frontend: FrontendName,
+    pub backend: BackendName,
+}
+
+/// A live session as an operator sees it.
+#[derive(Debug)]
+pub struct Live {
+    pub cell: Arc<Cell>,
+    pub way: Way,
+    pub server: Option<Arc<Server>>,
+    /// Our address towards the server.
+    pub source: Option<SocketAddr>,
+    pub age: Duration,
+    pub idle: Duration,
 }
 
 impl Sessions {
@@ -69,7 +92,7 @@ impl Sessions {
     }
 
     /// Enters a session; it leaves when the guard is dropped.
-    pub fn enter(self: &Arc<Self>, client: SocketAddr, frontend: ProxyId) -> Entered {
+    pub fn enter(self: &Arc<Self>, client: SocketAddr, way: Way) -> Entered {
         let accepted = self.now();
         self.client_heard.store(accepted, Relaxed);
         let mut places = self.lock();
@@ -78,8 +101,8 @@ impl Sessions {
         let vacant = places.taken.vacant_entry();
         let slot = u32::try_from(vacant.key()).expect("fewer sessions than descriptors, which are 32-bit numbers");
         let id = SessionId { worker: self.worker, slot, generation };
-        let cell = Arc::new(Cell::new(id, client, frontend, accepted));
-        vacant.insert(Place { cell: Arc::clone(&cell), waker: None, server: None });
+        let cell = Arc::new(Cell::new(id, client, accepted));
+        vacant.insert(Place { cell: Arc::clone(&cell), way, waker: None, server: None, source: None });
         Entered { sessions: Arc::clone(self), cell }
     }
 
@@ -97,11 +120,22 @@ impl Sessions {
         self.lock().taken.iter().map(|(_, place)| Arc::clone(&place.cell)).collect()
     }
 
-    /// The cells of the sessions that a server has.
-    pub fn list_of(&self, server: &Arc<Server>) -> Vec<Arc<Cell>> {
-        let is_there = |place: &Place| place.server.as_ref().is_some_and(|of| Arc::ptr_eq(of, server));
-        let places = self.lock();
-        places.taken.iter().filter(|(_, place)| is_there(place)).map(|(_, place)| Arc::clone(&place.cell)).collect()
+    /// All sessions, with their servers.
+    pub fn live(&self) -> Vec<Live> {
+        // Copied first: what is worked out of it must not keep the worker waiting.
+        let copied: Vec<_> = (self.lock().taken.iter())
+            .map(|(_, place)| (Arc::clone(&place.cell), place.way.clone(), place.server.clone(), place.source))
+            .collect();
+        let now = self.now();
+        let live = copied.into_iter().map(|(cell, way, server, source)| Live {
+            way,
+            source,
+            age: cell.age(now),
+            idle: cell.idle(now),
+            cell,
+            server,
+        });
+        live.collect()
     }
 
     /// Tells a session to end; `false` if it has ended already.
@@ -211,11 +245,11 @@ impl Entered {
         }
     }
 
-    /// Notes the server that it is connected to.
-    pub fn set_server(&self, backend: ProxyId, server: &Arc<Server>, port: u16) {
-        self.cell.set_server(backend, server.id(), port);
+    /// Notes the server that it is connected to, and from which address of ours.
+    pub fn set_server(&self, server: &Arc<Server>, source: Option<SocketAddr>) {
         if let Some(place) = self.sessions.lock().taken.get_mut(self.cell.id.slot as usize) {
             place.server = Some(Arc::clone(server));
+            place.source = source;
         }
     }
 

@@ -1,17 +1,19 @@
 //! A frontend while it runs, and what all frontends share.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::limit::{Limit, Permit};
 use super::sources::Sources;
+use super::trace::Traced;
 use crate::event::FrontendSnapshot;
 use crate::model::{self, OnLimit, Policy};
-use crate::pool::Pool;
 use crate::pool::counters::Counters;
+use crate::pool::sessions::Way;
+use crate::pool::{Observe, Pool};
 
 /// What the sessions of all frontends share.
-#[derive(Debug)]
 pub struct Process {
     pub policy: Policy,
     pub limit: Arc<Limit>,
@@ -19,18 +21,24 @@ pub struct Process {
     pub counters: Arc<Counters>,
     /// Whether a session that moved no byte has a log line.
     pub log_null_sessions: bool,
+    /// Whose sessions are logged step by step.
+    pub traced: Arc<Traced>,
+    /// Told of limits that are reached.
+    pub observe: Observe,
     accept_pauses: Arc<AtomicU64>,
 }
 
 impl Process {
     /// `max_sessions` is what the descriptors can hold of the configured limit.
-    pub fn new(config: &model::Config, max_sessions: u32) -> Arc<Self> {
+    pub fn new(config: &model::Config, max_sessions: u32, observe: Observe) -> Arc<Self> {
         Arc::new(Self {
             policy: config.policy.clone(),
             limit: Limit::new(max_sessions),
             on_limit: config.limits.on_limit,
             counters: Arc::default(),
             log_null_sessions: config.log.null_sessions,
+            traced: Arc::default(),
+            observe,
             accept_pauses: Arc::default(),
         })
     }
@@ -44,6 +52,8 @@ impl Process {
             on_limit: config.limits.on_limit,
             counters: Arc::clone(&self.counters),
             log_null_sessions: config.log.null_sessions,
+            traced: Arc::clone(&self.traced),
+            observe: Arc::clone(&self.observe),
             accept_pauses: Arc::clone(&self.accept_pauses),
         })
     }
@@ -55,6 +65,12 @@ impl Process {
 
     pub fn accept_pauses(&self) -> u64 {
         self.accept_pauses.load(Relaxed)
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
@@ -98,6 +114,11 @@ impl Frontend {
         let process = self.process.limit.take().ok_or(&self.process.limit)?;
         let frontend = self.limit.take().ok_or(&self.limit)?;
         Ok(Permits { _process: process, _frontend: frontend })
+    }
+
+    /// As the registry of sessions has it.
+    pub fn way(&self) -> Way {
+        Way { frontend: self.spec.name.clone(), backend: self.pool.spec.name.clone() }
     }
 
     pub fn snapshot(&self) -> FrontendSnapshot {

@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::frontend::Frontend;
 use super::handover::{Arrival, Load};
 use super::limit::Limit;
 use super::record::{Admission, Record};
 use super::worker::Worker;
+use crate::clock;
+use crate::event::{self, Change, LimitReached};
 use crate::model::OnLimit;
 use crate::net::reactor::Stream;
 use crate::net::{self, AcceptError, Listener};
@@ -52,6 +54,8 @@ pub struct OpenListener {
     frontend: watch::Sender<Arc<Frontend>>,
     /// Nobody listens at the moment.
     shut: watch::Sender<bool>,
+    /// Nobody is to be accepted any more.
+    closed: watch::Sender<bool>,
     /// Gone after the socket, and so with the last who holds this.
     _held: mpsc::Sender<Infallible>,
 }
@@ -64,7 +68,16 @@ impl OpenListener {
     pub fn new(bound: net::Bound, frontend: Arc<Frontend>) -> (Arc<Self>, Closing) {
         let (held, closing) = mpsc::channel(1);
         let frontend = watch::Sender::new(frontend);
-        (Arc::new(Self { bound, frontend, shut: watch::Sender::new(false), _held: held }), Closing(closing))
+        (
+            Arc::new(Self {
+                bound,
+                frontend,
+                shut: watch::Sender::new(false),
+                closed: watch::Sender::new(false),
+                _held: held,
+            }),
+            Closing(closing),
+        )
     }
 
     /// Whose clients come in now.
@@ -86,6 +99,16 @@ impl OpenListener {
         *self.shut.borrow()
     }
 
+    /// Has the workers accept no more once nobody waits.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    async fn closed(&self) {
+        // The sender is its own.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
     async fn opened(&self) {
         // The sender is its own.
         let _ = self.shut.subscribe().wait_for(|shut| !shut).await;
@@ -99,12 +122,36 @@ impl Closing {
     }
 }
 
-/// Accepts until it is dropped.
+/// Accepts until the listener is closed. Who waits in its queue by then is still taken: the kernel would reset him.
 pub async fn serve(open: Arc<OpenListener>, worker: Rc<Worker>) {
-    let mut listener = match open.bound.share().and_then(Listener::new) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(listener = %open.bound.address(), %error, "can't accept"),
-    };
+    let mut listener = None;
+    tokio::select! {
+        biased;
+        () = open.closed() => {}
+        error = accept_forever(&open, &mut listener, &worker) => {
+            tracing::error!(listener = %open.bound.address(), %error, "can't accept");
+        }
+    }
+    let Some(listener) = listener else { return };
+    let frontend = open.frontend();
+    // At a session limit nobody is waited for.
+    while let Ok(Ok(true)) = timeout(Duration::ZERO, accept_batch(&listener, &frontend, &worker)).await {}
+}
+
+/// Ends only when the listener can't be watched. The one that is watched is left with the caller.
+async fn accept_forever(open: &OpenListener, watched: &mut Option<Listener>, worker: &Rc<Worker>) -> io::Error {
+    loop {
+        // One that has ceased to listen counts as closed for as long as it is registered: each time another descriptor is.
+        let listener = match open.bound.share().and_then(Listener::new) {
+            Ok(listener) => watched.insert(listener),
+            Err(error) => return error,
+        };
+        accept_until_shut(open, listener, worker).await;
+        open.opened().await;
+    }
+}
+
+async fn accept_until_shut(open: &OpenListener, listener: &Listener, worker: &Rc<Worker>) {
     let mut scarcity = Scarcity::default();
     loop {
         if let Err(error) = listener.ready().await {
@@ -113,26 +160,20 @@ pub async fn serve(open: Arc<OpenListener>, worker: Rc<Worker>) {
             continue;
         }
         if open.is_shut() {
-            open.opened().await;
-            listener = match listener.renew() {
-                Ok(listener) => listener,
-                Err(error) => {
-                    return tracing::error!(listener = %open.bound.address(), %error, "can't accept any more");
-                }
-            };
-            continue;
+            return;
         }
         // Asked each time: a reload may have led it elsewhere.
         let frontend = open.frontend();
-        if let Err(error) = accept_batch(&listener, &frontend, &worker).await {
+        if let Err(error) = accept_batch(listener, &frontend, worker).await {
             scarcity.wait(&frontend, &error.to_string()).await;
         }
         tokio::task::yield_now().await;
     }
 }
 
-/// Takes what waits in the accept queue, within the limits; an error is one of resources.
-async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc<Worker>) -> Result<(), AcceptError> {
+/// Takes some of those who wait in the accept queue, within the limits; whether there may be more. An error is one of
+/// resources.
+async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc<Worker>) -> Result<bool, AcceptError> {
     for _ in 0..BATCH {
         let (socket, peer, permits) = match frontend.process.on_limit {
             OnLimit::Queue => {
@@ -143,16 +184,16 @@ async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc
                         note_full(limit, frontend);
                         limit.freed().await;
                         // Meanwhile it may have become another frontend's listener.
-                        return Ok(());
+                        return Ok(true);
                     }
                 };
-                let Some((socket, peer)) = take(listener)? else { return Ok(()) };
+                let Some((socket, peer)) = take(listener)? else { return Ok(false) };
                 (socket, peer, permits)
             }
             OnLimit::Reset => {
                 // The connection comes first: a permit that another worker holds for a moment, to find the queue
                 // empty, must not turn anyone away.
-                let Some((socket, peer)) = take(listener)? else { return Ok(()) };
+                let Some((socket, peer)) = take(listener)? else { return Ok(false) };
                 match frontend.permits() {
                     Ok(permits) => (socket, peer, permits),
                     Err(limit) => {
@@ -169,7 +210,7 @@ async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc
             begin(arrival, load, worker)?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The next connection of the queue that is still one.
@@ -199,17 +240,18 @@ fn begin(arrival: Arrival, load: Load, worker: &Rc<Worker>) -> Result<(), Accept
 
 fn note_full(limit: &Limit, frontend: &Frontend) {
     if limit.note_full() {
-        let whose = if std::ptr::eq(limit, frontend.process.limit.as_ref()) { "the process" } else { "the frontend" };
-        tracing::warn!(
-            frontend = %frontend.spec.name,
-            max_sessions = limit.max(),
-            "session limit of {whose} reached: {}",
-            match frontend.process.on_limit {
-                OnLimit::Queue => "new clients wait until a session ends",
-                OnLimit::Reset => "new clients are reset",
-            }
-        );
+        let (max_sessions, then) = (limit.max(), frontend.process.on_limit);
+        let limit = match std::ptr::eq(limit, frontend.process.limit.as_ref()) {
+            true => event::Limit::Process { max_sessions, then },
+            false => event::Limit::Frontend { max_sessions, then },
+        };
+        tell(frontend, limit);
     }
+}
+
+fn tell(frontend: &Frontend, limit: event::Limit) {
+    let reached = LimitReached { frontend: frontend.spec.name.clone(), limit, at: clock::wall() };
+    (frontend.process.observe)(&Change::Limit(reached));
 }
 
 /// Having run out of something: told once an episode, and waited out without spinning.
@@ -226,7 +268,7 @@ impl Scarcity {
     async fn wait(&mut self, frontend: &Frontend, error: &str) {
         if self.last.is_none_or(|last| last.elapsed() >= Self::CALM) {
             frontend.process.note_accept_pause();
-            tracing::error!(frontend = %frontend.spec.name, error, "can't accept: pausing until there is room again");
+            tell(frontend, event::Limit::Resource { error: error.to_owned() });
         }
         tokio::time::sleep(PAUSE).await;
         self.last = Some(Instant::now());

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::process::Facts;
 use crate::app::serving::Current;
-use crate::event::{AdminState, Counts, DownCause, Predecessor, ServerSnapshot, ServerState, Snapshot};
+use crate::event::{AdminState, Counts, DownCause, Orders, Predecessor, ServerSnapshot, ServerState, Snapshot};
 use crate::model::{self, Weight};
 use crate::pool::heritage::HealthHeritage;
 use crate::pool::{Heritage, Pool};
@@ -62,9 +62,10 @@ struct Server {
     address: String,
     figures: Figures,
     sessions: u32,
-    admin: String,
-    weight: u16,
-    /// What the configuration said of the two, so that it is known what an operator has set since.
+    /// What an operator has set.
+    admin: Option<String>,
+    weight: Option<u16>,
+    /// What the configuration said of the two: where it says something else by now, that holds.
     stated_disabled: bool,
     stated_weight: u16,
     check: Option<Check>,
@@ -154,8 +155,8 @@ impl Server {
             address: server.address.to_string(),
             figures: Figures::of(&server.counts),
             sessions: server.counts.sessions,
-            admin: server.admin.word().to_owned(),
-            weight: server.weight.value(),
+            admin: server.orders.admin.map(|state| state.word().to_owned()),
+            weight: server.orders.weight.map(Weight::value),
             stated_disabled: stated.disabled,
             stated_weight: stated.weight.value(),
             check,
@@ -236,17 +237,19 @@ impl State {
 
 impl Server {
     fn heritage(&self, spec: &model::Server) -> Heritage {
-        let admin = [AdminState::Ready, AdminState::Drain, AdminState::Maint];
-        let admin = admin.into_iter().find(|state| state.word() == self.admin);
+        let set = self.admin.as_deref();
+        let admin = set.and_then(|word| AdminState::ALL.into_iter().find(|state| state.word() == word));
+        let weight = self.weight.and_then(Weight::new);
         // What the file says anew wins over what an operator had set.
-        let admin = admin.filter(|_| spec.disabled == self.stated_disabled);
-        let weight = Weight::new(self.weight).filter(|_| spec.weight.value() == self.stated_weight);
+        let orders = Orders {
+            admin: admin.filter(|_| spec.disabled == self.stated_disabled),
+            weight: weight.filter(|_| spec.weight.value() == self.stated_weight),
+        };
         let same = self.check.as_ref().zip(spec.check.as_ref());
         let same = same.filter(|(was, is)| (was.rise, was.fall) == (is.rise.max(1), is.fall.max(1)));
         let health = same.map(|(was, _)| HealthHeritage { counter: was.counter, down: was.cause() });
         Heritage {
-            admin,
-            weight,
+            orders,
             health,
             since: UNIX_EPOCH + Duration::from_millis(self.since),
             downtime: Duration::from_millis(self.downtime),

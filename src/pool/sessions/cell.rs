@@ -1,11 +1,10 @@
 //! One live session as any thread may see it, and what its sweep finds due for it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::event::{Cause, SessionId, Who};
-use crate::model::{ProxyId, ServerId};
 use crate::pool::conduct::Conduct;
 
 /// What is known of one live session, in at most 128 bytes.
@@ -13,18 +12,12 @@ use crate::pool::conduct::Conduct;
 pub struct Cell {
     pub id: SessionId,
     pub client: SocketAddr,
-    pub frontend: ProxyId,
-    /// 0 until it has a server.
-    backend: AtomicU32,
-    server: AtomicU32,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     accepted: u64,
     last_byte: AtomicU64,
     /// Longest time without a byte in milliseconds, 0 for none; the sweep closes the session after it.
     idle_limit: AtomicU32,
-    /// Our port towards the server, 0 before there is one.
-    port: AtomicU16,
     command: AtomicU8,
     /// [`Note`]s, one bit each.
     notes: AtomicU8,
@@ -129,19 +122,15 @@ impl Command {
 }
 
 impl Cell {
-    pub(super) fn new(id: SessionId, client: SocketAddr, frontend: ProxyId, accepted: u64) -> Self {
+    pub(super) fn new(id: SessionId, client: SocketAddr, accepted: u64) -> Self {
         Self {
             id,
             client,
-            frontend,
-            backend: AtomicU32::new(0),
-            server: AtomicU32::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             accepted,
             last_byte: AtomicU64::new(accepted),
             idle_limit: AtomicU32::new(0),
-            port: AtomicU16::new(0),
             command: AtomicU8::new(0),
             notes: AtomicU8::new(0),
             asked: AtomicU32::new(0),
@@ -278,19 +267,6 @@ impl Cell {
     /// Whether it has this note, and forgets it; looking alone costs nothing.
     fn take(&self, note: Note) -> bool {
         self.has(note) && self.notes.fetch_and(!note.0, Relaxed) & note.0 != 0
-    }
-
-    /// Where it goes, and from which port of ours.
-    pub(super) fn set_server(&self, backend: ProxyId, server: ServerId, port: u16) {
-        self.backend.store(backend.0, Relaxed);
-        self.server.store(server.0, Relaxed);
-        self.port.store(port, Relaxed);
-    }
-
-    /// Its server, once it has one.
-    pub fn server(&self) -> Option<(ProxyId, ServerId)> {
-        let server = self.server.load(Relaxed);
-        (server != 0).then(|| (ProxyId(self.backend.load(Relaxed)), ServerId(server)))
     }
 
     pub(super) fn is_overdue(&self, now: u64) -> bool {

@@ -11,13 +11,17 @@ fn a_cell_stays_within_two_cache_lines() {
     assert!(size_of::<Cell>() <= 128, "{} bytes", size_of::<Cell>());
 }
 
+fn way() -> Way {
+    Way { frontend: FrontendName::new("f").unwrap(), backend: BackendName::new("b").unwrap() }
+}
+
 #[test]
 fn an_id_is_never_given_out_again() {
     let sessions = Sessions::new(3);
-    let first = sessions.enter(client(), ProxyId::FIRST);
+    let first = sessions.enter(client(), way());
     let id = first.cell().id;
     drop(first);
-    let second = sessions.enter(client(), ProxyId::FIRST);
+    let second = sessions.enter(client(), way());
     assert_eq!(second.cell().id.slot, id.slot);
     assert_ne!(second.cell().id, id);
     assert!(!sessions.command(id, Command::Close), "the first session is gone");
@@ -29,7 +33,7 @@ fn an_id_is_never_given_out_again() {
 #[tokio::test(start_paused = true)]
 async fn the_sweep_ends_who_is_idle_for_too_long_and_nobody_else() {
     let sessions = Sessions::new(0);
-    let (limited, free) = (sessions.enter(client(), ProxyId::FIRST), sessions.enter(client(), ProxyId::FIRST));
+    let (limited, free) = (sessions.enter(client(), way()), sessions.enter(client(), way()));
     limited.cell().limit_idle(Some(Duration::from_secs(10)));
     tokio::time::advance(Duration::from_secs(9)).await;
     limited.touch();
@@ -62,8 +66,8 @@ impl Scene {
     }
 
     fn session(&self) -> Entered {
-        let entered = self.sessions.enter(client(), ProxyId::FIRST);
-        entered.set_server(ProxyId::FIRST, &self.server, 40_000);
+        let entered = self.sessions.enter(client(), way());
+        entered.set_server(&self.server, Some("10.0.0.1:40000".parse().unwrap()));
         entered
     }
 
