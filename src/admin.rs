@@ -4,7 +4,7 @@
 //! for. All of it runs on the control thread, never on a worker, and is bounded: connections, request heads, waits.
 
 mod connection;
-mod figures;
+pub(crate) mod figures;
 mod headline;
 mod json;
 mod page;

@@ -19,6 +19,9 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+pub use self::process::affordable_sessions;
+pub use self::workers::count as worker_count;
+
 use self::hosts::Hosts;
 use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::process::Facts;

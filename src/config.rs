@@ -68,6 +68,7 @@ pub use credential::{IdentityError, identity, token};
 pub use mistake::{KINDS, Severity};
 pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
+pub use value::{DurationError, duration};
 
 use expand::Expanded;
 use mistake::Mistakes;
