@@ -81,9 +81,9 @@ enum Command {
     Run(ConfigFile),
     /// Find every mistake of a configuration, and change nothing
     Check(ConfigFile),
-    /// Print what a configuration expands to, and where each value is from
+    /// Print what a file expands to, and where each value is from
     Show(ConfigFile),
-    /// Try it out: stand-in controllers, load and failures, all in this process
+    /// Try it: stand-in controllers, load and failures in one process
     Demo(demo::Options),
     /// Probe one server, and print what was seen
     Probe(probe::Options),
@@ -103,7 +103,7 @@ enum Command {
     Drain(drain::Options),
     /// Take a server back in
     Ready(set::State),
-    /// Take a server out: no sessions, no checks
+    /// Take a server out for maintenance
     Maint(set::State),
     /// Set a server's share of new sessions
     Weight(set::ToWeight),

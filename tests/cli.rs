@@ -203,6 +203,9 @@ fn every_page_that_the_manual_names_can_be_printed() {
     let named: Vec<String> = named.into_iter().map(|name| name.replace("\\-", "-")).collect();
     assert_eq!(named, COMMANDS);
     for (command, option) in PAGES {
+        let (help, _) = ends(&[command, "--help"], 0);
+        let widest = help.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 100, "{widest} columns:\n{help}");
         let (page, _) = ends(&["man", command], 0);
         assert!(page.contains(&format!(".TH evenkeel-{command} 1")), "{page}");
         assert!(page.contains("OPTIONS") && page.contains(option), "{option} in\n{page}");

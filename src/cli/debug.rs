@@ -27,9 +27,9 @@ Examples:
   evenkeel debug 10.20.0.9
   evenkeel debug 10.20.0.0/24 --for 5m
 
-The process logs each step of these sessions, marked `debug`: accepted, leased to a server, dialled, first bytes, half-closed,
-ended. What is shown here are the sessions that are open for a quarter of a second or longer. Ctrl-C ends the showing; the log
-goes on for the time that was given.")]
+The process logs each step of these sessions, marked `debug`: accepted, leased to a server,
+connected, first bytes, half-closed, ended. Shown here are the sessions that are open for a
+quarter of a second or longer. Ctrl-C ends the showing; the log goes on for the time given.")]
 pub(super) struct Options {
     /// Address or network of the clients
     #[arg(value_name = "ADDRESS|NETWORK")]

@@ -24,9 +24,9 @@ Examples:
   evenkeel doctor
   evenkeel doctor evenkeel.toml
 
-Exit code 1 if something FAILs: the configuration would not be served, or a limit would refuse a session before there are
-80 % of its max_sessions. Limits of open files are those of the running process if there is one, and else those of this
-shell; the systemd unit has its own.")]
+Exit code 1 if something FAILs: the configuration would not be served, or a limit would
+refuse a session before there are 80 % of its max_sessions. The limit of open files is that
+of the running process if there is one, and else this shell's; the systemd unit has its own.")]
 pub(super) struct Options {
     #[command(flatten)]
     config: ConfigFile,

@@ -32,13 +32,13 @@ const AWAY: Duration = Duration::from_secs(15);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  evenkeel drain k0s-ch-sion-1                          its sessions stay until they end by themselves
-  evenkeel drain k0s-ch-sion-1 --over 60s               they are closed evenly over a minute, idle ones first
-  evenkeel drain k0s-ch-sion-1 --over 60s --wait && ssh k0s-ch-sion-1 k0s stop
-  evenkeel ready k0s-ch-sion-1                          takes it back in
+  evenkeel drain k0s-1               its sessions stay until they end by themselves
+  evenkeel drain k0s-1 --over 60s    they are closed within a minute, idle ones first
+  evenkeel drain k0s-1 --over 60s --wait && ssh k0s-1 k0s stop
+  evenkeel ready k0s-1               takes it back in
 
-With --wait, the exit code is 0 once nobody is left, and 1 if that can't be told or waiting was interrupted.
-Ctrl-C ends the waiting; the server stays in drain.")]
+With --wait, the exit code is 0 once nobody is left, and 1 if that can't be told or
+the waiting was interrupted. Ctrl-C ends the waiting; the server stays in drain.")]
 pub(super) struct Options {
     /// backend/server, or a server's name in all backends
     #[arg(add = ArgValueCandidates::new(complete::servers))]

@@ -21,11 +21,12 @@ const PORT: u16 = 9000;
 #[command(after_help = "\
 Examples:
   evenkeel healthz
-  evenkeel healthz --url http://127.0.0.1:9000      for a process without an admin socket
-  evenkeel healthz --ready                          also: each required backend has a usable server
+  evenkeel healthz --url http://127.0.0.1:9000   of a process without an admin socket
+  evenkeel healthz --ready                       and each required backend has a server
 
-Exit code 0 if it serves, 1 if not, with the reason on standard error. It never depends on backends unless --ready is
-given: a VIP must not move, nor a container restart, because a controller is down.")]
+Exit code 0 if it serves, 1 if not, with the reason on standard error. It never depends on
+backends unless --ready is given: a VIP must not move, nor a container restart, because a
+controller is down.")]
 pub(super) struct Options {
     /// Ask the stats listener there instead of the admin socket
     #[arg(long, conflicts_with = "socket", value_parser = url)]

@@ -18,7 +18,8 @@ const AT_ONCE: usize = 1000;
 #[command(after_help = "\
 Examples:
   evenkeel kill 0-3-7 1-12-40
-  evenkeel sessions --source 10.20.0.9 --json | jq -r '.sessions[].id' | xargs evenkeel kill")]
+  evenkeel sessions --source 10.20.0.9 --json | jq -r '.sessions[].id' |
+    xargs evenkeel kill")]
 pub(super) struct Options {
     /// Ids, as `evenkeel sessions` shows them
     #[arg(required = true, value_name = "SESSION", add = ArgValueCandidates::new(complete::sessions))]

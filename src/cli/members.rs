@@ -19,7 +19,7 @@ Examples:
   evenkeel add-server kubeAPI_backend k0s-ch-sion-2 10.10.0.3:6443
   evenkeel add-server kubeAPI_backend k0s-ch-sion-2 10.10.0.3:6443 --backup --weight 10
 
-It stays until the next reload, which makes the servers those of the configuration file.")]
+It stays until the next reload, which makes the servers those of the file.")]
 pub(super) struct Add {
     /// The backend that gets it
     #[arg(value_parser = backend, add = ArgValueCandidates::new(complete::backends))]
@@ -47,7 +47,8 @@ pub(super) struct Add {
 Examples:
   evenkeel remove-server kubeAPI_backend/k0s-ch-sion-2
 
-It is back after the next reload, unless the configuration file has been changed. Drain it first: evenkeel drain SERVER --wait")]
+It is back after the next reload, unless the configuration file has been changed.
+Drain it first: evenkeel drain SERVER --over 60s --wait")]
 pub(super) struct Remove {
     /// backend/server, or a server's name in all backends
     #[arg(add = ArgValueCandidates::new(complete::servers))]

@@ -20,7 +20,7 @@ Examples:
   evenkeel sessions --source 10.20.0.0/16 --frontend kubeAPI
   evenkeel sessions --json --limit 100000 | jq -r '.sessions[].client'
 
-The source is our own address towards the server: the one that the apiserver's audit log has.")]
+The source is our own address towards the server, which the apiserver's audit log has.")]
 pub(super) struct Options {
     /// Of clients with this address, or in this network
     #[arg(long, value_name = "ADDRESS|NETWORK")]

@@ -30,7 +30,7 @@ const CLEAR_ALL: &str = "\x1b[2J";
 Examples:
   evenkeel status
   evenkeel status --watch
-  evenkeel status --json | jq '.backends[].servers[] | select(.state != \"ready\") | .name'")]
+  evenkeel status --json | jq '.backends[].servers[] | select(.state != \"ready\").name'")]
 pub(super) struct Options {
     /// The document of /api/v1/status as it is
     #[arg(long)]
@@ -113,7 +113,7 @@ fn process(process: &Process, screen: Screen) -> String {
         span(process.uptime_seconds)
     );
     text += &format!(
-        "{} of {} sessions, {} new/s; {} in, {} out; {} of {} descriptors, {} memory, {} workers\n",
+        "{} of {} sessions, {} new/s; {} in, {} out\n{} of {} descriptors, {} memory, {} workers\n",
         count(counts.sessions.into()),
         count(process.sessions_limit.into()),
         count(counts.session_rate.into()),

@@ -20,8 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 Examples:
   install -m 755 evenkeel.new /usr/bin/evenkeel && evenkeel upgrade
 
-No connection is refused or cut: the new process takes over the listening sockets, and the old one ends with its last session.
-If the new one doesn't start, the old one goes on, and the exit code is 1.")]
+No connection is refused or cut: the new process takes over the listening sockets, and the
+old one ends with its last session. If the new one doesn't start, the old one goes on, and
+the exit code is 1.")]
 pub(super) struct Options {
     #[command(flatten)]
     socket: SocketOption,

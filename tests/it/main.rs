@@ -14,6 +14,7 @@ mod health;
 mod konnectivity;
 mod limits;
 mod memory;
+mod operate;
 mod records;
 mod reset;
 mod sources;
