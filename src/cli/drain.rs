@@ -134,7 +134,11 @@ impl Waiting {
         self.clear_bar()?;
         match ended {
             Some(Ok(())) => {
-                put(&format!("nobody is left on {} after {}\n", self.target, span(self.begun.elapsed().as_secs_f64())))?;
+                put(&format!(
+                    "nobody is left on {} after {}\n",
+                    self.target,
+                    span(self.begun.elapsed().as_secs_f64())
+                ))?;
                 Ok(Exit::Done)
             }
             Some(Err(error)) => Err(error),

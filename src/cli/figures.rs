@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn spans_have_two_units_and_no_blanks() {
-        let written = [0.0, 0.04, 1.54, 9.96, 59.9, 60.0, 488.0, 11_520.0, 86_400.0, 273_843.0, 86_400.0 * 120.0, -3.0]
-            .map(span);
+        let written =
+            [0.0, 0.04, 1.54, 9.96, 59.9, 60.0, 488.0, 11_520.0, 86_400.0, 273_843.0, 86_400.0 * 120.0, -3.0].map(span);
         let expected = ["0s", "0.0s", "1.5s", "10s", "59s", "1m", "8m8s", "3h12m", "1d", "3d4h", "120d", "0s"];
         assert_eq!(written, expected);
     }
@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn bytes_have_a_decimal_below_a_hundred() {
         let written = [0, 1_023, 1_024, 102_348, 102_400, 1_048_000, 1_048_064, 4_509_715_661, u64::MAX].map(bytes);
-        let expected = ["0 B", "1023 B", "1.0 KiB", "99.9 KiB", "100 KiB", "1023 KiB", "1.0 MiB", "4.2 GiB", "16.0 EiB"];
+        let expected =
+            ["0 B", "1023 B", "1.0 KiB", "99.9 KiB", "100 KiB", "1023 KiB", "1.0 MiB", "4.2 GiB", "16.0 EiB"];
         assert_eq!(written, expected);
     }
 

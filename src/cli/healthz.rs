@@ -82,7 +82,9 @@ mod tests {
         for good in ["http://127.0.0.1:9000", "http://[::1]:9000/", "http://lb-1"] {
             assert!(url(good).is_ok(), "{good}");
         }
-        for bad in ["https://127.0.0.1:9000", "127.0.0.1:9000", "http://127.0.0.1:9000/livez", "http://h/?a", "http://", ""] {
+        for bad in
+            ["https://127.0.0.1:9000", "127.0.0.1:9000", "http://127.0.0.1:9000/livez", "http://h/?a", "http://", ""]
+        {
             assert!(url(bad).is_err(), "{bad}");
         }
     }

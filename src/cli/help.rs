@@ -6,10 +6,7 @@ use std::fmt::Write as _;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Serve", &["run", "check", "show", "doctor", "probe", "demo"]),
     ("Look at the running process", &["status", "sessions", "events", "debug", "healthz"]),
-    (
-        "Act on it",
-        &["drain", "ready", "maint", "weight", "kill", "add-server", "remove-server", "reload", "upgrade"],
-    ),
+    ("Act on it", &["drain", "ready", "maint", "weight", "kill", "add-server", "remove-server", "reload", "upgrade"]),
     ("Set up", &["completions", "man"]),
 ];
 
@@ -49,7 +46,9 @@ pub(super) fn arranged(program: clap::Command) -> clap::Command {
             let _ = writeln!(list, "  {name:<14} {about}");
         }
     }
-    program.help_template(format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{list}\nOptions:\n{{options}}{{after-help}}"))
+    program.help_template(format!(
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{list}\nOptions:\n{{options}}{{after-help}}"
+    ))
 }
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ fn server(text: &str) -> Result<ServerName, String> {
 }
 
 pub(super) async fn add(options: &Add) -> anyhow::Result<Exit> {
-    let keep = format!("to keep it, add this to `servers` of the [[backend]] {}:\n  {}", options.backend, options.line());
+    let keep =
+        format!("to keep it, add this to `servers` of the [[backend]] {}:\n  {}", options.backend, options.line());
     if options.save {
         tell_line(&format!("error: nothing was done: evenkeel doesn't write to its configuration\nhint: {keep}"));
         return Ok(Exit::Refused);
@@ -82,7 +83,11 @@ pub(super) async fn add(options: &Add) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn remove(options: &Remove) -> anyhow::Result<Exit> {
-    let of = options.server.backend.as_ref().map_or_else(|| "each [[backend]]".into(), |name| format!("the [[backend]] {name}"));
+    let of = options
+        .server
+        .backend
+        .as_ref()
+        .map_or_else(|| "each [[backend]]".into(), |name| format!("the [[backend]] {name}"));
     let keep = format!("to keep it so, remove the line of {} from `servers` of {of}", options.server.server);
     if options.save {
         tell_line(&format!("error: nothing was done: evenkeel doesn't write to its configuration\nhint: {keep}"));

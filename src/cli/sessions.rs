@@ -75,12 +75,8 @@ impl Options {
     fn path(&self) -> String {
         let sort = self.sort.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let server = self.server.as_ref().map(ToString::to_string);
-        let filters = [
-            ("source", &self.source),
-            ("server", &server),
-            ("frontend", &self.frontend),
-            ("backend", &self.backend),
-        ];
+        let filters =
+            [("source", &self.source), ("server", &server), ("frontend", &self.frontend), ("backend", &self.backend)];
         let filters = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         filters.fold(format!("/api/v1/sessions?sort={sort}&limit={}", self.limit), |path, (name, value)| {
             path + &format!("&{name}={}", escaped(value))

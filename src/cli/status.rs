@@ -5,13 +5,13 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::Exit;
 use super::client::Client;
 use super::document::{Backend, Check, Frontend, Process, Server, Status};
 use super::figures::{between, bytes, span};
 use super::screen::{Screen, Tone, put};
 use super::socket::SocketOption;
 use super::table::{Cell, Column, Table};
-use super::Exit;
 use crate::admin::figures::count;
 
 const PATH: &str = "/api/v1/status";
@@ -253,7 +253,8 @@ fn notes(status: &Status, screen: Screen) -> String {
 /// Each advice once, whatever number of servers it is for.
 fn advice(status: &Status) -> Vec<String> {
     let servers = status.backends.iter().flat_map(|backend| &backend.servers);
-    let mut given: Vec<String> = servers.filter_map(|server| server.check.as_ref()?.last.as_ref()?.advice.clone()).collect();
+    let mut given: Vec<String> =
+        servers.filter_map(|server| server.check.as_ref()?.last.as_ref()?.advice.clone()).collect();
     given.sort();
     given.dedup();
     given

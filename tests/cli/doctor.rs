@@ -54,7 +54,9 @@ fn a_port_that_is_taken_fails_with_who_has_it() {
     let (code, out) = examined(&address.to_string(), "/tmp/no-such-admin.sock");
     assert_eq!(code, Some(1), "{out}");
     let line = out.lines().find(|line| line.starts_with("FAIL")).expect("a failure");
-    assert!(line.contains(&format!("{address} is taken by ")) && line.contains(&format!("(pid {})", std::process::id())));
+    assert!(
+        line.contains(&format!("{address} is taken by ")) && line.contains(&format!("(pid {})", std::process::id()))
+    );
 }
 
 #[test]

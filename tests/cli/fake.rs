@@ -106,7 +106,8 @@ fn read(from: impl Read) -> Option<Request> {
     }
     let headers = lines.iter().skip(1).filter_map(|line| line.split_once(": "));
     let headers: Vec<_> = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
     let mut body = vec![0; length];
     from.read_exact(&mut body).ok()?;
     let line = lines.first()?.strip_suffix(" HTTP/1.1")?.to_owned();
@@ -115,9 +116,7 @@ fn read(from: impl Read) -> Option<Request> {
 
 /// A status document: two backends of two servers, one of which is down.
 pub fn status() -> Value {
-    let counts = |sessions: u32| {
-        json!({ "sessions": sessions, "session_rate": 12, "queued": 0, "bytes_in": 1_288, "bytes_out": 18_253_611_008_u64 })
-    };
+    let counts = |sessions: u32| json!({ "sessions": sessions, "session_rate": 12, "queued": 0, "bytes_in": 1_288, "bytes_out": 18_253_611_008_u64 });
     let check = |status: &str, passed: bool, detail: &str| {
         json!({ "type": "tls", "last": { "status": status, "passed": passed, "detail": detail, "duration_seconds": 0.0042,
                 "remark": null, "advice": null } })

@@ -128,7 +128,8 @@ fn events_are_told_with_their_evidence_page_by_page() {
             true => json!([event(1, "2026-11-22T03:12:07.120Z"), event(2, "2026-11-22T03:12:08.000Z")]),
             false => {
                 let mut action = event(3, "2026-11-22T03:13:00.000Z");
-                (action["kind"], action["level"], action["by"]) = ("action".into(), "info".into(), "ann (uid 1000)".into());
+                (action["kind"], action["level"], action["by"]) =
+                    ("action".into(), "info".into(), "ann (uid 1000)".into());
                 action["evidence"] = json!([]);
                 json!([action])
             }
@@ -149,7 +150,9 @@ fn events_are_told_with_their_evidence_page_by_page() {
 fn following_events_outlives_a_process_that_counts_anew() {
     let fake = Fake::answering(|request| {
         let (last, events) = match request.line.as_str() {
-            line if line.contains("after=0") && !line.contains("wait") => (7, json!([event(7, "2026-11-22T03:12:07Z")])),
+            line if line.contains("after=0") && !line.contains("wait") => {
+                (7, json!([event(7, "2026-11-22T03:12:07Z")]))
+            }
             // It has been started anew.
             line if line.contains("after=7") => (1, json!([])),
             line if line.contains("after=0") => (1, json!([event(1, "2026-11-22T03:20:07Z")])),
@@ -225,7 +228,10 @@ fn drain_waits_until_nobody_is_left_in_any_backend() {
     let fake = draining(&[3, 3, 2, 1, 0], "drain");
     let (out, _) = ends(&fake.socket(), "drain k0s-ch-sion-1 --over 60s --wait", 0);
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines[..2], ["k0s-ch-sion-1 is in drain in 2 backends; it has 6 sessions", "6 sessions left on k0s-ch-sion-1"]);
+    assert_eq!(
+        lines[..2],
+        ["k0s-ch-sion-1 is in drain in 2 backends; it has 6 sessions", "6 sessions left on k0s-ch-sion-1"]
+    );
     assert!(lines.last().unwrap().starts_with("nobody is left on k0s-ch-sion-1 after "), "{out}");
     assert!(!out.contains('\x1b') && !out.contains('\r'), "no terminal, no bar: {out:?}");
     // Once before the change, four times while it waits.
@@ -261,7 +267,10 @@ fn waiting_ends_in_failure_when_it_can_not_be_told_who_is_left() {
         })
     };
     for (change, said) in [
-        ((|status| status["process"]["pid"] = 813.into()) as fn(&mut Value), "another process has taken over (pid 813, was 812)"),
+        (
+            (|status| status["process"]["pid"] = 813.into()) as fn(&mut Value),
+            "another process has taken over (pid 813, was 812)",
+        ),
         (|status| status["backends"][0]["servers"] = json!([]), "kubeAPI_backend/k0s-ch-sion-1 is no longer there"),
         (|status| *status = status_with(3, "ready"), "kubeAPI_backend/k0s-ch-sion-1 is in use again"),
     ] {
@@ -320,7 +329,10 @@ fn a_server_is_added_and_removed_until_the_next_reload_and_never_saved() {
     ];
     assert_eq!(asked, expected);
     let (_, err) = ends(&fake.socket(), "add-server b k0s-2 10.0.0.2:6443 --save", 2);
-    assert!(err.contains("nothing was done") && err.contains("{ name = \"k0s-2\", address = \"10.0.0.2:6443\" },"), "{err}");
+    assert!(
+        err.contains("nothing was done") && err.contains("{ name = \"k0s-2\", address = \"10.0.0.2:6443\" },"),
+        "{err}"
+    );
     let (_, err) = ends(&fake.socket(), "remove-server k0s-2 --save", 2);
     assert!(err.contains("nothing was done") && err.contains("each [[backend]]"), "{err}");
     assert_eq!(fake.asked().len(), 2);
@@ -366,7 +378,10 @@ fn a_source_is_followed_for_its_time() {
     assert!(begun.elapsed() >= Duration::from_secs(1));
     assert_eq!(fake.asked()[0].body, json!({ "source": "10.20.0.9", "seconds": 1.0 }));
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines[1], "0-3-7      open       10.20.0.9:51234 through kubeAPI to kubeAPI_backend/k0s-ch-sion-1, 3h12m old, 812 B in, 4.2 GiB out");
+    assert_eq!(
+        lines[1],
+        "0-3-7      open       10.20.0.9:51234 through kubeAPI to kubeAPI_backend/k0s-ch-sion-1, 3h12m old, 812 B in, 4.2 GiB out"
+    );
     assert_eq!(lines.len(), 3, "each session once: {out}");
 }
 
@@ -414,7 +429,10 @@ fn without_a_process_the_path_is_named_and_what_to_do() {
     for line in ["status", "sessions", "events", "drain a", "ready a", "kill 0-0-0", "reload", "upgrade", "healthz"] {
         let (out, err) = ends(&socket, line, 1);
         assert!(out.is_empty() && err.contains(socket.to_str().unwrap()), "{line}: {err}");
-        assert!(err.contains("there is no such file") && err.contains("--socket PATH or EVENKEEL_SOCKET"), "{line}: {err}");
+        assert!(
+            err.contains("there is no such file") && err.contains("--socket PATH or EVENKEEL_SOCKET"),
+            "{line}: {err}"
+        );
     }
 }
 
@@ -443,7 +461,8 @@ fn a_reader_who_leaves_is_no_failure() {
     for line in ["sessions", "status --json --watch"] {
         let (read, write) = std::io::pipe().unwrap();
         drop(read);
-        let output = command(&fake.socket(), line).stdout(write).stderr(Stdio::piped()).spawn().unwrap().wait_with_output();
+        let output =
+            command(&fake.socket(), line).stdout(write).stderr(Stdio::piped()).spawn().unwrap().wait_with_output();
         let Output { status, stderr, .. } = output.unwrap();
         assert_eq!((status.code(), text(&stderr)), (Some(0), String::new()), "{line}");
     }

@@ -73,7 +73,9 @@ fn healthz_follows_the_process_and_never_its_backends() {
     let config = Config::to(&[server.address()])
         .process("preempt = \"60s\"")
         .backend("required = true")
-        .backend("check = { type = \"tcp\", interval = \"100ms\", fast_interval = \"100ms\", down_interval = \"100ms\" }")
+        .backend(
+            "check = { type = \"tcp\", interval = \"100ms\", fast_interval = \"100ms\", down_interval = \"100ms\" }",
+        )
         .more(&operator.section());
     let url = format!("healthz --url http://{}", config.stats());
     let (code, _, err) = operator.tries("healthz");
@@ -130,7 +132,8 @@ fn status_tells_which_controller_is_down_and_why() {
 fn drain_with_wait_stands_in_a_script_before_a_controller_is_stopped() {
     let operator = Operator::new();
     let (drained, other) = (Manual::listen(), Manual::listen());
-    let config = Config::to(&[drained.address(), other.address()]).backend("balance = \"first\"").more(&operator.section());
+    let config =
+        Config::to(&[drained.address(), other.address()]).backend("balance = \"first\"").more(&operator.section());
     let app = App::start(&config);
     let mut sessions: Vec<_> = (0..3).map(|_| session_from(Ipv4Addr::LOCALHOST, &app, &drained)).collect();
     let script = format!("{BINARY} drain a --over 2s --wait && echo 'k0s stop'");

@@ -126,7 +126,9 @@ fn accept_queue(case: &Case) -> Finding {
 fn conntrack(case: &Case) -> Finding {
     /// A session is two connections.
     const EACH: u64 = 2;
-    let Some((used, most)) = case.host.conntrack else { return Finding::ok("conntrack", "no connection is tracked here") };
+    let Some((used, most)) = case.host.conntrack else {
+        return Finding::ok("conntrack", "no connection is tracked here");
+    };
     // What a running process has is among those in use.
     let ours = case.running.as_ref().map_or(0, |status| EACH * u64::from(status.process.counts.sessions));
     let holds = most.saturating_sub(used.saturating_sub(ours)) / EACH;
@@ -161,7 +163,8 @@ fn ipv6(case: &Case) -> Finding {
         return Finding::ok(WHAT, "on");
     }
     let Config { frontends, stats, backends, .. } = &case.config;
-    let listen = || frontends.iter().flat_map(|frontend| &frontend.listen).chain(stats.iter().flat_map(|stats| &stats.listen));
+    let listen =
+        || frontends.iter().flat_map(|frontend| &frontend.listen).chain(stats.iter().flat_map(|stats| &stats.listen));
     let named = listen().find(|address| matches!(address, ListenAddress::Tcp(address) if address.is_ipv6()));
     if let Some(address) = named {
         let advice = "switch IPv6 on (net.ipv6.conf.all.disable_ipv6), or take the address out";
@@ -249,8 +252,15 @@ mod tests {
         let mut case = case();
         change(&mut case);
         let findings = all(&case);
-        assert!(findings.iter().all(|finding| (finding.grade == Grade::Ok) == finding.advice.is_none()), "{findings:#?}");
-        findings.into_iter().filter(|finding| finding.grade != Grade::Ok).map(|found| (found.grade, found.what)).collect()
+        assert!(
+            findings.iter().all(|finding| (finding.grade == Grade::Ok) == finding.advice.is_none()),
+            "{findings:#?}"
+        );
+        findings
+            .into_iter()
+            .filter(|finding| finding.grade != Grade::Ok)
+            .map(|found| (found.grade, found.what))
+            .collect()
     }
 
     // Each line seen to fail with its limit not looked at.
@@ -267,7 +277,7 @@ mod tests {
         assert_eq!(grades(|case| case.host.conntrack = Some((2_000, 8_000))), [(Grade::Fail, "conntrack")]);
         assert_eq!(grades(|case| case.host.conntrack = None), []);
         // The server behind `f` has 3,000 sessions at most, that behind `g` 4,000.
-        let range = |ports| move |case: &mut Case| case.host.ephemeral_ports = Some((10_001, 10_000 + ports));
+        let range = |ports: u64| move |case: &mut Case| case.host.ephemeral_ports = Some((10_001, 10_000 + ports));
         assert_eq!(grades(range(4_000)), []);
         assert_eq!(grades(range(3_500)), [(Grade::Warn, "ports to dial from")]);
         assert_eq!(grades(range(2_900)), [(Grade::Warn, "ports to dial from"), (Grade::Fail, "ports to dial from")]);

@@ -197,8 +197,12 @@ mod tests {
             assert_eq!(listening(line), Some(Listening { address, uid: 998, inode: 41_235 }));
         }
         assert_eq!(listening(&line.replace(" 0A ", " 01 ")), None);
-        assert_eq!(listening("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid"), None);
-        let any = "   1: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 7 1";
+        assert_eq!(
+            listening("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid"),
+            None
+        );
+        let any =
+            "   1: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 7 1";
         assert_eq!(listening(any).map(|socket| socket.address), Some(ListenAddress::DualStack { port: 6443 }));
     }
 
