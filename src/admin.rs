@@ -1,14 +1,26 @@
-//! Where people and programs watch the process: stats page, JSON, metrics, health answers.
+//! Where people and programs watch the process, and where operators act on it: stats page, JSON, metrics, health
+//! answers, actions.
 //!
-//! The same router answers on the stats listener and on the admin socket; [`Rights`] say what a listener may ask
-//! for. All of it runs on the control thread, never on a worker, and is bounded: connections, request heads, waits.
+//! The same router answers on the stats listener and on the admin socket. Who connects to the socket may act; over the
+//! stats listener that takes a credential ([`Door`]). All of it runs on the control thread, never on a worker, and is
+//! bounded: connections, request heads and bodies, waits.
 
+mod action;
+mod caller;
 mod connection;
+mod door;
+mod events;
 pub(crate) mod figures;
 mod headline;
 mod json;
+mod names;
 mod page;
+pub mod password;
+mod query;
+mod refusal;
+mod route;
 mod router;
+mod sessions;
 mod shared;
 
 use std::future::poll_fn;
@@ -19,10 +31,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-use crate::event::{Fitness, Snapshot};
+pub use self::action::{Action, Changed, Denied, Done, Outcome, Setting, Target};
+use self::caller::Caller;
+pub use self::door::Door;
+pub use self::names::unknown;
+use crate::event::{Actor, Fitness, Names, SessionSnapshot, Snapshot};
+use crate::observe::history::History;
 
 /// Connections that a listener serves at a time; more are accepted and closed.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -30,44 +47,63 @@ pub const MAX_CONNECTIONS: usize = 64;
 /// How long accepting pauses when the process has no descriptor or memory left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// What the routes show. The app hands it in; whoever calls a view must not be kept waiting by it.
+/// What the routes show and do. The app hands it in; whoever calls a view must not be kept waiting by it.
 pub struct Views {
     pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
     /// Whether the process itself can serve: `/livez`.
     pub live: Box<dyn Fn() -> FitnessFuture + Send + Sync>,
     /// Whether clients should be sent here: `/readyz`.
     pub ready: Box<dyn Fn() -> FitnessFuture + Send + Sync>,
+    /// All sessions that are open.
+    pub sessions: Box<dyn Fn() -> Vec<SessionSnapshot> + Send + Sync>,
+    pub names: Box<dyn Fn() -> Names + Send + Sync>,
+    pub history: Arc<History>,
+    /// Who may act over the stats listener.
+    pub door: Arc<Door>,
+    /// Does what an operator wants.
+    pub act: Box<dyn Fn(Action, Actor) -> ActionFuture + Send + Sync>,
 }
 
 /// An answer that asks the workers first. It is given two seconds.
 pub type FitnessFuture = Pin<Box<dyn Future<Output = Fitness> + Send>>;
 
-/// What those who connect to a listener may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rights {
-    /// To look.
-    Read,
-    /// To look and to act.
-    Full,
-}
+/// What becomes of an action.
+pub type ActionFuture = Pin<Box<dyn Future<Output = Result<Done, Denied>> + Send>>;
 
 /// Serves the stats listener until it is cancelled, which closes its connections.
 pub async fn serve_tcp(listener: TcpListener, views: Arc<Views>) {
     let name = listener.local_addr().map_or_else(|_| "stats listener".to_owned(), |address| address.to_string());
-    accept_forever(|cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream), &name, Rights::Read, views).await;
+    let accept = |cx: &mut Context<'_>| {
+        listener.poll_accept(cx).map_ok(|(stream, peer)| {
+            let peer = std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port());
+            (stream, Caller::Remote(peer))
+        })
+    };
+    accept_forever(accept, &name, views).await;
 }
 
 /// Serves the admin socket until it is cancelled, which closes its connections.
 pub async fn serve_unix(listener: UnixListener, views: Arc<Views>) {
-    let accept = |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
-    accept_forever(accept, "admin socket", Rights::Full, views).await;
+    let accept = |cx: &mut Context<'_>| {
+        let accepted = listener.poll_accept(cx);
+        accepted.map(|accepted| {
+            let (stream, _) = accepted?;
+            let caller = local(&stream)?;
+            Ok((stream, caller))
+        })
+    };
+    accept_forever(accept, "admin socket", views).await;
+}
+
+fn local(stream: &UnixStream) -> io::Result<Caller> {
+    let peer = stream.peer_cred()?;
+    Ok(Caller::Local { pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()), uid: peer.uid() })
 }
 
 /// Never ends by itself: an error of one connection is that connection's, and want of descriptors passes.
 async fn accept_forever<S>(
-    mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<S>>,
+    mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<(S, Caller)>>,
     name: &str,
-    rights: Rights,
     views: Arc<Views>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -80,10 +116,10 @@ async fn accept_forever<S>(
             Some(_ended) = open.join_next() => continue,
         };
         match accepted {
-            Ok(stream) => {
+            Ok((stream, caller)) => {
                 pausing = false;
                 if open.len() < MAX_CONNECTIONS {
-                    open.spawn(connection::serve(stream, rights, Arc::clone(&views)));
+                    open.spawn(connection::serve(stream, caller, Arc::clone(&views)));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}

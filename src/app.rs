@@ -4,16 +4,21 @@
 //! be given up before the first thread. [`Bound::run`] then starts workers and the control thread, which is the one
 //! that called it: checks, pages and signals live there, so that none of them shows up as latency of a session.
 
+mod actions;
+mod closing;
+mod drain;
 mod gate;
 mod hosts;
 pub mod listeners;
 mod process;
+mod sessions;
 mod shutdown;
 mod systemd;
 mod workers;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -22,16 +27,18 @@ use tokio::time::Instant;
 pub use self::process::affordable_sessions;
 pub use self::workers::count as worker_count;
 
+use self::actions::Actions;
 use self::hosts::Hosts;
 use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::process::Facts;
 use self::workers::Workers;
-use crate::admin::{self, Views};
+use crate::admin::{self, Door, Views};
 use crate::check::{self, CheckError, Monitor, Watch};
 use crate::clock;
-use crate::event::{Change, ProcessPhase};
-use crate::model::{Config, OnLimit};
+use crate::event::{Change, ProcessChange, ProcessPhase};
+use crate::model::{Config, OnLimit, StatsAccess};
 use crate::net::{self, BindError, BindOptions};
+use crate::observe::history::History;
 use crate::observe::logging::{self, Logging};
 use crate::pool::network::Network;
 use crate::pool::{Observe, Pool};
@@ -44,6 +51,8 @@ pub struct Bound {
     monitors: Vec<Monitor>,
     watch: Watch,
     network: Arc<Network>,
+    history: Arc<History>,
+    observe: Observe,
     /// In the order of the configuration's frontends.
     frontends: Vec<Vec<net::Bound>>,
     stats: Vec<net::Bound>,
@@ -80,12 +89,12 @@ impl Bound {
     /// Binds all listeners and the admin socket, or none: the first that fails closes the others again.
     pub fn new(config: Config, mut source: ListenerSource) -> Result<Self, StartError> {
         let hosts = Hosts::new(config.hosts.clone());
-        let readings = hosts.clone();
-        let observe: Observe = Arc::new(move |change: &Change| logging::change(change, readings.of(change).as_deref()));
+        let history = Arc::<History>::default();
+        let observe = observe(hosts.clone(), Arc::clone(&history));
         let (pools, network) = Pool::all(&config, &observe);
         hosts.know(&pools);
         let monitors = check::monitors(&config.hosts, &pools, &mut fastrand::Rng::new())?;
-        let watch = Watch::new(Arc::clone(&network), pools.clone(), observe);
+        let watch = Watch::new(Arc::clone(&network), pools.clone(), Arc::clone(&observe));
         let frontends = config
             .frontends
             .iter()
@@ -106,7 +115,8 @@ impl Bound {
             None => Vec::new(),
         };
         let admin = config.admin.as_ref().map(AdminSocket::bind).transpose()?;
-        Ok(Self { config, pools, monitors, watch, network, frontends, stats, admin, unused: source.left_over() })
+        let unused = source.left_over();
+        Ok(Self { config, pools, monitors, watch, network, history, observe, frontends, stats, admin, unused })
     }
 
     /// Serves until a signal ends it.
@@ -125,7 +135,7 @@ impl Bound {
         let descriptors = process::raise_descriptor_limit();
         let workers = workers::count(&config.process);
         let max_sessions = process::affordable_sessions(config.limits.max_sessions, descriptors, workers);
-        let process = Process::new(&config, max_sessions);
+        let process = Process::new(&config, max_sessions, Arc::clone(&self.observe));
         let frontends = frontends(&config, &self.pools, &process);
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
         let mut workers = Workers::start(workers, &frontends, &self.frontends, logging, &phases)?;
@@ -138,6 +148,9 @@ impl Bound {
             workers: workers.watch(),
             dropped_logs: logging.dropped(),
             phase: phases.clone(),
+            history: self.history,
+            door: Arc::new(Door::new(config.stats.as_ref().map_or(&StatsAccess::default(), |stats| &stats.access))),
+            actions: AtomicU64::new(0),
             started: (clock::wall(), Instant::now()),
         });
 
@@ -146,7 +159,9 @@ impl Bound {
         }
         tokio::task::spawn_local(self.watch.run());
         tokio::task::spawn_local(gate::keep(gate::gates(&facts.frontends, &self.frontends), phases.clone()));
-        serve_pages(self.stats, self.admin.as_ref(), views(&facts)).map_err(RunError::Runtime)?;
+        let views = views(&facts, Actions::new(&facts, &self.observe));
+        serve_pages(self.stats, self.admin.as_ref(), views).map_err(RunError::Runtime)?;
+        tokio::task::spawn_local(tell_phases(self.observe, phases));
         systemd::keep_alive(&facts);
         tell_serving(&config, &facts);
         systemd::ready();
@@ -183,8 +198,29 @@ fn frontends(config: &Config, pools: &[Arc<Pool>], process: &Arc<Process>) -> Ve
         .collect()
 }
 
-fn views(facts: &Arc<Facts>) -> Arc<Views> {
+/// Tells of every change: in the log, and to those who ask later.
+fn observe(hosts: Hosts, history: Arc<History>) -> Observe {
+    Arc::new(move |change: &Change| {
+        logging::change(change, hosts.of(change).as_deref());
+        history.note(change.clone());
+    })
+}
+
+/// Tells that the process begins, and of each step of its end.
+async fn tell_phases(observe: Observe, mut phases: watch::Receiver<ProcessPhase>) {
+    let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    loop {
+        let phase = *phases.borrow_and_update();
+        observe(&Change::Process(ProcessChange { version, pid, phase, at: clock::wall() }));
+        if phases.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
     let (snapshot, live, ready) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
+    let (sessions, names) = (Arc::clone(facts), Arc::clone(facts));
     Arc::new(Views {
         snapshot: Box::new(move || snapshot.snapshot()),
         live: Box::new(move || {
@@ -194,6 +230,14 @@ fn views(facts: &Arc<Facts>) -> Arc<Views> {
         ready: Box::new(move || {
             let ready = ready.ready();
             Box::pin(async { ready })
+        }),
+        sessions: Box::new(move || sessions.sessions()),
+        names: Box::new(move || names.names()),
+        history: Arc::clone(&facts.history),
+        door: Arc::clone(&facts.door),
+        act: Box::new(move |action, by| {
+            let done = actions.perform(action, by);
+            Box::pin(async { done })
         }),
     })
 }

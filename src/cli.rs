@@ -9,6 +9,7 @@ mod document;
 mod drain;
 mod events;
 mod figures;
+mod hash_password;
 mod healthz;
 mod help;
 mod kill;
@@ -41,7 +42,7 @@ use crate::model::Config;
 const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.toml";
 
 /// Every command, as [`Command`] has them.
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "run",
     "check",
     "show",
@@ -62,6 +63,7 @@ const COMMANDS: [&str; 22] = [
     "remove-server",
     "reload",
     "upgrade",
+    "hash-password",
     "completions",
     "man",
 ];
@@ -117,6 +119,8 @@ enum Command {
     Reload(reload::Options),
     /// Have the installed binary take over from the running process
     Upgrade(upgrade::Options),
+    /// Print a password's hash, for [stats] password_hash
+    HashPassword,
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions { shell: clap_complete::Shell },
@@ -189,6 +193,7 @@ fn dispatch(command: Command) -> Exit {
         Command::RemoveServer(options) => asking(members::remove(&options)),
         Command::Reload(options) => asking(reload::run(&options)),
         Command::Upgrade(options) => asking(upgrade::run(&options)),
+        Command::HashPassword => hash_password::run(),
         Command::Completions { shell } => complete::script(shell),
         Command::Man { command } => man(command.as_deref()),
     }

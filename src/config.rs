@@ -52,6 +52,7 @@ mod expand;
 mod leaf;
 mod list;
 mod mistake;
+mod people;
 mod preset;
 mod raw;
 mod read;
@@ -68,7 +69,8 @@ pub use credential::{IdentityError, identity, token};
 pub use mistake::{KINDS, Severity};
 pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
-pub use value::{DurationError, duration};
+pub use spelling::meant;
+pub use value::{DurationError, NetworkError, duration, network};
 
 use expand::Expanded;
 use mistake::Mistakes;

@@ -11,9 +11,16 @@ use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
 };
 
+mod change;
 #[cfg(test)]
 pub mod fixture;
 pub mod host;
+mod live;
+
+pub use self::change::{
+    ActionTaken, Actor, CertificateExpiry, CredentialUsed, Drained, Gravity, Limit, LimitReached, ProcessChange,
+};
+pub use self::live::{Names, Orders, SessionSnapshot, SessionState};
 
 // ---- one session ----
 
@@ -454,6 +461,11 @@ pub struct Certificate {
 pub enum Change {
     Server(ServerChange),
     Isolation(IsolationChange),
+    Action(ActionTaken),
+    Limit(LimitReached),
+    Certificate(CertificateExpiry),
+    Drained(Drained),
+    Process(ProcessChange),
 }
 
 /// The process was cut off from the hosts behind it, or is no longer.
@@ -473,12 +485,19 @@ pub struct ServerChange {
     pub to: ServerState,
     /// What decided it; `None` when an operator did.
     pub evidence: Option<Evidence>,
+    /// What its last probes saw, the oldest first: at most [`ServerChange::RECENT`].
+    pub recent: Vec<Evidence>,
     /// Open sessions of the server.
     pub sessions: u32,
     /// Usable primaries and backups that the backend is left with.
     pub active_left: u32,
     pub backup_left: u32,
     pub at: SystemTime,
+}
+
+impl ServerChange {
+    /// How many probes are told with a change.
+    pub const RECENT: usize = 3;
 }
 
 /// What becomes of new sessions at a server: the outcome of health, admin state and all else that bears on it.
@@ -590,6 +609,11 @@ pub struct ProcessSnapshot {
     pub limit_reached: u64,
     /// Times that accepting paused for want of descriptors or memory.
     pub accept_pauses: u64,
+    /// Events so far: the number of the last one.
+    pub events: u64,
+    /// Actions of operators that were carried out, and that were refused for want of a credential.
+    pub actions: u64,
+    pub actions_refused: u64,
     pub counts: Counts,
 }
 
@@ -678,6 +702,8 @@ pub struct ServerSnapshot {
     /// Its last probe has failed, and it isn't down yet: it is chosen only if no other is usable.
     pub suspect: bool,
     pub admin: AdminState,
+    /// What of it an operator has set since the start.
+    pub orders: Orders,
     pub since: SystemTime,
     /// `None` if it is not checked.
     pub check: Option<CheckSnapshot>,

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 mod credential;
 mod network;
+mod password;
 
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::network::Network;
+pub use self::password::{Group, PasswordHash, PasswordHashError, StatsAccess, User};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -469,6 +471,8 @@ pub struct Stats {
     pub id: ProxyId,
     pub listen: Vec<ListenAddress>,
     pub freebind: bool,
+    /// Who may act there.
+    pub access: StatsAccess,
 }
 
 /// The unix socket on which the operator's commands come in.
@@ -477,6 +481,8 @@ pub struct Admin {
     pub socket: PathBuf,
     /// Permission bits of the socket.
     pub mode: u32,
+    /// `None` leaves it to the group that the process runs as.
+    pub group: Option<Group>,
 }
 
 /// What is logged, and how.

@@ -18,6 +18,8 @@ pub mod sessions;
 pub mod sources;
 
 mod authority;
+mod expiry;
+mod operator;
 mod slow_start;
 mod tier;
 
@@ -41,7 +43,7 @@ use self::tier::Tier;
 use crate::balance::{self, Candidate, Given};
 use crate::clock;
 use crate::event::{
-    AdminState, BackendSnapshot, Change, DownCause, Kept, Readiness, ServerChange, ServerSnapshot, SharedSource,
+    BackendSnapshot, CertificateExpiry, Change, DownCause, Kept, Readiness, ServerChange, ServerSnapshot, SharedSource,
     Verdict,
 };
 use crate::model::{self, Balance, OnNoServer};
@@ -284,27 +286,34 @@ impl Pool {
         let Some(member) = state.member(server) else { return };
         let passed = !matches!(verdict.state, Readiness::Down(_));
         member.standing.apply(verdict, &server.counters);
+        let expiry = self.expiry_due(member);
         state.ever_up |= passed;
         state.find_strangers(&self.spec);
         self.settle(state);
+        if let Some(expiry) = expiry {
+            (self.observe)(&Change::Certificate(expiry));
+        }
+    }
+
+    /// What is to be told of the end of a server's certificate, if it is time.
+    fn expiry_due(&self, member: &mut Member) -> Option<CertificateExpiry> {
+        let (at, server) = (clock::wall(), &member.server.spec.name);
+        let (left, certificate) = member.standing.expiry_due(at)?;
+        let (subject, not_after) = (certificate.subject.clone(), certificate.not_after);
+        Some(CertificateExpiry {
+            backend: self.spec.name.clone(),
+            server: server.clone(),
+            subject,
+            not_after,
+            left,
+            at,
+        })
     }
 
     /// Whether another host than this server's has been heard lately.
     fn hears_others_than(&self, server: &Server) -> bool {
         let lately = Instant::now().checked_sub(LATELY);
         lately.is_none_or(|lately| self.network.is_heard_since(lately, &server.host.address))
-    }
-
-    /// What an operator wants of a server.
-    pub fn set_admin_state(self: &Arc<Self>, server: &Arc<Server>, admin: AdminState) {
-        let mut state = self.lock();
-        let Some(member) = state.member(server) else { return };
-        member.standing.admin = admin;
-        self.settle(state);
-    }
-
-    pub fn admin_state(&self, server: &Arc<Server>) -> Option<AdminState> {
-        self.lock().member(server).map(|member| member.standing.admin)
     }
 
     /// One of its servers as a page shows it; `None` if it is no longer here.
@@ -339,7 +348,7 @@ impl Pool {
             let Some(from) = member.standing.settle() else { continue };
             member.slow_start.note(member.standing.state(), Instant::now());
             let (to, sessions, server) = (member.standing.state(), member.in_flight, Arc::clone(&member.server));
-            let evidence = member.standing.evidence().cloned();
+            let (evidence, recent) = member.standing.grounds(from);
             let (active_left, backup_left) = state.usable();
             changes.push(ServerChange {
                 backend: self.spec.name.clone(),
@@ -347,6 +356,7 @@ impl Pool {
                 from,
                 to,
                 evidence,
+                recent,
                 sessions,
                 active_left,
                 backup_left,

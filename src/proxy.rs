@@ -27,6 +27,7 @@ pub mod record;
 pub mod relay;
 pub mod route;
 pub mod sources;
+pub mod trace;
 pub mod worker;
 
 use std::future::poll_fn;

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every command, with something that its own page must name.
-const PAGES: [(&str, &str); 22] = [
+const PAGES: [(&str, &str); 23] = [
     ("run", "config"),
     ("check", "config"),
     ("show", "config"),
@@ -42,12 +42,13 @@ const PAGES: [(&str, &str); 22] = [
     ("remove-server", "save"),
     ("reload", "dry\\-run"),
     ("upgrade", "socket"),
+    ("hash-password", "help"),
     ("completions", "SHELL"),
     ("man", "COMMAND"),
 ];
 
-const COMMANDS: [&str; 22] = {
-    let mut names = [""; 22];
+const COMMANDS: [&str; 23] = {
+    let mut names = [""; 23];
     let mut place = 0;
     while place < names.len() {
         names[place] = PAGES[place].0;
@@ -269,6 +270,33 @@ fn a_credential_that_cannot_be_used_is_a_mistake_of_usage() {
     }
     let (_, err) = ends(&["probe", apiserver, "--token-file", path(&token)], 1);
     assert!(err.is_empty(), "{err}");
+}
+
+/// What it prints for a password on its standard input, and its exit code.
+fn hash_of(password: &[u8]) -> (String, String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let command = command.arg("hash-password").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(password).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+#[test]
+fn a_passwords_hash_can_be_put_into_the_configuration() {
+    let (hash, errors, code) = hash_of(b"correct horse\n");
+    assert_eq!((errors.as_str(), code), ("", Some(0)));
+    let config = file(&format!(
+        "preset = \"k0s\"\ncontrollers = [\"10.10.0.2\"]\n[stats]\nuser = \"ops\"\npassword_hash = \"{}\"\n",
+        hash.trim_end()
+    ));
+    ends(&["check", path(&config)], 0);
+    for wrong in [&b""[..], b"\n", &[b'x'; 1025]] {
+        let (out, err, code) = hash_of(wrong);
+        assert_eq!((out.as_str(), code), ("", Some(2)));
+        assert!(err.starts_with("error: the password is "), "{err}");
+    }
 }
 
 #[test]

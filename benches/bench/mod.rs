@@ -45,7 +45,7 @@ pub fn proxy(server: SocketAddr) -> SocketAddr {
          [[backend]]\nname = 'b'\nbalance = 'leastconn'\ncheck = 'off'\nservers = ['{server}']\n"
     );
     let config = resolved(&text);
-    let process = Process::new(&config, config.limits.max_sessions);
+    let process = Process::new(&config, config.limits.max_sessions, Arc::new(|_| {}));
     let pool = Pool::alone(config.backends[0].clone(), Arc::new(|_| {}));
     let frontend = Frontend::new(config.frontends[0].clone(), pool, process);
     let options = BindOptions { freebind: false, backlog: 1024, keepalive: frontend.spec.keepalive };

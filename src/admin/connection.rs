@@ -12,7 +12,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::{Rights, Views, router};
+use super::caller::Caller;
+use super::{Views, router};
 
 /// Longest request head in bytes; a longer one is answered with 431.
 const MAX_HEAD: usize = 8 * 1024;
@@ -28,11 +29,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Answers requests until the client leaves, falls silent, or breaks the protocol. Nobody is told: it is the client's
 /// affair.
-pub(super) async fn serve<S>(stream: S, rights: Rights, views: Arc<Views>)
+pub(super) async fn serve<S>(stream: S, caller: Caller, views: Arc<Views>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| router::answer(request, rights, Arc::clone(&views)));
+    let service = service_fn(|request| router::answer(request, caller.clone(), Arc::clone(&views)));
     let _ended = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

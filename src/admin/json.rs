@@ -8,8 +8,8 @@ use super::figures::rfc3339;
 use super::shared::shared_source;
 use crate::event::host;
 use crate::event::{
-    AdminState, BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, ProcessSnapshot,
-    Remark, ServerSnapshot, ServerState, Snapshot,
+    BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, Orders, ProcessSnapshot, Remark,
+    ServerSnapshot, ServerState, Snapshot,
 };
 use crate::model::HostAddress;
 
@@ -83,6 +83,9 @@ struct Process<'a> {
     sessions_limit: u32,
     sessions_limit_reached: u64,
     accept_pauses: u64,
+    events: u64,
+    actions: u64,
+    actions_refused: u64,
     open_descriptors: u64,
     max_descriptors: u64,
     resident_memory_bytes: u64,
@@ -105,6 +108,9 @@ impl<'a> Process<'a> {
             sessions_limit: process.max_sessions,
             sessions_limit_reached: process.limit_reached,
             accept_pauses: process.accept_pauses,
+            events: process.events,
+            actions: process.actions,
+            actions_refused: process.actions_refused,
             open_descriptors: process.open_descriptors,
             max_descriptors: process.max_descriptors,
             resident_memory_bytes: process.resident_memory,
@@ -211,6 +217,8 @@ struct Server<'a> {
     /// Why it is down.
     cause: Option<&'static str>,
     admin_state: &'static str,
+    /// Which of its settings an operator has set, over what the file says.
+    overrides: Vec<&'static str>,
     since: String,
     weight: u16,
     backup: bool,
@@ -229,11 +237,8 @@ impl<'a> Server<'a> {
             state: server.state.word(),
             suspect: server.suspect,
             cause: if let ServerState::Down(cause) = server.state { Some(cause.words()) } else { None },
-            admin_state: match server.admin {
-                AdminState::Ready => "ready",
-                AdminState::Drain => "drain",
-                AdminState::Maint => "maint",
-            },
+            admin_state: server.admin.word(),
+            overrides: overrides(server.orders),
             since: rfc3339(server.since),
             weight: server.weight.value(),
             backup: server.backup,
@@ -243,6 +248,11 @@ impl<'a> Server<'a> {
             counts: Figures::of(&server.counts),
         }
     }
+}
+
+fn overrides(orders: Orders) -> Vec<&'static str> {
+    let set = [("admin_state", orders.admin.is_some()), ("weight", orders.weight.is_some())];
+    set.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
 }
 
 #[derive(Serialize)]

@@ -1,107 +1,136 @@
-//! Which path shows what, and what every answer carries.
+//! From a request to its answer, and what every answer carries.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 
-use super::{FitnessFuture, Rights, Views, json, page};
-use crate::event::Fitness;
+use super::action::Order;
+use super::caller::Caller;
+use super::refusal::Refusal;
+use super::route::Route;
+use super::{FitnessFuture, Views, events, json, page, sessions};
+use crate::event::{Actor, Fitness};
 use crate::observe::metrics;
 
 /// How long `/livez` and `/readyz` wait for the views behind them.
 const FITNESS_TIMEOUT: Duration = Duration::from_secs(2);
 
-const TEXT: &str = "text/plain; charset=utf-8";
+/// Largest body of an action, in bytes, and how long it may take to come.
+const MAX_BODY: usize = 64 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers one request. Query strings are ignored; a body is refused.
-pub(super) async fn answer<B: Body>(
+/// What actions carry beside their type, because no page of another site can send it without being asked for leave
+/// first, which nobody is given here (Fetch standard, CORS-preflight).
+const ACTION: HeaderName = HeaderName::from_static("x-evenkeel-action");
+
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// The body of an answer.
+pub(super) type Answer = Full<Bytes>;
+
+/// Answers one request.
+pub(super) async fn answer<B>(
     request: Request<B>,
-    rights: Rights,
+    caller: Caller,
     views: Arc<Views>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut response = match admit(&request, rights) {
-        Ok(route) => show(route, &views).await,
-        Err(refusal) => refusal.response(),
+) -> Result<Response<Answer>, Infallible>
+where
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let for_programs = request.uri().path().starts_with("/api/");
+    let mut response = match reply(request, &caller, &views).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.response(for_programs),
     };
     guard(&mut response);
     Ok(response)
 }
 
-/// A path that we have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    Page,
-    Status,
-    Metrics,
-    Live,
-    Ready,
-    Asset(&'static page::Asset),
-}
-
-impl Route {
-    fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/" => Self::Page,
-            "/api/v1/status" => Self::Status,
-            "/metrics" => Self::Metrics,
-            "/livez" => Self::Live,
-            "/readyz" => Self::Ready,
-            _ => Self::Asset(page::asset(path)?),
-        })
-    }
-
-    /// What a listener must grant for it. Looking is all that any of them does.
-    fn needs(self) -> Rights {
-        Rights::Read
-    }
-}
-
-/// Why a request is not answered.
-enum Refusal {
-    NotFound,
-    Forbidden,
-    Method,
-    Body,
-}
-
-fn admit<B: Body>(request: &Request<B>, rights: Rights) -> Result<Route, Refusal> {
-    let route = Route::of(request.uri().path()).ok_or(Refusal::NotFound)?;
-    match () {
-        () if rights < route.needs() => Err(Refusal::Forbidden),
-        () if !matches!(*request.method(), Method::GET | Method::HEAD) => Err(Refusal::Method),
-        () if !request.body().is_end_stream() => Err(Refusal::Body),
-        () => Ok(route),
-    }
-}
-
-impl Refusal {
-    /// Closes the connection too: the request may have a body that nobody reads.
-    fn response(self) -> Response<Full<Bytes>> {
-        let (status, words) = match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, "not found\n"),
-            Self::Forbidden => (StatusCode::FORBIDDEN, "not on this listener\n"),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
-            Self::Body => (StatusCode::PAYLOAD_TOO_LARGE, "requests have no body here\n"),
-        };
-        let mut response = plain(status, TEXT, words);
-        let headers = response.headers_mut();
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+async fn reply<B>(request: Request<B>, caller: &Caller, views: &Views) -> Result<Response<Answer>, Refusal>
+where
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match Route::of(request.method(), request.uri().path())? {
+        Route::Act(order) => {
+            let (head, body) = request.into_parts();
+            note_forged(&head.headers)?;
+            let actor = caller.actor(&views.door, &head.headers).await?;
+            act(order, body, actor, views).await
         }
-        response
+        _ if !request.body().is_end_stream() => {
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "requests have no body here"))
+        }
+        route => show(route, request.uri().query(), views).await,
     }
 }
 
-async fn show(route: Route, views: &Views) -> Response<Full<Bytes>> {
-    match route {
+/// Refuses what a page of another site could have sent with the help of somebody's browser.
+fn note_forged(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.get(ACTION).is_none_or(|value| value != "1") {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "actions carry the header `X-Evenkeel-Action: 1`"));
+    }
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or("").trim();
+    if !kind.eq_ignore_ascii_case(JSON) {
+        let words = "actions are JSON: send `Content-Type: application/json`";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
+    }
+    Ok(())
+}
+
+async fn act<B>(order: Order, body: B, actor: Actor, views: &Views) -> Result<Response<Answer>, Refusal>
+where
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let action = order.read(&read(body).await?)?;
+    let done = (views.act)(action, actor).await.map_err(super::action::Denied::refusal)?;
+    Ok(plain(StatusCode::OK, JSON, done.render()))
+}
+
+/// The whole body of an action.
+async fn read<B>(body: B) -> Result<Bytes, Refusal>
+where
+    B: Body + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB");
+    if body.is_end_stream() {
+        return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, "there is no body: actions are JSON objects"));
+    }
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    let collected = Limited::new(body, MAX_BODY).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, Box::pin(collected)).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(Refusal::bad(format!("the body ends too soon: {error}"))),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come within five seconds")),
+    }
+}
+
+/// What is at a path, for a look; a query that means nothing there is ignored.
+async fn show(route: Route, query: Option<&str>, views: &Views) -> Result<Response<Answer>, Refusal> {
+    Ok(match route {
         Route::Page => plain(StatusCode::OK, "text/html; charset=utf-8", page::render(&(views.snapshot)())),
-        Route::Status => plain(StatusCode::OK, "application/json", json::render(&(views.snapshot)())),
+        Route::Status => plain(StatusCode::OK, JSON, json::render(&(views.snapshot)())),
+        Route::Sessions => {
+            let wanted = sessions::Wanted::of(query, &(views.names)())?;
+            plain(StatusCode::OK, JSON, wanted.render((views.sessions)()))
+        }
+        Route::Events => plain(StatusCode::OK, JSON, events::Wanted::of(query)?.render(&views.history).await),
         Route::Metrics => plain(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(&(views.snapshot)())),
         Route::Live => fitness((views.live)()).await,
         Route::Ready => fitness((views.ready)()).await,
@@ -112,11 +141,12 @@ async fn show(route: Route, views: &Views) -> Response<Full<Bytes>> {
             response.headers_mut().insert(CACHE_CONTROL, forever);
             response
         }
-    }
+        Route::Act(_) => return Err(Refusal::method("POST")),
+    })
 }
 
 /// 200 and `ok`, or 503 and a reason a line.
-async fn fitness(asked: FitnessFuture) -> Response<Full<Bytes>> {
+async fn fitness(asked: FitnessFuture) -> Response<Answer> {
     let fitness = tokio::time::timeout(FITNESS_TIMEOUT, asked).await.unwrap_or_else(|_elapsed| Fitness {
         reasons: vec!["no answer from within the process in two seconds".into()],
     });
@@ -128,7 +158,7 @@ async fn fitness(asked: FitnessFuture) -> Response<Full<Bytes>> {
     plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines)
 }
 
-fn plain(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(super) fn plain(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Answer> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -136,7 +166,7 @@ fn plain(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Resp
 }
 
 /// What a browser may do with any answer of ours: show it, with our stylesheet and our icon, and nothing else.
-fn guard(response: &mut Response<Full<Bytes>>) {
+fn guard(response: &mut Response<Answer>) {
     const HEADERS: [(&str, &str); 5] = [
         (
             "content-security-policy",

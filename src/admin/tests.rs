@@ -8,13 +8,27 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::event::fixture;
+use crate::model::StatsAccess;
 
-fn views() -> Arc<Views> {
+/// Views of the fixture, whose actions do nothing but say what they were.
+pub(super) fn views() -> Arc<Views> {
     Arc::new(Views {
         snapshot: Box::new(fixture::cluster),
         live: Box::new(|| Box::pin(async { Fitness::default() })),
         ready: Box::new(|| Box::pin(async { Fitness::default() })),
+        sessions: Box::new(Vec::new),
+        names: Box::new(Names::default),
+        history: Arc::default(),
+        door: Arc::new(Door::new(&StatsAccess::default())),
+        act: Box::new(|action, by| {
+            Box::pin(async move { Ok(Done { text: format!("{by}: {action:?}"), outcome: Outcome::Told }) })
+        }),
     })
+}
+
+/// Somebody over the stats listener.
+pub(super) fn remote() -> Caller {
+    Caller::Remote("192.0.2.1:40000".parse().unwrap())
 }
 
 async fn stats_listener() -> SocketAddr {
@@ -78,7 +92,7 @@ async fn a_client_that_has_finished_writing_gets_its_answer() {
     };
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let views = Views { ready: Box::new(ready), ..Arc::into_inner(views()).unwrap() };
-    tokio::spawn(connection::serve(server, Rights::Read, Arc::new(views)));
+    tokio::spawn(connection::serve(server, remote(), Arc::new(views)));
     client.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
     client.shutdown().await.unwrap();
     tokio::select! {
@@ -137,7 +151,7 @@ async fn a_slow_head_and_an_idle_connection_are_closed_after_five_seconds() {
     for sent in [&b""[..], b"GET / HT", b"GET /livez HTTP/1.1\r\nHost: lb\r\n\r\n"] {
         let (mut client, server) = tokio::io::duplex(64 * 1024);
         let begun = tokio::time::Instant::now();
-        tokio::spawn(connection::serve(server, Rights::Read, views()));
+        tokio::spawn(connection::serve(server, remote(), views()));
         client.write_all(sent).await.unwrap();
         until_end(&mut client).await;
         let waited = begun.elapsed();
@@ -149,7 +163,7 @@ async fn a_slow_head_and_an_idle_connection_are_closed_after_five_seconds() {
 async fn a_client_that_does_not_read_is_given_up() {
     let (mut client, server) = tokio::io::duplex(1024);
     let begun = tokio::time::Instant::now();
-    let serving = tokio::spawn(connection::serve(server, Rights::Read, views()));
+    let serving = tokio::spawn(connection::serve(server, remote(), views()));
     client.write_all(b"GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await.unwrap();
     serving.await.unwrap();
     let waited = begun.elapsed();
@@ -160,7 +174,7 @@ async fn a_client_that_does_not_read_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_trickle_of_reads_does_not_buy_time() {
     let (mut client, server) = tokio::io::duplex(1024);
-    let serving = tokio::spawn(connection::serve(server, Rights::Read, views()));
+    let serving = tokio::spawn(connection::serve(server, remote(), views()));
     client.write_all(b"GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await.unwrap();
     let begun = tokio::time::Instant::now();
     let mut trickle = tokio::time::interval(Duration::from_secs(1));
@@ -197,13 +211,14 @@ async fn want_of_descriptors_pauses_accepting_and_never_ends_it() {
     let script: Vec<io::Result<_>> = errors.into_iter().chain([aborted]).map(Err).chain([Ok(server)]).collect();
     let mut script = script.into_iter();
     let begun = tokio::time::Instant::now();
-    let accept = |_: &mut Context<'_>| script.next().map_or(Poll::Pending, Poll::Ready);
+    let accept =
+        |_: &mut Context<'_>| script.next().map_or(Poll::Pending, Poll::Ready).map_ok(|stream| (stream, remote()));
     let client = async {
         client.write_all(LIVEZ).await.unwrap();
         until_end(&mut client).await
     };
     let answer = tokio::select! {
-        () = accept_forever(accept, "test", Rights::Read, views()) => panic!("it ended"),
+        () = accept_forever(accept, "test", views()) => panic!("it ended"),
         answer = client => answer,
     };
     assert!(answer.starts_with("HTTP/1.1 200"));

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use socket2::Socket;
 
-use crate::model::{self, ListenAddress};
+use crate::model::{self, Group, ListenAddress};
 use crate::net::{self, BindError, BindOptions, Bound, sys};
 
 /// Gives a listening socket for an address, a given one before a new one.
@@ -99,6 +99,10 @@ pub enum AdminSocketError {
     InUse { path: PathBuf },
     #[error("can't open the admin socket {path}: something that is not a socket has this name")]
     NotASocket { path: PathBuf },
+    #[error("can't open the admin socket {path}: this host has no group {group} (/etc/group)")]
+    NoSuchGroup { path: PathBuf, group: String },
+    #[error("can't give the admin socket {path} to group {group}: {source}; be root, or a member of it")]
+    Group { path: PathBuf, group: String, source: io::Error },
     #[error("can't open the admin socket {path}: {source}")]
     Failed { path: PathBuf, source: io::Error },
 }
@@ -118,6 +122,9 @@ impl AdminSocket {
         let fresh = path.with_file_name(format!(".{}", std::process::id()));
         let _ = fs::remove_file(&fresh);
         let listener = UnixListener::bind(&fresh).map_err(failed)?;
+        if let Some(group) = &spec.group {
+            give(&fresh, group, &path)?;
+        }
         fs::set_permissions(&fresh, fs::Permissions::from_mode(spec.mode)).map_err(failed)?;
         fs::rename(&fresh, &path).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -128,6 +135,19 @@ impl AdminSocket {
     pub fn listener(&self) -> io::Result<UnixListener> {
         self.listener.try_clone()
     }
+}
+
+/// Gives the socket's file to a group; `path` is what the socket will be called.
+fn give(file: &Path, group: &Group, path: &Path) -> Result<(), AdminSocketError> {
+    let wrong = |source| AdminSocketError::Group { path: path.to_owned(), group: group.to_string(), source };
+    let id = match group {
+        Group::Id(id) => Some(*id),
+        Group::Name(name) => net::accounts::group_id(name).map_err(wrong)?,
+    };
+    let Some(id) = id else {
+        return Err(AdminSocketError::NoSuchGroup { path: path.to_owned(), group: group.to_string() });
+    };
+    chown(file, None, Some(id)).map_err(wrong)
 }
 
 impl Drop for AdminSocket {
@@ -167,7 +187,7 @@ mod tests {
     #[test]
     fn the_admin_socket_replaces_what_a_dead_process_left_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let spec = model::Admin { socket: directory.path().join("admin.sock"), mode: 0o600 };
+        let spec = model::Admin { socket: directory.path().join("admin.sock"), mode: 0o600, group: None };
         drop(UnixListener::bind(&spec.socket).unwrap());
         let alive = AdminSocket::bind(&spec).unwrap();
         assert_eq!(fs::metadata(&spec.socket).unwrap().permissions().mode() & 0o777, 0o600);

@@ -11,9 +11,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::workers::{STUCK, Watched};
+use crate::admin::Door;
 use crate::clock;
 use crate::event::{Counts, Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
 use crate::net::pipe::Pipes;
+use crate::observe::history::History;
 use crate::pool::Pool;
 use crate::pool::network::Network;
 use crate::proxy::frontend::{Frontend, Process};
@@ -35,6 +37,10 @@ pub struct Facts {
     pub workers: Vec<Watched>,
     pub dropped_logs: Arc<AtomicU64>,
     pub phase: watch::Receiver<ProcessPhase>,
+    pub history: Arc<History>,
+    pub door: Arc<Door>,
+    /// Actions of operators so far.
+    pub actions: AtomicU64,
     pub started: (SystemTime, Instant),
 }
 
@@ -69,6 +75,9 @@ impl Facts {
             dropped_logs: self.dropped_logs.load(Relaxed),
             limit_reached: self.process.limit.reached(),
             accept_pauses: self.process.accept_pauses(),
+            events: self.history.last(),
+            actions: self.actions.load(Relaxed),
+            actions_refused: self.door.refused(),
             counts: self.process_counts(),
         }
     }

@@ -3,19 +3,19 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
+use super::closing::{Session, close_evenly, most_idle_first};
 use super::systemd;
-use super::workers::{Watched, Workers, wait_until_empty};
-use crate::event::{ProcessPhase, SessionId};
+use super::workers::{Workers, wait_until_empty};
+use crate::event::ProcessPhase;
 use crate::model;
 use crate::net;
-use crate::pool::sessions::{Command, Sessions};
+use crate::pool::sessions::Command;
 
 /// The signals that are answered.
 #[derive(Debug)]
@@ -91,45 +91,22 @@ async fn stop(
     drop(listeners);
     workers.closed_listeners().await;
     let workers = &workers.watch();
-    let left = most_idle_first(workers);
+    let left = most_idle_first(workers, |_| true);
     tracing::info!(sessions = left.len(), over = ?spec.shutdown_grace, "stopping: no longer accepting");
-    let closing = close_evenly(left, spec.shutdown_grace);
+    let closing = close_evenly(left, spec.shutdown_grace, close);
     if finished_before(closing, wait_until_empty(workers, Duration::MAX)).await {
         return;
     }
     // Those that came in while the first were closed, and those that are still finishing.
-    for (sessions, id) in most_idle_first(workers) {
-        sessions.command(id, Command::Shutdown);
-    }
+    most_idle_first(workers, |_| true).iter().for_each(close);
     if !wait_until_empty(workers, LAST_SESSION).await {
         let sessions: usize = workers.iter().map(|worker| worker.sessions.len()).sum();
         tracing::warn!(sessions, "stopping with sessions that did not end");
     }
 }
 
-type Session = (Arc<Sessions>, SessionId);
-
-fn most_idle_first(workers: &[Watched]) -> Vec<Session> {
-    let mut sessions: Vec<_> = workers
-        .iter()
-        .flat_map(|worker| {
-            let sessions = &worker.sessions;
-            sessions.list().into_iter().map(move |cell| (sessions.idle(&cell), (Arc::clone(sessions), cell.id)))
-        })
-        .collect();
-    sessions.sort_by_key(|(idle, _)| std::cmp::Reverse(*idle));
-    sessions.into_iter().map(|(_, session)| session).collect()
-}
-
-/// Closes one after another, evenly: the first after half a step, so that a single one has half of the time.
-async fn close_evenly(left: Vec<Session>, over: Duration) {
-    let begun = Instant::now();
-    let step = over / u32::try_from(left.len()).unwrap_or(u32::MAX).max(1);
-    for (place, (sessions, id)) in (0..).zip(left) {
-        sleep_until(begun + step * place + step / 2).await;
-        sessions.command(id, Command::Shutdown);
-    }
-    sleep_until(begun + over).await;
+fn close((sessions, id): &Session) {
+    sessions.command(*id, Command::Shutdown);
 }
 
 /// Runs both; `true` if the second was first to end.

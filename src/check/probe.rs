@@ -27,7 +27,7 @@ mod question;
 mod seen;
 mod token;
 
-pub use self::token::Tokens;
+pub use self::token::{LiveToken, Tokens};
 
 /// How long the rest of an answer, and then the end of a goodbye, are waited for. What is still open after that is left
 /// to the kernel, which sends FIN or RST.

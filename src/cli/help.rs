@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Serve", &["run", "check", "show", "doctor", "probe", "demo"]),
     ("Look at the running process", &["status", "sessions", "events", "debug", "healthz"]),
     ("Act on it", &["drain", "ready", "maint", "weight", "kill", "add-server", "remove-server", "reload", "upgrade"]),
-    ("Set up", &["completions", "man"]),
+    ("Set up", &["hash-password", "completions", "man"]),
 ];
 
 pub(super) const EXIT_CODES: &str = "\

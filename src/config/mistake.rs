@@ -9,7 +9,7 @@ use super::raw::File;
 use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
-use crate::model::NameError;
+use crate::model::{NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +110,10 @@ pub enum Mistake {
     StatusTwice { status: u16 },
     #[error("`{stated}` needs a `{missing}`")]
     HalfIdentity { stated: &'static str, missing: &'static str },
+    #[error("`{stated}` is only half of a login: `{missing}` is missing")]
+    HalfLogin { stated: &'static str, missing: &'static str },
+    #[error("`{key}` can't be used: {error}")]
+    BadSecret { key: String, error: PasswordHashError },
     #[error("`token_file` and `client_certificate` are two ways to say who asks")]
     TwoCredentials,
     #[error("the token file {path} can't be used: {reason}")]
@@ -183,6 +187,8 @@ kinds! {
     CaFile = "ca-file",
     StatusTwice = "status-twice",
     HalfIdentity = "half-identity",
+    HalfLogin = "half-login",
+    BadSecret = "bad-secret",
     TwoCredentials = "two-credentials",
     TokenFile = "token-file",
     ClientCertificate = "client-certificate",
@@ -278,6 +284,11 @@ impl Mistake {
             Self::HalfIdentity { stated, missing } => Some(format!(
                 "add `{missing}`, its other half; where one file has both, name it twice, or drop `{stated}`"
             )),
+            Self::HalfLogin { missing, .. } if *missing == "user" => {
+                Some("add `user`, the name that the password is for".into())
+            }
+            Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
+            Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
             Self::TwoCredentials => Some("leave one of the two out".into()),
             Self::TokenToAnyone => Some(r#"add `ca_file = "ca.crt"`, the cluster's CA"#.into()),
             Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),

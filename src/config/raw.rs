@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
+use super::people::UserName;
 use super::preset::Preset;
 use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::show::Writer;
@@ -14,8 +15,8 @@ use super::source::Source;
 use super::syntax;
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
-    BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit,
-    OnNoServer, OnPrimaryBack, OnRefused, ServerName,
+    BackendName, Balance, FrontendName, Group, ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining,
+    OnLimit, OnNoServer, OnPrimaryBack, OnRefused, PasswordHash, ServerName,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -243,6 +244,9 @@ section! {
     Stats, "`[stats]`";
     "listen" => listen: Switch<OneOrMore<ListenAddress>>,
     "freebind" => freebind: bool,
+    "token_file" => token_file: FilePath,
+    "user" => user: UserName,
+    "password_hash" => password_hash: PasswordHash,
 }
 
 section! {
@@ -250,6 +254,7 @@ section! {
     Admin, "`[admin]`";
     "socket" => socket: Switch<SocketPath>,
     "mode" => mode: Mode,
+    "group" => group: Group,
 }
 
 section! {

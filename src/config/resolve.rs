@@ -17,6 +17,7 @@ use crate::model::{
     ProxyId, Server, ServerId, ServerName, SourceLimits, Weight,
 };
 
+mod access;
 mod checks;
 mod konnectivity;
 mod listeners;
@@ -54,13 +55,14 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     }
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
+    let access = access::access(&expanded.stats, &source.directory, mistakes);
     whole.then(|| Config {
         policy: process::policy(expanded),
         limits: process::limits(&expanded.limits),
         hosts: hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, id),
+        stats: listeners::stats(&expanded.stats, id, access),
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log),
         process: process::process(&expanded.process),

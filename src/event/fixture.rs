@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, Counts, DownCause, Evidence,
-    FrontendSnapshot, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
+    FrontendSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
 };
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
@@ -144,6 +144,9 @@ fn process() -> ProcessSnapshot {
         dropped_logs: 0,
         limit_reached: 0,
         accept_pauses: 0,
+        events: 12,
+        actions: 2,
+        actions_refused: 1,
         counts: Counts {
             sessions: 312,
             sessions_max: 1_480,
@@ -201,6 +204,7 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         state: ServerState::Ready,
         suspect: false,
         admin: AdminState::Ready,
+        orders: Orders::default(),
         since: now() - Duration::from_secs(273_842),
         check: Some(CheckSnapshot {
             kind: "tls",

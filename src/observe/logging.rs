@@ -23,7 +23,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::access_log::{self, Records};
 use crate::clock;
-use crate::event::{Change, IsolationChange, ServerChange, ServerState, SessionRecord};
+use crate::event::{
+    CertificateExpiry, Change, Drained, IsolationChange, Limit, LimitReached, ServerChange, ServerState, SessionRecord,
+};
 use crate::model::{Log, LogFormat, LogLevel};
 
 /// Lines that wait for the writer at most.
@@ -253,10 +255,35 @@ impl Drop for Event {
 pub fn change(change: &Change, host: Option<&str>) {
     match change {
         Change::Server(change) => server_change(change, host),
-        Change::Isolation(IsolationChange { isolated: Some(why), .. }) => {
-            tracing::error!("isolated: {why}; no session is closed, and servers that were usable are still tried");
+        Change::Isolation(IsolationChange { isolated: Some(_), .. }) => tracing::error!("{}", change.text()),
+        Change::Isolation(IsolationChange { isolated: None, .. }) => tracing::warn!("{}", change.text()),
+        Change::Action(action) => tracing::info!(by = %action.by, action = action.action, "{}", action.text),
+        Change::Limit(reached) => limit_reached(reached),
+        Change::Certificate(expiry) => certificate_expires(expiry, &change.text()),
+        Change::Drained(Drained { backend, server, closed, .. }) => {
+            tracing::info!(%backend, %server, closed, "server is drained: none of its sessions is left");
         }
-        Change::Isolation(IsolationChange { isolated: None, .. }) => tracing::warn!("no longer isolated"),
+        // Those who bring these about have lines of their own, with what only they know.
+        Change::Process(_) => {}
+    }
+}
+
+fn limit_reached(reached: &LimitReached) {
+    let LimitReached { frontend, limit, .. } = reached;
+    match limit {
+        Limit::Resource { error } => tracing::error!(%frontend, error, "{}", reached.words()),
+        Limit::Process { max_sessions, .. } | Limit::Frontend { max_sessions, .. } => {
+            tracing::warn!(%frontend, max_sessions, "{}", reached.words());
+        }
+    }
+}
+
+fn certificate_expires(expiry: &CertificateExpiry, text: &str) {
+    let CertificateExpiry { backend, server, subject, not_after, left, .. } = expiry;
+    let not_after = timestamp(*not_after);
+    match left {
+        Some(_) => tracing::warn!(%backend, %server, subject, not_after, "{text}"),
+        None => tracing::error!(%backend, %server, subject, not_after, "{text}"),
     }
 }
 
@@ -295,7 +322,7 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
         ServerState::Down(_) | ServerState::Kept(_) => line!(warn),
         _ => line!(info),
     }
-    if change.active_left + change.backup_left == 0 && change.from.is_usable() {
+    if change.leaves_nobody() {
         tracing::error!(backend = %change.backend, "backend has no usable server left");
     }
 }

@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 use super::conduct::Conduct;
 use super::counters::Counters;
+use super::expiry::Expiry;
 use super::health::{Health, Turn};
 use super::network::HostLink;
 use super::pace::Pace;
 use crate::clock;
 use crate::event::{
-    AdminState, Certificate, CheckSnapshot, DownCause, Evidence, Kept, Readiness, ServerSnapshot, ServerState, Verdict,
-    VerdictSource,
+    AdminState, Certificate, CheckSnapshot, DownCause, Evidence, Kept, Orders, Readiness, ServerChange, ServerSnapshot,
+    ServerState, Verdict, VerdictSource,
 };
 use crate::model::{self, HostAddress, Weight};
 
@@ -145,8 +146,11 @@ impl Server {
 /// Where a server stands: what operator and verdicts made of it. Part of the pool's locked state.
 #[derive(Debug)]
 pub struct Standing {
+    /// What holds of both: the operator's word, or else the file's.
     pub admin: AdminState,
     pub weight: Weight,
+    /// What of them is the operator's word.
+    pub orders: Orders,
     /// `None` if it is not checked.
     health: Option<Health>,
     /// Whether it takes new work, by its own word: counted as health is, so that one odd answer is not enough.
@@ -171,9 +175,13 @@ pub struct Standing {
     /// Finished times of being down.
     downtime: Duration,
     last: Option<Evidence>,
+    /// What the last [`ServerChange::RECENT`] probes saw, the oldest first, without certificates.
+    recent: Vec<Evidence>,
     /// What real traffic has shown since.
     passive: Option<Evidence>,
     certificate: Option<Certificate>,
+    /// What has been told of that certificate's end.
+    expiry: Expiry,
 }
 
 /// All that bears on a server's state.
@@ -215,6 +223,7 @@ impl Standing {
         let mut standing = Self {
             admin,
             weight: spec.weight,
+            orders: Orders::default(),
             willing: health.clone(),
             health,
             cause: DownCause::Unreachable,
@@ -229,8 +238,10 @@ impl Standing {
             since: (clock::wall(), Instant::now()),
             downtime: Duration::ZERO,
             last: None,
+            recent: Vec::new(),
             passive: None,
             certificate: None,
+            expiry: Expiry::default(),
         };
         standing.state = effective(standing.inputs());
         standing
@@ -299,6 +310,30 @@ impl Standing {
         self.passive.as_ref().or(self.last.as_ref())
     }
 
+    /// On what it came from `from` to its present state: what decided it, and what was seen before. Nothing, if an
+    /// operator did.
+    pub fn grounds(&self, from: ServerState) -> (Option<Evidence>, Vec<Evidence>) {
+        let lifted = from.is_ordered() && !matches!(self.state, ServerState::Down(_));
+        match self.state.is_ordered() || lifted {
+            true => (None, Vec::new()),
+            false => (self.evidence().cloned(), self.recent.clone()),
+        }
+    }
+
+    /// The certificate that it shows and how long that is good for, if it is time to tell of it.
+    pub fn expiry_due(&mut self, now: SystemTime) -> Option<(Option<Duration>, &Certificate)> {
+        let certificate = self.certificate.as_ref()?;
+        let due = self.expiry.look(certificate.not_after, now)?;
+        Some((due.left, certificate))
+    }
+
+    fn remember(&mut self, evidence: &Evidence) {
+        if self.recent.len() == ServerChange::RECENT {
+            self.recent.remove(0);
+        }
+        self.recent.push(Evidence { certificate: None, detail: evidence.detail.clone(), ..*evidence });
+    }
+
     /// Until the next probe is due, from the start of the last.
     pub fn probe_interval(&self, check: &model::Check) -> Duration {
         let unsettled = self.willing.as_ref().filter(|willing| willing.in_transition());
@@ -313,7 +348,10 @@ impl Standing {
         }
         self.passive = None;
         match source {
-            VerdictSource::Probe => self.last = Some(evidence),
+            VerdictSource::Probe => {
+                self.remember(&evidence);
+                self.last = Some(evidence);
+            }
             VerdictSource::Passive => self.passive = Some(evidence),
             VerdictSource::Operator => {}
         }
@@ -395,6 +433,7 @@ impl Standing {
             state: self.state,
             suspect: self.suspect,
             admin: self.admin,
+            orders: self.orders,
             since: self.since.0,
             check: server.check().zip(self.health.as_ref()).map(|(check, health)| CheckSnapshot {
                 kind: check.probe.kind(),

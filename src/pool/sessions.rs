@@ -3,7 +3,7 @@
 //! A session's [`Cell`] holds what its relay updates anyway. A command to a session is a flag in its cell and a wake
 //! of its task, so that no session needs a channel.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -51,6 +51,19 @@ struct Place {
     waker: Option<Waker>,
     /// Once it is connected to one.
     server: Option<Arc<Server>>,
+    /// Our address towards it.
+    source: Option<IpAddr>,
+}
+
+/// A live session as an operator sees it.
+#[derive(Debug)]
+pub struct Live {
+    pub cell: Arc<Cell>,
+    pub server: Option<Arc<Server>>,
+    /// Our address towards the server.
+    pub source: Option<SocketAddr>,
+    pub age: Duration,
+    pub idle: Duration,
 }
 
 impl Sessions {
@@ -79,7 +92,7 @@ impl Sessions {
         let slot = u32::try_from(vacant.key()).expect("fewer sessions than descriptors, which are 32-bit numbers");
         let id = SessionId { worker: self.worker, slot, generation };
         let cell = Arc::new(Cell::new(id, client, frontend, accepted));
-        vacant.insert(Place { cell: Arc::clone(&cell), waker: None, server: None });
+        vacant.insert(Place { cell: Arc::clone(&cell), waker: None, server: None, source: None });
         Entered { sessions: Arc::clone(self), cell }
     }
 
@@ -95,6 +108,23 @@ impl Sessions {
     /// The cells of all sessions.
     pub fn list(&self) -> Vec<Arc<Cell>> {
         self.lock().taken.iter().map(|(_, place)| Arc::clone(&place.cell)).collect()
+    }
+
+    /// All sessions, with their servers.
+    pub fn live(&self) -> Vec<Live> {
+        // Copied first: what is worked out of it must not keep the worker waiting.
+        let copied: Vec<_> = (self.lock().taken.iter())
+            .map(|(_, place)| (Arc::clone(&place.cell), place.server.clone(), place.source))
+            .collect();
+        let now = self.now();
+        let live = copied.into_iter().map(|(cell, server, source)| Live {
+            source: source.zip(cell.port()).map(SocketAddr::from),
+            age: cell.age(now),
+            idle: cell.idle(now),
+            cell,
+            server,
+        });
+        live.collect()
     }
 
     /// Tells a session to end; `false` if it has ended already.
@@ -204,11 +234,12 @@ impl Entered {
         }
     }
 
-    /// Notes the server that it is connected to.
-    pub fn set_server(&self, backend: ProxyId, server: &Arc<Server>, port: u16) {
-        self.cell.set_server(backend, server.spec.id, port);
+    /// Notes the server that it is connected to, and from which address of ours.
+    pub fn set_server(&self, backend: ProxyId, server: &Arc<Server>, source: Option<SocketAddr>) {
+        self.cell.set_server(backend, server.spec.id, source.map_or(0, |source| source.port()));
         if let Some(place) = self.sessions.lock().taken.get_mut(self.cell.id.slot as usize) {
             place.server = Some(Arc::clone(server));
+            place.source = source.map(|source| source.ip());
         }
     }
 

@@ -1,6 +1,7 @@
 //! The pool against its sentences: who gets a session, what a lease holds, what verdicts do to the choice.
 
 mod agents;
+mod operator;
 mod spread;
 
 use std::net::Ipv4Addr;
@@ -9,7 +10,7 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{CheckStatus, DownCause, Evidence, Readiness, ServerState, VerdictSource};
+use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, ServerState, VerdictSource};
 use crate::model::{
     BackendName, BackendTimeouts, Balance, Check, Endpoint, HostAddress, Policy, Probe, ProxyId, ServerId, ServerName,
     Weight,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::lease::{self, Assigned, Denied};
 use super::record::{Ended, Record};
+use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::DialRefused;
 use crate::net::reactor::Stream;
@@ -41,6 +42,7 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
             record.dialled = Some(begun.elapsed());
             // One getsockname: the kernel chose this address in connect, and it is the client's in the server's own logs.
             record.source = server.local_address().ok();
+            tell_connected(&record, &pool, &leased);
             Ok(Connected { client, server, record, leased })
         }
         Err(Failure::Dial(error)) => {
@@ -51,6 +53,14 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
             net::options::reset_on_close(&client);
             Err(record.end(ending))
         }
+    }
+}
+
+fn tell_connected(record: &Record, pool: &Pool, leased: &Leased) {
+    let (backend, server) = (&pool.spec.name, &leased.server.spec.name);
+    match record.source {
+        Some(source) => record.trace(Step::Connected, format_args!("{backend}/{server} from {source}")),
+        None => record.trace(Step::Connected, format_args!("{backend}/{server}")),
     }
 }
 
@@ -217,6 +227,7 @@ async fn one_server(
             }
             Err(error) => {
                 tracing::debug!(backend = %pool.spec.name, server = %leased.server.spec.name, %error, "dial failed");
+                record.trace(Step::DialFailed, format_args!("{}/{}: {error}", pool.spec.name, leased.server.spec.name));
                 return Err(error);
             }
         }

@@ -1,5 +1,6 @@
 //! A frontend while it runs, and what all frontends share.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -7,13 +8,13 @@ use tokio::sync::watch;
 
 use super::limit::{Limit, Permit};
 use super::sources::Sources;
+use super::trace::Traced;
 use crate::event::FrontendSnapshot;
 use crate::model::{self, OnLimit, Policy};
-use crate::pool::Pool;
 use crate::pool::counters::Counters;
+use crate::pool::{Observe, Pool};
 
 /// What the sessions of all frontends share.
-#[derive(Debug)]
 pub struct Process {
     pub policy: Policy,
     pub limit: Arc<Limit>,
@@ -21,18 +22,24 @@ pub struct Process {
     pub counters: Arc<Counters>,
     /// Whether a session that moved no byte has a log line.
     pub log_null_sessions: bool,
+    /// Whose sessions are logged step by step.
+    pub traced: Traced,
+    /// Told of limits that are reached.
+    pub observe: Observe,
     accept_pauses: AtomicU64,
 }
 
 impl Process {
     /// `max_sessions` is what the descriptors can hold of the configured limit.
-    pub fn new(config: &model::Config, max_sessions: u32) -> Arc<Self> {
+    pub fn new(config: &model::Config, max_sessions: u32, observe: Observe) -> Arc<Self> {
         Arc::new(Self {
             policy: config.policy.clone(),
             limit: Limit::new(max_sessions),
             on_limit: config.limits.on_limit,
             counters: Arc::default(),
             log_null_sessions: config.log.null_sessions,
+            traced: Traced::default(),
+            observe,
             accept_pauses: AtomicU64::new(0),
         })
     }
@@ -44,6 +51,12 @@ impl Process {
 
     pub fn accept_pauses(&self) -> u64 {
         self.accept_pauses.load(Relaxed)
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 

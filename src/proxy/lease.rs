@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use super::record::{Ended, Record};
 use super::route::Routed;
+use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::OnNoServer;
 use crate::net;
@@ -59,6 +60,7 @@ pub(super) async fn next(
     };
     record.waited.get_or_insert_default();
     record.server = Some(Arc::clone(&leased.server));
+    record.trace(Step::Leased, format_args!("{}/{}", pool.spec.name, leased.server.spec.name));
     Ok(leased)
 }
 

@@ -16,6 +16,8 @@ use super::handover::{Arrival, Load};
 use super::limit::Limit;
 use super::record::{Admission, Record};
 use super::worker::Worker;
+use crate::clock;
+use crate::event::{self, Change, LimitReached};
 use crate::model::OnLimit;
 use crate::net::reactor::Stream;
 use crate::net::{self, AcceptError, Listener};
@@ -134,17 +136,18 @@ fn begin(arrival: Arrival, load: Load, worker: &Rc<Worker>) -> Result<(), Accept
 
 fn note_full(limit: &Limit, frontend: &Frontend) {
     if limit.note_full() {
-        let whose = if std::ptr::eq(limit, frontend.process.limit.as_ref()) { "the process" } else { "the frontend" };
-        tracing::warn!(
-            frontend = %frontend.spec.name,
-            max_sessions = limit.max(),
-            "session limit of {whose} reached: {}",
-            match frontend.process.on_limit {
-                OnLimit::Queue => "new clients wait until a session ends",
-                OnLimit::Reset => "new clients are reset",
-            }
-        );
+        let (max_sessions, then) = (limit.max(), frontend.process.on_limit);
+        let limit = match std::ptr::eq(limit, frontend.process.limit.as_ref()) {
+            true => event::Limit::Process { max_sessions, then },
+            false => event::Limit::Frontend { max_sessions, then },
+        };
+        tell(frontend, limit);
     }
+}
+
+fn tell(frontend: &Frontend, limit: event::Limit) {
+    let reached = LimitReached { frontend: frontend.spec.name.clone(), limit, at: clock::wall() };
+    (frontend.process.observe)(&Change::Limit(reached));
 }
 
 /// Having run out of something: told once an episode, and waited out without spinning.
@@ -161,7 +164,7 @@ impl Scarcity {
     async fn wait(&mut self, frontend: &Frontend, error: &str) {
         if self.last.is_none_or(|last| last.elapsed() >= Self::CALM) {
             frontend.process.note_accept_pause();
-            tracing::error!(frontend = %frontend.spec.name, error, "can't accept: pausing until there is room again");
+            tell(frontend, event::Limit::Resource { error: error.to_owned() });
         }
         tokio::time::sleep(PAUSE).await;
         self.last = Some(Instant::now());

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::frontend::{Frontend, Permits};
 use super::handover::Load;
 use super::sources::Visit;
+use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, Who};
@@ -69,7 +70,7 @@ impl Record {
         listener: SocketAddr,
     ) -> Box<Self> {
         // Boxed, because it is handed from arrow to arrow.
-        Box::new(Self {
+        let record = Box::new(Self {
             worker: Rc::clone(worker),
             frontend: Arc::clone(frontend),
             listener,
@@ -90,7 +91,9 @@ impl Record {
             backend: None,
             visit: Visit::Free,
             _admission: admission,
-        })
+        });
+        record.trace(Step::Accepted, listener);
+        record
     }
 
     pub fn entered(&self) -> &Entered {
@@ -103,6 +106,11 @@ impl Record {
 
     pub fn client(&self) -> SocketAddr {
         self.cell().client
+    }
+
+    /// Since accept.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     pub fn phase(&self) -> Phase {
@@ -180,6 +188,7 @@ impl Drop for Record {
         let total = self.started.elapsed();
         self.count(ending, bytes_out, total);
         self.leave_source();
+        self.trace(Step::Ended, format_args!("by {}: {}", ending.who.word(), ending.cause.words()));
         let null = bytes_in == 0 && bytes_out == 0 && matches!(ending.who, Who::Nobody | Who::Client);
         if self.visit == Visit::Untold || (null && !self.frontend.process.log_null_sessions) {
             return;

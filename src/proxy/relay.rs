@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use self::flow::{Flow, Stage, Way, poll_discard};
 use super::dial::Connected;
 use super::record::{Ended, Record};
+use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::BackendTimeouts;
 use crate::net;
@@ -33,8 +34,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// The future is what an idle session owns beside its connections: it holds each value once.
 pub fn relay(Connected { client, server, mut record, leased }: Connected) -> impl Future<Output = Ended> {
     record.enter_phase(Phase::Data);
-    let port = record.source.map_or(0, |source| source.port());
-    record.entered().set_server(record.frontend.pool.spec.id, &leased.server, port);
+    record.entered().set_server(record.frontend.pool.spec.id, &leased.server, record.source);
     record.cell().limit_idle(Limits::of(&record).open.map(|(limit, _)| limit));
     if record.frontend.pool.spec.keepalive.is_some() {
         record.cell().set_fresh();
@@ -157,13 +157,25 @@ impl Relay {
             // Closing says the last FIN.
             return Poll::Ready(Turn::Finished);
         }
-        self.up.pass_fin(&self.server);
-        self.down.pass_fin(&self.client);
+        self.pass_fins();
         if let Poll::Ready(fault) = self.poll_unread(cx) {
             return Poll::Ready(Turn::Failed(fault));
         }
         self.note_half_close();
         if up_left == 0 || down_left == 0 { Poll::Ready(Turn::Yield) } else { Poll::Pending }
+    }
+
+    fn pass_fins(&mut self) {
+        let before = (self.up.stage, self.down.stage);
+        self.up.pass_fin(&self.server);
+        self.down.pass_fin(&self.client);
+        for (before, after, step) in
+            [(before.0, self.up.stage, Step::ClientFinished), (before.1, self.down.stage, Step::ServerFinished)]
+        {
+            if before != after {
+                self.record.trace(step, "passed on");
+            }
+        }
     }
 
     /// The reset of a side that is not being read, which no read would show.
@@ -249,6 +261,9 @@ enum Direction {
 /// Counts bytes that have been passed on, wherever they are counted.
 fn count(record: &Record, bytes: usize, direction: Direction) {
     let bytes = bytes as u64;
+    if record.frontend.process.traced.has_any() {
+        trace_first(record, bytes, &direction);
+    }
     let worker = record.worker.sessions.worker();
     let server = record.server.as_ref().map(|server| &server.counters);
     let all = [&record.frontend.process.counters, &record.frontend.counters, &record.frontend.pool.counters];
@@ -261,6 +276,16 @@ fn count(record: &Record, bytes: usize, direction: Direction) {
             record.entered().passed_out(bytes);
             all.into_iter().chain(server).for_each(|counters| counters.traffic(worker).add_out(bytes));
         }
+    }
+}
+
+fn trace_first(record: &Record, bytes: u64, direction: &Direction) {
+    let (passed, step) = match (record.cell().bytes(), direction) {
+        ((passed, _), Direction::In) => (passed, Step::FirstBytesIn),
+        ((_, passed), Direction::Out) => (passed, Step::FirstBytesOut),
+    };
+    if passed == 0 {
+        record.trace(step, format_args!("{bytes} bytes"));
     }
 }
 

@@ -482,7 +482,9 @@ proptest! {
 
 #[test]
 fn what_show_prints_of_a_preset_loads_to_an_equal_configuration() {
-    let more = "[stats]\nlisten = ['127.0.0.1:9000', '[::1]:9000']\n[admin]\nsocket = '/run/e/a.sock'\nmode = '600'\n\
+    let more = "[stats]\nlisten = ['127.0.0.1:9000', '[::1]:9000']\ntoken_file = 'tests/config/token'\nuser = 'ops'\n\
+        password_hash = '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$qLml5cfqFAO86tsQNVLq7BHBQkFwaJ0b0zUxfVu4nEg'\n\
+        [admin]\nsocket = '/run/e/a.sock'\nmode = '600'\ngroup = 'adm'\n\
         [log]\nformat = 'text'\nlevel = 'debug'\n[process]\nworkers = 3\n[limits]\non_limit = 'reset'\n\
         [[frontend]]\nname = 'kubeAPI'\nclient_keepalive = 'off'\n[[backend]]\nname = 'kubeAPI_backend'\ncheck = { type = 'https', alpn = ['h2', 'http/1.1'], accept = [401, '200-204'], server_name = 'kubernetes', port = 6444 }\n\
         servers = ['[fd00::1]:6443', { name = 'b', address = 'c.example:6443', backup = true, disabled = true, max_sessions = 9, weight = 0, check = 'off' }, { address = '10.0.0.9:1', check = { type = 'tcp' } }]";

@@ -26,6 +26,7 @@ pub struct Config {
     listen: String,
     servers: Vec<(SocketAddr, String)>,
     sections: [(&'static str, String); 6],
+    stats_lines: String,
     more: String,
 }
 
@@ -41,6 +42,7 @@ impl Config {
             listen: front.to_string(),
             servers: servers.iter().map(|address| (*address, String::new())).collect(),
             sections: sections.map(|name| (name, String::new())),
+            stats_lines: String::new(),
             more: String::new(),
         }
     }
@@ -67,6 +69,12 @@ impl Config {
 
     pub fn backend(self, line: &str) -> Self {
         self.add(5, line)
+    }
+
+    /// Lines of `[stats]` beside where it listens.
+    pub fn stats_lines(mut self, lines: &str) -> Self {
+        let _ = writeln!(self.stats_lines, "{lines}");
+        self
     }
 
     /// Adds keys to the server of this number, such as `weight = 2`.
@@ -102,7 +110,7 @@ impl Config {
 
     /// The file's text.
     pub fn text(&self) -> String {
-        let mut text = format!("[stats]\nlisten = \"{}\"\n", self.stats);
+        let mut text = format!("[stats]\nlisten = \"{}\"\n{}", self.stats, self.stats_lines);
         for (name, lines) in &self.sections {
             let fixed = match *name {
                 "[log]" => "format = \"json\"\n".to_owned(),

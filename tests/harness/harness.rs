@@ -1,5 +1,6 @@
 //! What the tests that run the real program share: starting it, playing the peers around it, and waiting for events.
 
+pub mod admin;
 pub mod app;
 pub mod http;
 pub mod namespace;
@@ -7,6 +8,7 @@ pub mod pattern;
 pub mod peers;
 pub mod ports;
 pub mod program;
+pub mod schema;
 pub mod sockets;
 pub mod tls;
 pub mod wait;

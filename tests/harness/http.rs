@@ -60,7 +60,8 @@ fn is_whole(answer: &[u8]) -> bool {
     announced.is_some_and(|length| length.trim().parse() == Ok(answer.len() - end - 4))
 }
 
-fn parse(answer: &str) -> Option<Response> {
+/// Reads a whole answer.
+pub(super) fn parse(answer: &str) -> Option<Response> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");

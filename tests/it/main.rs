@@ -6,7 +6,10 @@
 #[allow(dead_code, reason = "each test binary uses its own part of it")]
 mod harness;
 
+mod admin;
 mod balance;
+mod drain;
+mod events;
 mod failover;
 mod families;
 mod half_close;

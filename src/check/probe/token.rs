@@ -24,7 +24,7 @@ impl Tokens {
 
 /// The last good token of a file.
 #[derive(Debug)]
-pub(super) struct LiveToken {
+pub struct LiveToken {
     file: PathBuf,
     last: Mutex<Last>,
     /// A read is under way: from a file that hangs, one thread hangs and no more.
@@ -39,7 +39,8 @@ struct Last {
 }
 
 impl LiveToken {
-    fn new(stated: &TokenFile) -> Self {
+    /// Before the first read it is the stated one.
+    pub fn new(stated: &TokenFile) -> Self {
         let last = Last { token: stated.token.clone(), failing: false };
         Self { file: stated.file.clone(), last: Mutex::new(last), reading: Arc::default() }
     }
@@ -58,7 +59,7 @@ impl LiveToken {
         match timeout_at(deadline, read).await {
             Ok(Ok(read)) => self.settle(read),
             Ok(Err(_)) => self.settle(Err("the read was cancelled".to_owned())),
-            Err(_) => self.settle(Err("the read takes longer than a probe".to_owned())),
+            Err(_) => self.settle(Err("the read takes too long".to_owned())),
         }
     }
 

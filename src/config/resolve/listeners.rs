@@ -8,13 +8,13 @@ use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::Origin;
 use super::filled;
-use crate::model::{Endpoint, HostAddress, ListenAddress, ProxyId, Stats};
+use crate::model::{Endpoint, HostAddress, ListenAddress, ProxyId, Stats, StatsAccess};
 
 /// `None` if it is off.
-pub fn stats(raw: &raw::Stats, id: ProxyId) -> Option<Stats> {
+pub fn stats(raw: &raw::Stats, id: ProxyId, access: StatsAccess) -> Option<Stats> {
     let listen = filled(&raw.listen);
     let listen = listen.on()?.0.iter().map(|address| address.value).collect();
-    Some(Stats { id, listen, freebind: filled(&raw.freebind) })
+    Some(Stats { id, listen, freebind: filled(&raw.freebind), access })
 }
 
 /// A listener as it stands in the file.

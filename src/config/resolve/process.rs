@@ -25,7 +25,8 @@ pub fn limits(raw: &raw::Limits) -> Limits {
 /// `None` without a socket.
 pub fn admin(raw: &raw::Admin) -> Option<Admin> {
     let socket = filled(&raw.socket);
-    Some(Admin { socket: socket.on()?.0.clone(), mode: filled(&raw.mode).0 })
+    let group = raw.group.as_ref().map(|group| group.value.clone());
+    Some(Admin { socket: socket.on()?.0.clone(), mode: filled(&raw.mode).0, group })
 }
 
 /// What is logged.

@@ -289,6 +289,11 @@ impl Cell {
         (server != 0).then(|| (ProxyId(self.backend.load(Relaxed)), ServerId(server)))
     }
 
+    /// Our port towards its server, once it has one.
+    pub(super) fn port(&self) -> Option<u16> {
+        Some(self.port.load(Relaxed)).filter(|port| *port != 0)
+    }
+
     pub(super) fn is_overdue(&self, now: u64) -> bool {
         let limit = u64::from(self.idle_limit.load(Relaxed));
         limit != 0 && now.saturating_sub(self.last_byte.load(Relaxed)) >= limit

@@ -63,7 +63,7 @@ impl Scene {
 
     fn session(&self) -> Entered {
         let entered = self.sessions.enter(client(), ProxyId::FIRST);
-        entered.set_server(ProxyId::FIRST, &self.server, 40_000);
+        entered.set_server(ProxyId::FIRST, &self.server, Some("10.0.0.1:40000".parse().unwrap()));
         entered
     }
 

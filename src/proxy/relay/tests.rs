@@ -69,7 +69,7 @@ impl Scene {
         );
         let config =
             crate::config::parse(&text, "test.toml").unwrap_or_else(|report| panic!("{}", report.render(false)));
-        let process = Process::new(&config, config.limits.max_sessions);
+        let process = Process::new(&config, config.limits.max_sessions, Arc::new(|_| {}));
         let pool = Pool::alone(config.backends[0].clone(), Arc::new(|_| {}));
         let frontend = Frontend::new(config.frontends[0].clone(), pool, process);
         let log = Arc::new(Mutex::new(Vec::new()));

@@ -1,0 +1,244 @@
+//! Who may act over the stats listener: whoever shows the token, or logs in with the password.
+//!
+//! A password costs tens of milliseconds to verify, which is what makes it hard to guess. So it is verified on a thread
+//! of its own, one at a time, and a wrong one holds that place for a moment longer: whoever guesses slows down those who
+//! guess, and those who log in, but neither the control thread nor those with a token.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use base64ct::{Base64, Encoding};
+use hyper::HeaderMap;
+use hyper::header::AUTHORIZATION;
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::password;
+use super::refusal::Refusal;
+use crate::check::probe::LiveToken;
+use crate::event::CredentialUsed;
+use crate::model::{StatsAccess, User};
+
+/// How long the token's file may take to be read.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Logins that wait for their turn, and for how long.
+const WAITING: usize = 8;
+const WAIT: Duration = Duration::from_secs(5);
+
+/// How long a wrong password holds its place: at most four guesses a second.
+const PENANCE: Duration = Duration::from_millis(250);
+
+/// The credentials of the stats listener.
+#[derive(Debug)]
+pub struct Door {
+    token: Option<LiveToken>,
+    user: Option<Arc<User>>,
+    line: Semaphore,
+    turn: Arc<Semaphore>,
+    refused: AtomicU64,
+}
+
+/// What a request shows.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown {
+    Token(String),
+    Password { user: String, password: String },
+}
+
+impl Door {
+    pub fn new(access: &StatsAccess) -> Self {
+        Self {
+            token: access.token.as_ref().map(LiveToken::new),
+            user: access.user.clone().map(Arc::new),
+            line: Semaphore::new(WAITING),
+            turn: Arc::new(Semaphore::new(1)),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Times that somebody was not let in.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// Lets in who shows the right credential.
+    pub(super) async fn admit(&self, headers: &HeaderMap) -> Result<CredentialUsed, Refusal> {
+        let admitted = self.judge(headers).await;
+        if admitted.is_err() {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        admitted
+    }
+
+    async fn judge(&self, headers: &HeaderMap) -> Result<CredentialUsed, Refusal> {
+        if self.token.is_none() && self.user.is_none() {
+            return Err(Refusal::new(
+                hyper::StatusCode::FORBIDDEN,
+                "this listener is for looking: use the admin socket, or set [stats] token_file, or user and password_hash",
+            ));
+        }
+        match (shown(headers), &self.token, &self.user) {
+            (Some(Shown::Token(shown)), Some(token), _) => {
+                let token = token.current(Instant::now() + READ_TIMEOUT).await;
+                let right: bool = shown.as_bytes().ct_eq(token.as_str().as_bytes()).into();
+                if right { Ok(CredentialUsed::Token) } else { Err(self.unauthorized("the token is another one")) }
+            }
+            (Some(Shown::Password { user, password }), _, Some(known)) => self.log_in(known, user, password).await,
+            (Some(_), ..) => Err(self.unauthorized("this kind of credential is not set in [stats]")),
+            (None, ..) => Err(self.unauthorized("actions need a credential here")),
+        }
+    }
+
+    async fn log_in(&self, known: &Arc<User>, user: String, password: String) -> Result<CredentialUsed, Refusal> {
+        let busy = || Refusal::busy("others are logging in: try again in a second");
+        let _place = self.line.try_acquire().map_err(|_| busy())?;
+        let turn = timeout(WAIT, Arc::clone(&self.turn).acquire_owned()).await;
+        let turn = turn.map_err(|_| busy())?.expect("it is never closed");
+        let verified = Arc::clone(known);
+        // Verified whatever the name is: how long it takes must not tell which names there are.
+        let right = tokio::task::spawn_blocking(move || password::is_of(&password, &verified.password));
+        let right = right.await.unwrap_or(false);
+        let named: bool = user.as_bytes().ct_eq(known.name.as_bytes()).into();
+        if right && named {
+            return Ok(CredentialUsed::Password(user));
+        }
+        // On its own, so that the turn is held as long also if the client leaves.
+        tokio::spawn(async move {
+            sleep(PENANCE).await;
+            drop(turn);
+        });
+        Err(self.unauthorized("the name or the password is wrong"))
+    }
+
+    fn unauthorized(&self, words: &str) -> Refusal {
+        const BEARER: &str = "Bearer realm=\"evenkeel\"";
+        const BASIC: &str = "Basic realm=\"evenkeel\", charset=\"UTF-8\"";
+        const BOTH: &str = "Bearer realm=\"evenkeel\", Basic realm=\"evenkeel\", charset=\"UTF-8\"";
+        let (schemes, how) = match (&self.token, &self.user) {
+            (Some(_), Some(_)) => (BOTH, "`Authorization: Bearer TOKEN`, or log in with name and password"),
+            (Some(_), None) => (BEARER, "`Authorization: Bearer TOKEN`"),
+            (None, _) => (BASIC, "name and password (HTTP basic authentication)"),
+        };
+        Refusal::unauthorized(format!("{words}: send {how}"), schemes)
+    }
+}
+
+/// Reads the one credential of a request (RFC 6750, section 2.1; RFC 7617, section 2).
+fn shown(headers: &HeaderMap) -> Option<Shown> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
+    let credential = credential.trim();
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(Shown::Token(credential.to_owned())),
+        "basic" => {
+            let login = String::from_utf8(Base64::decode_vec(credential).ok()?).ok()?;
+            let (user, password) = login.split_once(':')?;
+            Some(Shown::Password { user: user.to_owned(), password: password.to_owned() })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+    use crate::model::{PasswordHash, Token, TokenFile};
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn user() -> User {
+        // Cheaper than those that are made for people, so that tests don't wait.
+        let hash = "$argon2id$v=19$m=32,t=1,p=1$c29tZXNhbHRzb21l$";
+        let params = argon2::Params::new(32, 1, 1, None).unwrap();
+        let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let mut out = [0; 32];
+        argon.hash_password_into(b"hunter2:x", b"somesaltsome", &mut out).unwrap();
+        let hash = hash.to_owned() + &base64ct::Base64Unpadded::encode_string(&out);
+        User { name: "ops".into(), password: PasswordHash::new(&hash).unwrap() }
+    }
+
+    fn token(directory: &tempfile::TempDir) -> TokenFile {
+        let file = directory.path().join("token");
+        std::fs::write(&file, "s3cret\n").unwrap();
+        TokenFile { file, token: Token::read(b"s3cret").unwrap() }
+    }
+
+    fn basic(login: &str) -> String {
+        format!("Basic {}", Base64::encode_string(login.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn without_credentials_nobody_acts_and_what_to_set_is_said() {
+        let door = Door::new(&StatsAccess::default());
+        for shown in [&[][..], &["Bearer s3cret"]] {
+            let words = door.admit(&headers(shown)).await.unwrap_err().words().to_owned();
+            assert!(words.contains("[stats] token_file"), "{words}");
+        }
+        assert_eq!(door.refused(), 2);
+    }
+
+    // Seen to fail with a comparison of the common length, and with a file that is read once.
+    #[tokio::test]
+    async fn the_token_lets_in_and_a_new_one_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let token = token(&directory);
+        let door = Door::new(&StatsAccess { token: Some(token.clone()), user: None });
+        let enters = async |shown: &str| door.admit(&headers(&[shown])).await.ok();
+        assert_eq!(enters("Bearer s3cret").await, Some(CredentialUsed::Token));
+        assert_eq!(enters("bearer  s3cret").await, Some(CredentialUsed::Token));
+        for wrong in ["Bearer s3cre", "Bearer s3crett", "Bearer ", "Token s3cret", "s3cret", &basic("s3cret:s3cret")] {
+            assert_eq!(enters(wrong).await, None, "{wrong}");
+        }
+        assert!(door.admit(&headers(&["Bearer s3cret", "Bearer s3cret"])).await.is_err(), "which of the two?");
+        std::fs::write(&token.file, "other").unwrap();
+        assert_eq!((enters("Bearer s3cret").await, enters("Bearer other").await), (None, Some(CredentialUsed::Token)));
+    }
+
+    // Seen to fail with a name that is not compared.
+    #[tokio::test]
+    async fn a_user_logs_in_with_the_password() {
+        let door = Door::new(&StatsAccess { token: None, user: Some(user()) });
+        let enters = async |login: &str| door.admit(&headers(&[&basic(login)])).await.ok();
+        assert_eq!(enters("ops:hunter2:x").await, Some(CredentialUsed::Password("ops".into())));
+        for wrong in ["ops:hunter2", "ops:", "op:hunter2:x", ":hunter2:x", "ops"] {
+            assert_eq!(enters(wrong).await, None, "{wrong}");
+        }
+        assert!(door.admit(&headers(&["Basic !!!"])).await.is_err());
+        assert!(door.admit(&headers(&["Bearer hunter2:x"])).await.is_err());
+    }
+
+    // Seen to fail without PENANCE, and with a line that has no end.
+    #[tokio::test(start_paused = true)]
+    async fn who_guesses_waits_and_a_long_line_is_sent_away() {
+        let door = Arc::new(Door::new(&StatsAccess { token: None, user: Some(user()) }));
+        let begun = Instant::now();
+        for _ in 0..4 {
+            door.admit(&headers(&[&basic("ops:wrong")])).await.unwrap_err();
+        }
+        let took = begun.elapsed();
+        assert!((PENANCE * 3..PENANCE * 4).contains(&took), "{took:?}");
+        let all: Vec<_> = (0..WAITING + 3)
+            .map(|_| {
+                let door = Arc::clone(&door);
+                tokio::spawn(async move { door.admit(&headers(&[&basic("ops:wrong")])).await.unwrap_err() })
+            })
+            .collect();
+        let mut sent_away = 0;
+        for one in all {
+            sent_away += usize::from(one.await.unwrap().words().contains("try again"));
+        }
+        assert_eq!(sent_away, 3);
+    }
+}

@@ -1,0 +1,192 @@
+//! What operators do while the process runs. Each action is told of, with who did it and from where.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::drain::Drains;
+use super::process::Facts;
+use crate::admin::{Action, Changed, Denied, Done, Outcome, Setting, Target, unknown};
+use crate::clock;
+use crate::event::{ActionTaken, Actor, AdminState, Change, SessionId};
+use crate::model::{BackendName, Network, ServerName, Weight};
+use crate::pool::server::Server;
+use crate::pool::sessions::Command;
+use crate::pool::{Observe, Pool};
+
+/// All that actions are done with.
+pub struct Actions {
+    facts: Arc<Facts>,
+    drains: Drains,
+    observe: Observe,
+}
+
+/// A server, and the pool that it is in.
+type Member = (Arc<Pool>, Arc<Server>);
+
+impl Actions {
+    pub fn new(facts: &Arc<Facts>, observe: &Observe) -> Self {
+        let drains = Drains::new(facts.workers.clone(), Arc::clone(observe));
+        Self { facts: Arc::clone(facts), drains, observe: Arc::clone(observe) }
+    }
+
+    /// Does it, and tells of it.
+    pub fn perform(&self, action: Action, by: Actor) -> Result<Done, Denied> {
+        let (name, done) = match action {
+            Action::SetState { target, state, over } => ("state", self.set_state(&target, state, over)?),
+            Action::SetWeight { target, weight } => ("weight", self.set_weight(&target, weight)?),
+            Action::Kill { ids } => ("kill", self.kill(ids)),
+            Action::Debug { source, time } => ("debug", self.debug(source, time)?),
+        };
+        self.facts.actions.fetch_add(1, Relaxed);
+        self.tell(name, &done, by);
+        Ok(done)
+    }
+
+    fn tell(&self, action: &'static str, done: &Done, by: Actor) {
+        let servers = match &done.outcome {
+            Outcome::Changed(changed) => changed.iter().map(|it| (it.backend.clone(), it.server.clone())).collect(),
+            Outcome::Killed { .. } | Outcome::Told => Vec::new(),
+        };
+        let text = done.text.clone();
+        (self.observe)(&Change::Action(ActionTaken { by, action, text, servers, at: clock::wall() }));
+    }
+
+    fn set_state(&self, target: &Target, state: AdminState, over: Option<Duration>) -> Result<Done, Denied> {
+        let mut texts = Vec::new();
+        let done = self.change(target, |(pool, server)| {
+            let from = pool.set_admin_state(server, state)?;
+            let (backend, sessions) = (&pool.spec.name, server.counters.sessions());
+            // Whatever is wanted now, it takes the place of what was wanted before.
+            let stopped = self.drains.stop(backend, server);
+            if let Some(over) = over {
+                self.drains.begin(backend, server, over);
+            }
+            let change = format!("{backend}/{}: {} → {}", server.spec.name, from.word(), state.word());
+            texts.push(change + &of_sessions(sessions, state, over, stopped));
+            Some((Setting::State(from, state), sessions))
+        })?;
+        Ok(Done { text: texts.join("; "), outcome: Outcome::Changed(done) })
+    }
+
+    fn set_weight(&self, target: &Target, weight: Weight) -> Result<Done, Denied> {
+        let mut texts = Vec::new();
+        let done = self.change(target, |(pool, server)| {
+            let from = pool.set_weight(server, weight)?;
+            texts.push(format!("{}/{}: weight {from} → {weight}", pool.spec.name, server.spec.name));
+            Some((Setting::Weight(from, weight), server.counters.sessions()))
+        })?;
+        Ok(Done { text: texts.join("; "), outcome: Outcome::Changed(done) })
+    }
+
+    /// Changes each server that is meant; one that is gone by then is left out.
+    fn change(
+        &self,
+        target: &Target,
+        mut change: impl FnMut(&Member) -> Option<(Setting, u32)>,
+    ) -> Result<Vec<Changed>, Denied> {
+        let mut changed = Vec::new();
+        for member in self.members(target)? {
+            let Some((setting, sessions)) = change(&member) else { continue };
+            let (backend, server) = (member.0.spec.name.clone(), member.1.spec.name.clone());
+            changed.push(Changed { backend, server, setting, sessions });
+        }
+        Ok(changed)
+    }
+
+    /// The servers that are meant, at least one.
+    fn members(&self, target: &Target) -> Result<Vec<Member>, Denied> {
+        let is_meant = |pool: &&Arc<Pool>| target.backend.as_deref().is_none_or(|name| name == pool.spec.name.as_str());
+        let pools: Vec<&Arc<Pool>> = self.facts.pools.iter().filter(is_meant).collect();
+        if let (Some(name), true) = (&target.backend, pools.is_empty()) {
+            let known = self.facts.pools.iter().map(|pool| pool.spec.name.as_str());
+            return Err(Denied::Unknown(unknown("backend", name, known)));
+        }
+        let of = |pool: &Arc<Pool>| pool.servers().into_iter().map(|server| (Arc::clone(pool), server)).collect();
+        let all: Vec<Member> = pools.into_iter().flat_map(|pool| -> Vec<Member> { of(pool) }).collect();
+        let is_named = |(_, server): &&Member| server.spec.name.as_str() == target.server;
+        let named: Vec<Member> = all.iter().filter(is_named).cloned().collect();
+        if named.is_empty() {
+            let known = all.iter().map(|(_, server)| server.spec.name.as_str());
+            return Err(Denied::Unknown(unknown("server", &target.server, known)));
+        }
+        Ok(named)
+    }
+
+    fn kill(&self, mut ids: Vec<SessionId>) -> Done {
+        ids.sort_unstable();
+        ids.dedup();
+        let (told, unknown): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| self.kill_one(*id));
+        let mut text = match told[..] {
+            [] => "no session killed".to_owned(),
+            [id] => format!("session {id} killed"),
+            _ => format!("{} sessions killed", told.len()),
+        };
+        if !unknown.is_empty() {
+            text += &format!(", {} had ended already or never been", unknown.len());
+        }
+        Done { text, outcome: Outcome::Killed { killed: told.len(), unknown } }
+    }
+
+    fn kill_one(&self, id: SessionId) -> bool {
+        let worker = self.facts.workers.get(usize::from(id.worker));
+        worker.is_some_and(|worker| worker.sessions.command(id, Command::Close))
+    }
+
+    fn debug(&self, source: Network, time: Duration) -> Result<Done, Denied> {
+        let traced = &self.facts.process.traced;
+        traced.follow(source, time).map_err(|error| Denied::Conflict(error.to_string()))?;
+        let text = format!("sessions of {source} are logged step by step for {time:?}");
+        Ok(Done { text, outcome: Outcome::Told })
+    }
+}
+
+/// What becomes of a server's sessions.
+fn of_sessions(sessions: u32, state: AdminState, over: Option<Duration>, stopped: bool) -> String {
+    let which = match sessions {
+        0 => return String::new(),
+        1 => "its session".to_owned(),
+        _ => format!("its {sessions} sessions"),
+    };
+    let is = if sessions == 1 { "is" } else { "are" };
+    let stays = if sessions == 1 { "stays" } else { "stay" };
+    match (state, over) {
+        (_, Some(over)) => format!(", {which} {is} closed over {over:?}"),
+        _ if stopped => format!(", {which} {stays}, the closing has ended"),
+        (AdminState::Ready, None) => String::new(),
+        (AdminState::Drain | AdminState::Maint, None) => format!(", {which} {stays}"),
+    }
+}
+
+impl Facts {
+    /// What there is, by name.
+    pub fn names(&self) -> crate::event::Names {
+        let servers = |pool: &Arc<Pool>| pool.servers().iter().map(|server| server.spec.name.clone()).collect();
+        let backend = |pool: &Arc<Pool>| -> (BackendName, Vec<ServerName>) { (pool.spec.name.clone(), servers(pool)) };
+        crate::event::Names {
+            frontends: self.frontends.iter().map(|frontend| frontend.spec.name.clone()).collect(),
+            backends: self.pools.iter().map(backend).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_the_sessions_is_said() {
+        let minute = Some(Duration::from_secs(60));
+        for (sessions, state, over, stopped, text) in [
+            (0, AdminState::Drain, minute, false, ""),
+            (1, AdminState::Drain, minute, false, ", its session is closed over 60s"),
+            (3, AdminState::Drain, minute, true, ", its 3 sessions are closed over 60s"),
+            (3, AdminState::Drain, None, false, ", its 3 sessions stay"),
+            (3, AdminState::Ready, None, true, ", its 3 sessions stay, the closing has ended"),
+            (3, AdminState::Ready, None, false, ""),
+            (1, AdminState::Maint, None, false, ", its session stays"),
+        ] {
+            assert_eq!(of_sessions(sessions, state, over, stopped), text);
+        }
+    }
+}
