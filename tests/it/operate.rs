@@ -178,6 +178,9 @@ fn sessions_are_found_by_all_that_is_known_of_them_and_killed_by_id() {
     one.sees_fin();
     other_served.say("alive");
     other.hears("alive");
+    // It has ended once its client has closed, too.
+    drop(one);
+    app.has_sessions(1);
     let (code, _, err) = operator.tries(&format!("kill {id}"));
     assert!(code == 1 && err.contains(id), "{err}");
 }
