@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use crate::clock;
 use crate::config;
 use crate::event::{Names, SessionSnapshot};
-use crate::model::Network;
+use crate::model::{BackendName, FrontendName, Network, ServerName};
 
 /// Sessions that are given unless another number is asked for, and at most.
 const LIMIT: usize = 1_000;
@@ -86,11 +86,11 @@ impl Wanted {
     }
 
     fn check(&self, names: &Names) -> Result<(), Refusal> {
-        let frontends: Vec<&str> = names.frontends.iter().map(|name| name.as_str()).collect();
+        let frontends: Vec<&str> = names.frontends.iter().map(FrontendName::as_str).collect();
         let backends: Vec<&str> = names.backends.iter().map(|(name, _)| name.as_str()).collect();
         let in_wanted = |backend: &str| self.backend.as_deref().is_none_or(|wanted| wanted == backend);
         let servers = names.backends.iter().filter(|(backend, _)| in_wanted(backend.as_str()));
-        let servers: Vec<&str> = servers.flat_map(|(_, servers)| servers.iter().map(|name| name.as_str())).collect();
+        let servers: Vec<&str> = servers.flat_map(|(_, servers)| servers.iter().map(ServerName::as_str)).collect();
         known("frontend", self.frontend.as_deref(), frontends)?;
         known("backend", self.backend.as_deref(), backends)?;
         known("server", self.server.as_deref(), servers)
@@ -99,8 +99,8 @@ impl Wanted {
     fn includes(&self, session: &SessionSnapshot) -> bool {
         let is = |wanted: &Option<String>, name: Option<&str>| wanted.is_none() || wanted.as_deref() == name;
         is(&self.frontend, Some(session.frontend.as_str()))
-            && is(&self.backend, session.backend.as_ref().map(|name| name.as_str()))
-            && is(&self.server, session.server.as_ref().map(|name| name.as_str()))
+            && is(&self.backend, session.backend.as_ref().map(BackendName::as_str))
+            && is(&self.server, session.server.as_ref().map(ServerName::as_str))
             && self.source.is_none_or(|source| source.contains(session.client.ip()))
     }
 
@@ -171,8 +171,8 @@ impl<'a> Session<'a> {
         Self {
             id: session.id.to_string(),
             frontend: session.frontend.as_str(),
-            backend: session.backend.as_ref().map(|name| name.as_str()),
-            server: session.server.as_ref().map(|name| name.as_str()),
+            backend: session.backend.as_ref().map(BackendName::as_str),
+            server: session.server.as_ref().map(ServerName::as_str),
             client: session.client.to_string(),
             source: session.source.map(|source| source.to_string()),
             age_seconds: session.age.as_secs_f64(),
@@ -192,7 +192,6 @@ mod tests {
 
     use super::*;
     use crate::event::{SessionId, SessionState};
-    use crate::model::{BackendName, FrontendName, ServerName};
 
     fn names() -> Names {
         let backend = |name: &str| {

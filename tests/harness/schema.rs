@@ -90,6 +90,6 @@ fn properties(value: &Value, schema: &Value, all: &Value) -> Result<(), String> 
 }
 
 fn items(value: &Value, rule: &Value, all: &Value) -> Result<(), String> {
-    let items = value.as_array().into_iter().flatten().enumerate();
-    items.map(|(place, item)| check(item, rule, all).map_err(|wrong| format!("{place}: {wrong}"))).collect()
+    let mut items = value.as_array().into_iter().flatten().enumerate();
+    items.try_for_each(|(place, item)| check(item, rule, all).map_err(|wrong| format!("{place}: {wrong}")))
 }
