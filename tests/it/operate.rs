@@ -206,3 +206,30 @@ fn what_an_operator_does_is_an_event_and_lasts() {
     let (code, _, err) = operator.tries("sessions --source 10.0.0.300");
     assert!(code == 2 && err.contains("source"), "{err}");
 }
+
+#[test]
+fn a_source_is_logged_step_by_step_while_its_sessions_are_shown() {
+    let operator = Operator::new();
+    let server = Manual::listen();
+    let mut app = App::start(&Config::to(&[server.address()]).more(&operator.section()));
+    let mut debug = Program::start(&mut operator.command(BINARY, &["debug", "127.0.0.5", "--for", "3s"]));
+    debug.wait_for("step by step");
+    let (client, _served) = session_from(Ipv4Addr::new(127, 0, 0, 5), &app, &server);
+    debug.wait_for(&format!("open       {} through front to back/a", client.local_addr().unwrap()));
+    app.next_line("a step of it", |line| line["debug"] == true);
+    assert!(debug.ended().success());
+}
+
+#[test]
+fn doctor_knows_the_running_process_by_its_ports() {
+    let operator = Operator::new();
+    let server = Server::echo();
+    let config = Config::to(&[server.address()]).limits("max_sessions = 100").more(&operator.section());
+    let app = App::start(&config);
+    let file = app.directory().path().join("evenkeel.toml");
+    let out = operator.does(&format!("doctor {}", file.display()));
+    for address in [config.front(), config.stats()] {
+        assert!(out.contains(&format!("{address} is the running evenkeel's")), "{out}");
+    }
+    assert!(out.contains("0 of 100 sessions (0 %)") && out.contains("of the running process hold"), "{out}");
+}
