@@ -10,7 +10,7 @@ mod caller;
 mod connection;
 mod door;
 mod events;
-mod figures;
+pub(crate) mod figures;
 mod headline;
 mod json;
 mod names;

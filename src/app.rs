@@ -31,6 +31,9 @@ use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
+pub use self::process::affordable_sessions;
+pub use self::workers::count as worker_count;
+
 use self::actions::Actions;
 use self::hosts::Hosts;
 use self::listeners::{AdminSocketError, ListenerSource};

@@ -1,15 +1,38 @@
 //! The command line: what people type, what they read, and the exit code.
 
+mod client;
+mod complete;
+mod debug;
 mod demo;
+mod doctor;
+mod document;
+mod drain;
+mod events;
+mod figures;
 mod hash_password;
+mod healthz;
+mod help;
+mod kill;
+mod members;
 mod probe;
+mod reload;
+mod screen;
+mod server;
+mod sessions;
+mod set;
+mod socket;
+mod status;
+mod table;
+mod upgrade;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::client::Unanswered;
 use crate::app::listeners::ListenerSource;
 use crate::app::upgrade::Origin;
 use crate::app::upgrade::predecessor::Predecessor;
@@ -20,24 +43,37 @@ use crate::model::Config;
 /// Where the configuration is unless told otherwise.
 const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.toml";
 
-const EXAMPLES: &str = "\
-Examples:
-  evenkeel demo                          try it: three stand-in controllers and a page to open
-  evenkeel check evenkeel.toml           find every mistake of a file, change nothing
-  evenkeel run --config evenkeel.toml    serve
-  evenkeel probe 10.10.0.2:6443          one TLS probe, with all it sees
-
-Exit codes:
-  0  done, or ended by a signal in good order
-  1  it could not be done: a port is taken, a probe failed
-  2  the configuration or the command line was refused";
-
 /// Every command, as [`Command`] has them.
-const COMMANDS: [&str; 8] = ["run", "check", "show", "demo", "probe", "hash-password", "completions", "man"];
+const COMMANDS: [&str; 23] = [
+    "run",
+    "check",
+    "show",
+    "demo",
+    "probe",
+    "doctor",
+    "status",
+    "sessions",
+    "events",
+    "debug",
+    "healthz",
+    "drain",
+    "ready",
+    "maint",
+    "weight",
+    "kill",
+    "add-server",
+    "remove-server",
+    "reload",
+    "upgrade",
+    "hash-password",
+    "completions",
+    "man",
+];
 
 /// A TCP load balancer for highly available Kubernetes control planes.
 #[derive(Debug, Parser)]
-#[command(name = "evenkeel", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "evenkeel", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = help::EXIT_CODES, after_long_help = help::LONG)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,15 +85,46 @@ enum Command {
     Run(ConfigFile),
     /// Find every mistake of a configuration, and change nothing
     Check(ConfigFile),
-    /// Print what a configuration expands to, and where each value is from
+    /// Print what a file expands to, and where each value is from
     Show(ConfigFile),
-    /// Try it out: stand-in controllers, load and failures, all in this process
+    /// Try it: stand-in controllers, load and failures in one process
     Demo(demo::Options),
     /// Probe one server, and print what was seen
     Probe(probe::Options),
-    /// Print the hash of a password, asked for or read from stdin, for [stats] password_hash
+    /// Find what of this host would stand in a configuration's way
+    Doctor(doctor::Options),
+    /// Show frontends, backends, servers and the process
+    Status(status::Options),
+    /// Show who is connected to what
+    Sessions(sessions::Options),
+    /// Show what has happened, with the evidence
+    Events(events::Options),
+    /// Have one source's sessions logged step by step for a while
+    Debug(debug::Options),
+    /// Tell by exit code whether the process serves
+    Healthz(healthz::Options),
+    /// Give a server no new sessions, and end those it has if wanted
+    Drain(drain::Options),
+    /// Take a server back in
+    Ready(set::State),
+    /// Take a server out for maintenance
+    Maint(set::State),
+    /// Set a server's share of new sessions
+    Weight(set::ToWeight),
+    /// End sessions by their ids
+    Kill(kill::Options),
+    /// Add a server until the next reload
+    AddServer(members::Add),
+    /// Remove a server until the next reload
+    RemoveServer(members::Remove),
+    /// Have the process read its configuration anew
+    Reload(reload::Options),
+    /// Have the installed binary take over from the running process
+    Upgrade(upgrade::Options),
+    /// Print a password's hash, for [stats] password_hash
     HashPassword,
     /// Print a completion script for a shell
+    #[command(after_help = help::COMPLETIONS)]
     Completions { shell: clap_complete::Shell },
     /// Print the manual page, or that of a command
     Man {
@@ -98,17 +165,62 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let exit = match Cli::parse().command {
+    if let Some(exit) = complete::answered() {
+        return exit.into();
+    }
+    let matches = help::arranged(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    dispatch(cli.command).into()
+}
+
+fn dispatch(command: Command) -> Exit {
+    match command {
         Command::Run(file) => run(file.path()),
         Command::Check(file) => check(file.path()),
         Command::Show(file) => show(file.path()),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
+        Command::Doctor(options) => asking(doctor::run(&options)),
+        Command::Status(options) => asking(status::run(&options)),
+        Command::Sessions(options) => asking(sessions::run(&options)),
+        Command::Events(options) => asking(events::run(&options)),
+        Command::Debug(options) => asking(debug::run(&options)),
+        Command::Healthz(options) => asking(healthz::run(&options)),
+        Command::Drain(options) => asking(drain::run(&options)),
+        Command::Ready(options) => asking(set::state(&options, "ready")),
+        Command::Maint(options) => asking(set::state(&options, "maint")),
+        Command::Weight(options) => asking(set::weight(&options)),
+        Command::Kill(options) => asking(kill::run(&options)),
+        Command::AddServer(options) => asking(members::add(&options)),
+        Command::RemoveServer(options) => asking(members::remove(&options)),
+        Command::Reload(options) => asking(reload::run(&options)),
+        Command::Upgrade(options) => asking(upgrade::run(&options)),
         Command::HashPassword => hash_password::run(),
-        Command::Completions { shell } => completions(shell),
+        Command::Completions { shell } => complete::script(shell),
         Command::Man { command } => man(command.as_deref()),
+    }
+}
+
+/// Runs a command that asks the running process, or this host.
+fn asking(command: impl Future<Output = anyhow::Result<Exit>>) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
     };
-    exit.into()
+    match runtime.block_on(command) {
+        Ok(exit) => exit,
+        Err(error) if screen::is_left_by_reader(&error) => Exit::Done,
+        Err(error) => {
+            tell_line(&format!("error: {error:#}"));
+            let usage = error.downcast_ref::<Unanswered>().is_some_and(Unanswered::is_usage);
+            if usage { Exit::Refused } else { Exit::Failed }
+        }
+    }
+}
+
+/// A span of time on the command line, as configurations write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text).map_err(|error| format!("{error}; expected a time such as 60s or 5m"))
 }
 
 fn run(path: &Path) -> Exit {
@@ -171,12 +283,6 @@ fn show(path: &Path) -> Exit {
     }
 }
 
-fn completions(shell: clap_complete::Shell) -> Exit {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut script);
-    print_all(&script)
-}
-
 fn man(of: Option<&str>) -> Exit {
     let mut program = Cli::command();
     // Makes evenkeel-run(1) of the command `run`.
@@ -227,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        help::arranged(Cli::command()).debug_assert();
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
 pub use settings::{Difference, Settings};
 pub use spelling::meant;
-pub use value::{NetworkError, network};
+pub use value::{DurationError, NetworkError, duration, network};
 
 use expand::Expanded;
 use mistake::Mistakes;

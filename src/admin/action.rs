@@ -290,7 +290,7 @@ mod tests {
         assert_eq!((source.to_string().as_str(), time), ("10.0.0.0/8", Duration::from_secs(60)));
     }
 
-    // Seen to fail without deny_unknown_fields, and with each range left out.
+    // Seen to fail with a weight, and with a time, of any size.
     #[test]
     fn a_body_that_is_wrong_is_refused_with_the_field_and_what_it_must_be() {
         let state = || Order::State(target());

@@ -22,7 +22,7 @@ impl Caller {
     /// Who acts, if the connection or the credentials in these headers let them.
     pub async fn actor(&self, door: &Door, headers: &HeaderMap) -> Result<Actor, Refusal> {
         match *self {
-            Self::Remote(address) => Ok(Actor::Remote { address, credential: door.admit(headers).await? }),
+            Self::Remote(address) => Ok(Actor::Remote { address, credential: door.admit(address, headers).await? }),
             Self::Local { pid, uid } => Ok(Actor::Local { pid, uid, user: accounts::user_name(uid) }),
         }
     }

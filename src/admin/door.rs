@@ -4,8 +4,9 @@
 //! of its own, one at a time, and a wrong one holds that place for a moment longer: whoever guesses slows down those who
 //! guess, and those who log in, but neither the control thread nor those with a token.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
@@ -31,6 +32,9 @@ const WAIT: Duration = Duration::from_secs(5);
 /// How long a wrong password holds its place: at most four guesses a second.
 const PENANCE: Duration = Duration::from_millis(250);
 
+/// How long after a line on a refusal there is no other.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// The credentials of the stats listener.
 #[derive(Debug)]
 pub struct Door {
@@ -39,6 +43,8 @@ pub struct Door {
     line: Semaphore,
     turn: Arc<Semaphore>,
     refused: AtomicU64,
+    /// When a refusal was last told of.
+    told: Mutex<Option<Instant>>,
 }
 
 /// What a request shows.
@@ -56,6 +62,7 @@ impl Door {
             line: Semaphore::new(WAITING),
             turn: Arc::new(Semaphore::new(1)),
             refused: AtomicU64::new(0),
+            told: Mutex::default(),
         }
     }
 
@@ -65,12 +72,22 @@ impl Door {
     }
 
     /// Lets in who shows the right credential.
-    pub(super) async fn admit(&self, headers: &HeaderMap) -> Result<CredentialUsed, Refusal> {
+    pub(super) async fn admit(&self, client: SocketAddr, headers: &HeaderMap) -> Result<CredentialUsed, Refusal> {
         let admitted = self.judge(headers).await;
         if admitted.is_err() {
-            self.refused.fetch_add(1, Relaxed);
+            self.note_refusal(client);
         }
         admitted
+    }
+
+    /// Counts it, and tells of it unless that was done just now: who guesses must not fill the log.
+    fn note_refusal(&self, client: SocketAddr) {
+        let refused = self.refused.fetch_add(1, Relaxed) + 1;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= QUIET) {
+            *told = Some(Instant::now());
+            tracing::warn!(%client, refused, "an action was refused on the stats listener: no right credential");
+        }
     }
 
     async fn judge(&self, headers: &HeaderMap) -> Result<CredentialUsed, Refusal> {
@@ -150,6 +167,10 @@ mod tests {
     use super::*;
     use crate::model::{PasswordHash, Token, TokenFile};
 
+    fn somebody() -> SocketAddr {
+        "192.0.2.1:40000".parse().unwrap()
+    }
+
     fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
@@ -183,7 +204,7 @@ mod tests {
     async fn without_credentials_nobody_acts_and_what_to_set_is_said() {
         let door = Door::new(&StatsAccess::default());
         for shown in [&[][..], &["Bearer s3cret"]] {
-            let words = door.admit(&headers(shown)).await.unwrap_err().words().to_owned();
+            let words = door.admit(somebody(), &headers(shown)).await.unwrap_err().words().to_owned();
             assert!(words.contains("[stats] token_file"), "{words}");
         }
         assert_eq!(door.refused(), 2);
@@ -195,13 +216,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let token = token(&directory);
         let door = Door::new(&StatsAccess { token: Some(token.clone()), user: None });
-        let enters = async |shown: &str| door.admit(&headers(&[shown])).await.ok();
+        let enters = async |shown: &str| door.admit(somebody(), &headers(&[shown])).await.ok();
         assert_eq!(enters("Bearer s3cret").await, Some(CredentialUsed::Token));
         assert_eq!(enters("bearer  s3cret").await, Some(CredentialUsed::Token));
         for wrong in ["Bearer s3cre", "Bearer s3crett", "Bearer ", "Token s3cret", "s3cret", &basic("s3cret:s3cret")] {
             assert_eq!(enters(wrong).await, None, "{wrong}");
         }
-        assert!(door.admit(&headers(&["Bearer s3cret", "Bearer s3cret"])).await.is_err(), "which of the two?");
+        assert!(
+            door.admit(somebody(), &headers(&["Bearer s3cret", "Bearer s3cret"])).await.is_err(),
+            "which of the two?"
+        );
         std::fs::write(&token.file, "other").unwrap();
         assert_eq!((enters("Bearer s3cret").await, enters("Bearer other").await), (None, Some(CredentialUsed::Token)));
     }
@@ -210,13 +234,13 @@ mod tests {
     #[tokio::test]
     async fn a_user_logs_in_with_the_password() {
         let door = Door::new(&StatsAccess { token: None, user: Some(user()) });
-        let enters = async |login: &str| door.admit(&headers(&[&basic(login)])).await.ok();
+        let enters = async |login: &str| door.admit(somebody(), &headers(&[&basic(login)])).await.ok();
         assert_eq!(enters("ops:hunter2:x").await, Some(CredentialUsed::Password("ops".into())));
         for wrong in ["ops:hunter2", "ops:", "op:hunter2:x", ":hunter2:x", "ops"] {
             assert_eq!(enters(wrong).await, None, "{wrong}");
         }
-        assert!(door.admit(&headers(&["Basic !!!"])).await.is_err());
-        assert!(door.admit(&headers(&["Bearer hunter2:x"])).await.is_err());
+        assert!(door.admit(somebody(), &headers(&["Basic !!!"])).await.is_err());
+        assert!(door.admit(somebody(), &headers(&["Bearer hunter2:x"])).await.is_err());
     }
 
     // Seen to fail without PENANCE, and with a line that has no end.
@@ -225,14 +249,14 @@ mod tests {
         let door = Arc::new(Door::new(&StatsAccess { token: None, user: Some(user()) }));
         let begun = Instant::now();
         for _ in 0..4 {
-            door.admit(&headers(&[&basic("ops:wrong")])).await.unwrap_err();
+            door.admit(somebody(), &headers(&[&basic("ops:wrong")])).await.unwrap_err();
         }
         let took = begun.elapsed();
         assert!((PENANCE * 3..PENANCE * 4).contains(&took), "{took:?}");
         let all: Vec<_> = (0..WAITING + 3)
             .map(|_| {
                 let door = Arc::clone(&door);
-                tokio::spawn(async move { door.admit(&headers(&[&basic("ops:wrong")])).await.unwrap_err() })
+                tokio::spawn(async move { door.admit(somebody(), &headers(&[&basic("ops:wrong")])).await.unwrap_err() })
             })
             .collect();
         let mut sent_away = 0;

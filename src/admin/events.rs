@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(document["last"], 2);
     }
 
-    // Seen to fail without the wait, and with one that has no end.
+    // Seen to fail without the wait.
     #[tokio::test(start_paused = true)]
     async fn who_waits_gets_the_next_event_or_nothing_when_the_time_is_up() {
         let history = Arc::new(History::default());

@@ -135,7 +135,6 @@ mod tests {
         }
     }
 
-    // Seen to fail with a row of the table, and one of the description, left out.
     #[test]
     fn the_description_has_every_path_and_method_and_no_other() {
         let description: Value = serde_json::from_str(include_str!("../../docs/openapi.json")).unwrap();

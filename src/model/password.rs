@@ -102,7 +102,7 @@ mod tests {
 
     const GOOD: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$qLml5cfqFAO86tsQNVLq7BHBQkFwaJ0b0zUxfVu4nEg";
 
-    // Seen to fail with costs that are not looked at, and with a fifth part let through.
+    // Seen to fail with costs that are not looked at.
     #[test]
     fn a_hash_is_argon2id_with_bounded_costs_and_no_log_shows_it() {
         let good = PasswordHash::new(GOOD).unwrap();

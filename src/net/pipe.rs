@@ -54,7 +54,7 @@ impl Pipes {
     /// Bytes that a pipe holds, and one move takes in, at most: a longer one would keep others waiting for their turn, and
     /// costs no less per byte. All pipes of a user without CAP_SYS_RESOURCE may have 64 MiB (`fs.pipe-user-pages-soft`),
     /// which are those of eight workers; beyond that a pipe has two pages.
-    const CAPACITY: usize = 256 * 1024;
+    pub const CAPACITY: usize = 256 * 1024;
 
     /// A smaller one is no better than copying.
     const LEAST: usize = 64 * 1024;

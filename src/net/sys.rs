@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "inherited descriptors, tokio's registration of a listener and TCP_INFO have no safe form"
+    reason = "inherited descriptors, tokio's registration of a listener, TCP_INFO and adjtimex have no safe form"
 )]
 
 use std::env;
@@ -73,6 +73,15 @@ pub fn tcp_info(socket: &impl AsFd) -> io::Result<libc::tcp_info> {
         )
     };
     if result == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether something keeps the kernel's clock right (adjtimex(2), STA_UNSYNC). Needs no rights.
+pub fn clock_is_synchronised() -> io::Result<bool> {
+    // SAFETY: the structure is made of integers alone, for which all bits 0 are a value; `modes` 0 only reads.
+    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes to a structure of ours, which outlives the call.
+    let state = unsafe { libc::adjtimex(&raw mut clock) };
+    if state == -1 { Err(io::Error::last_os_error()) } else { Ok(clock.status & libc::STA_UNSYNC == 0) }
 }
 
 /// Registers a descriptor with the current runtime, for reading only.

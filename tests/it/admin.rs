@@ -271,7 +271,7 @@ fn an_action_that_never_comes_whole_is_given_up() {
 #[test]
 fn the_stats_listener_takes_no_action_unless_it_is_told_whose() {
     let server = Server::echo();
-    let (app, _operator, _directory) = app(Config::to(&[server.address()]));
+    let (mut app, _operator, _directory) = app(Config::to(&[server.address()]));
     let path = "/api/v1/servers/back/a/state";
     let answer = post_to(app.stats(), path, ACTION, r#"{"state":"maint"}"#);
     assert_eq!(answer.status, 403);
@@ -283,6 +283,9 @@ fn the_stats_listener_takes_no_action_unless_it_is_told_whose() {
     assert!(asked.status == 405 && !asked.head.to_ascii_lowercase().contains("access-control"), "{}", asked.head);
     assert_eq!(app.server("a")["state"], "ready");
     assert_eq!(app.metric("evenkeel_actions_refused_total", &[]), 1.0);
+    app.next_line("the refusal", |line| {
+        line["message"].as_str().is_some_and(|text| text.contains("no right credential"))
+    });
 }
 
 /// The hash of the word `hunter2`, cheap.

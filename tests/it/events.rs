@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -85,7 +86,7 @@ fn a_certificate_that_ends_soon_is_told_of_once() {
     assert_eq!(lines.iter().filter(|line| line.contains("\"not_after\"")).count(), 1);
 }
 
-// Seen to fail without the wait.
+// Seen to fail without the wait, at its second half.
 #[test]
 fn who_waits_for_an_event_gets_it_as_it_happens() {
     let server = Server::echo();
@@ -101,4 +102,8 @@ fn who_waits_for_an_event_gets_it_as_it_happens() {
     let document = waiting.join().unwrap();
     assert_eq!(document["events"][0]["kind"], "action");
     assert_eq!(document["events"][0]["seq"], last + 1);
+    let begin = Instant::now();
+    let document = operator.get(&format!("/api/v1/events?after={}&wait=1", last + 1));
+    assert_eq!(document["events"], serde_json::json!([]));
+    assert!(begin.elapsed() >= Duration::from_secs(1), "answered after {:?}", begin.elapsed());
 }

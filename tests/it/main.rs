@@ -17,6 +17,7 @@ mod health;
 mod konnectivity;
 mod limits;
 mod memory;
+mod operate;
 mod records;
 mod reload;
 mod reset;

@@ -220,7 +220,7 @@ impl Body for Stuck {
     }
 }
 
-// Seen to fail with a body that is read to its end, and with one that is waited for without end.
+// Seen to fail with a body that is read to its end.
 #[tokio::test(start_paused = true)]
 async fn a_body_has_a_size_and_a_time() {
     let views = tests::views;
