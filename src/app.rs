@@ -108,7 +108,7 @@ impl Bound {
 
     /// Serves until a signal ends it.
     pub fn run(self) -> Result<(), RunError> {
-        let logging = Logging::start(&self.config.log).map_err(RunError::Thread)?;
+        let logging = Logging::start(&self.config.log, net::datagram::connect).map_err(RunError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
         LocalSet::new().block_on(&runtime, self.control(&logging))
     }
@@ -133,7 +133,7 @@ impl Bound {
             pools: self.pools,
             network: self.network,
             workers: workers.watch(),
-            dropped_logs: logging.dropped(),
+            log_targets: logging.tallies(),
             phase: phases.clone(),
             started: (clock::wall(), Instant::now()),
         });

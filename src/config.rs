@@ -61,6 +61,7 @@ mod show;
 mod source;
 mod spelling;
 mod syntax;
+mod target;
 mod text;
 mod value;
 

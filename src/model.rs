@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod credential;
+mod log;
 mod network;
 
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
+pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
 pub use self::network::Network;
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
@@ -479,14 +481,18 @@ pub struct Admin {
     pub mode: u32,
 }
 
-/// What is logged, and how.
+/// What is logged, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    pub format: LogFormat,
-    pub level: LogLevel,
+    /// At least one, and none of them twice.
+    pub targets: Vec<LogTarget>,
     /// Whether a session that moved no byte, and that nobody but its client ended, gets a line. It is counted in any
     /// case.
     pub null_sessions: bool,
+    /// Whether a session has a line when it is connected, too.
+    pub open: bool,
+    /// How often a session that lives on has a line; `None` for never.
+    pub progress: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -495,9 +501,12 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// HAProxy's `option tcplog`.
+    Tcplog,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How grave a line is, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     Error,
     Warn,

@@ -3,6 +3,7 @@
 //! [`bind`] makes a listening socket without a runtime, so that everything can be bound before a thread starts.
 //! [`Listener`] accepts on it within a runtime; [`dial`] makes the connection to a server.
 
+pub mod datagram;
 pub mod options;
 pub mod pipe;
 pub mod reactor;

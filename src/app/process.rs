@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,6 +13,7 @@ use super::workers::{STUCK, Watched};
 use crate::clock;
 use crate::event::{Counts, Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
 use crate::net::pipe::Pipes;
+use crate::observe::logging::Tally;
 use crate::pool::Pool;
 use crate::pool::network::Network;
 use crate::proxy::frontend::{Frontend, Process};
@@ -33,7 +33,7 @@ pub struct Facts {
     pub pools: Vec<Arc<Pool>>,
     pub network: Arc<Network>,
     pub workers: Vec<Watched>,
-    pub dropped_logs: Arc<AtomicU64>,
+    pub log_targets: Vec<Arc<Tally>>,
     pub phase: watch::Receiver<ProcessPhase>,
     pub started: (SystemTime, Instant),
 }
@@ -51,6 +51,7 @@ impl Facts {
 
     fn process_snapshot(&self) -> ProcessSnapshot {
         let (started, since) = self.started;
+        let log_targets: Vec<_> = self.log_targets.iter().map(|target| target.snapshot()).collect();
         ProcessSnapshot {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION"),
@@ -66,7 +67,8 @@ impl Facts {
             cpu: processor_time(),
             phase: *self.phase.borrow(),
             isolated: self.network.is_isolated(),
-            dropped_logs: self.dropped_logs.load(Relaxed),
+            dropped_logs: log_targets.iter().map(|target| target.dropped).sum(),
+            log_targets,
             limit_reached: self.process.limit.reached(),
             accept_pauses: self.process.accept_pauses(),
             counts: self.process_counts(),

@@ -22,6 +22,7 @@ mod konnectivity;
 mod listeners;
 mod names;
 mod process;
+mod targets;
 
 use checks::Checks;
 use names::Known;
@@ -54,6 +55,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     }
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
+    let targets = targets::resolve(&expanded.log, mistakes);
     whole.then(|| Config {
         policy: process::policy(expanded),
         limits: process::limits(&expanded.limits),
@@ -62,7 +64,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         backends,
         stats: listeners::stats(&expanded.stats, id),
         admin: process::admin(&expanded.admin),
-        log: process::log(&expanded.log),
+        log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
     })
 }

@@ -13,6 +13,7 @@ mod half_close;
 mod health;
 mod konnectivity;
 mod limits;
+mod logs;
 mod memory;
 mod records;
 mod reset;

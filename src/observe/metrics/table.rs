@@ -2,7 +2,9 @@
 //!
 //! Base units (seconds, bytes); counters end in `_total`; label values are configured names and words of enums.
 
-use crate::event::{BackendSnapshot, Counts, FrontendSnapshot, ProcessSnapshot, ServerSnapshot, ServerState};
+use crate::event::{
+    BackendSnapshot, Counts, FrontendSnapshot, LogTargetSnapshot, ProcessSnapshot, ServerSnapshot, ServerState,
+};
 
 use self::Kind::{Counter, Gauge};
 use self::Level::{Backend, Frontend, Process, Server};
@@ -78,7 +80,13 @@ pub(super) const PROCESS: &[Family<ProcessSnapshot>] = &[
     gauge("evenkeel_max_descriptors", "Soft limit of open file descriptors.", |p| Some(p.max_descriptors as f64)),
     gauge("evenkeel_resident_memory_bytes", "Memory in use.", |p| Some(p.resident_memory as f64)),
     counter("evenkeel_cpu_seconds_total", "Processor time used, user and kernel, in all threads.", |p| Some(p.cpu.as_secs_f64())),
-    counter("evenkeel_log_lines_dropped_total", "Log lines dropped because their target was too slow.", |p| Some(p.dropped_logs as f64)),
+    counter("evenkeel_log_lines_dropped_total", "Log lines dropped because their target was too slow or gone, over all targets.", |p| Some(p.dropped_logs as f64)),
+];
+
+#[rustfmt::skip]
+pub(super) const LOG_TARGET: &[Family<LogTargetSnapshot>] = &[
+    counter("evenkeel_log_target_lines_dropped_total", "Log lines that this target lost.", |t| Some(t.dropped as f64)),
+    gauge("evenkeel_log_target_reached", "1 if the target took what was last written to it, as far as can be told.", |t| Some(flag(t.reached))),
 ];
 
 pub(super) const PROCESS_STATES: &[States<ProcessSnapshot>] = &[States {
