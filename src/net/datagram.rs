@@ -10,11 +10,14 @@ use crate::model::DatagramAddress;
 /// How long a receiver may leave a datagram untaken.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// Sends one datagram, or says why not.
+pub type Deliver = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
+
 /// What sends one datagram at a time to a receiver, waiting for its place at most a second.
 ///
 /// It fails if nobody is there: at once on a unix socket, and on UDP as soon as a refusal has come back, which is at
 /// once on this host, with a later datagram from another one, and never through a firewall.
-pub fn connect(address: &DatagramAddress) -> io::Result<Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>> {
+pub fn connect(address: &DatagramAddress) -> io::Result<Deliver> {
     match address {
         DatagramAddress::Unix(path) => {
             let socket = UnixDatagram::unbound()?;

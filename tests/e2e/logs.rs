@@ -1,12 +1,14 @@
-//! The log beside HAProxy's, line by line.
+//! The log beside HAProxy's, line by line, and in a journal of its own.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 
-use crate::harness::app::{App, Config};
+use serde_json::Value;
+
+use crate::harness::app::{App, BINARY, Config};
 use crate::harness::peers::{self, Peer, Server};
-use crate::harness::program::Program;
+use crate::harness::program::{Program, command, run};
 use crate::harness::wait::{PATIENCE, until};
 use crate::harness::{ports, sockets};
 
@@ -97,6 +99,79 @@ fn tcplog_is_haproxys_line_for_sessions_and_servers() {
     both("back/<NOSRV>", &is_turned_away);
     let _first = Server::echo_on(addresses[0]);
     both("Server back/a is UP", &|_| ());
+}
+
+/// What happens in namespaces of their own: a journal is there, goes away and comes back while evenkeel writes to it. All of
+/// it ends with the first process of these namespaces.
+const JOURNAL: &str = r#"
+    set -eu
+    ip link set lo up
+    mount -t tmpfs tmpfs /run
+    mkdir -p /run/systemd/journal /run/log/journal
+    read_journal() { journalctl --directory=/run/log/journal --quiet --output=json "$@"; }
+    has() {
+        for _ in $(seq 300); do
+            (($(read_journal "$2" | wc -l) >= $1)) && return
+            sleep 0.1
+        done
+        echo "not $1 times in the journal: $2" >&2
+        exit 1
+    }
+    begin_journal() {
+        /lib/systemd/systemd-journald &
+        journal=$!
+        for _ in $(seq 300); do
+            [ -S /run/systemd/journal/socket ] && return
+            sleep 0.1
+        done
+        exit 1
+    }
+    begin_journal
+    "$1" run "$2" &
+    evenkeel=$!
+    has 1 EVENKEEL_TO=down
+    kill "$journal" && wait "$journal" || true
+    rm -f /run/systemd/journal/socket
+    for _ in 1 2 3; do (exec 3<>"/dev/tcp/127.0.0.1/$3" && cat <&3) 2>/dev/null || true; done
+    begin_journal
+    has 3 EVENKEEL_EVENT=session
+    kill "$evenkeel" && wait "$evenkeel"
+    has 1 MESSAGE=stopped
+    kill "$journal" && wait "$journal" || true
+    read_journal SYSLOG_IDENTIFIER=evenkeel
+"#;
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_real_journal_has_every_field_and_misses_no_line_while_it_is_started_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("evenkeel.toml");
+    // Nobody listens behind it, which is news enough.
+    let config = Config::to(&[peers::refusing()]).backend("check = { type = \"tcp\", interval = \"100ms\" }");
+    let front = config.front();
+    std::fs::write(&file, config.log("target = { type = \"journald\", format = \"text\" }").text()).unwrap();
+    let mut unshare = command("unshare --mount --net --pid --fork --kill-child --mount-proc bash -c");
+    let printed = run(unshare.args([JOURNAL, "bash", BINARY]).arg(&file).arg(front.port().to_string()));
+    let entries: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let with = |name: &str, value: &str| {
+        let found = entries.iter().find(|entry| entry[name] == value);
+        found.unwrap_or_else(|| panic!("no {name}={value} in\n{printed}"))
+    };
+    let down = with("EVENKEEL_TO", "down");
+    for (name, value) in [
+        ("PRIORITY", "4"),
+        ("_TRANSPORT", "journal"),
+        ("EVENKEEL_EVENT", "message"),
+        ("EVENKEEL_BACKEND", "back"),
+        ("EVENKEEL_SERVER", "a"),
+        ("EVENKEEL_STATUS", "L4CON"),
+        ("EVENKEEL_CAUSE", "refused"),
+    ] {
+        assert_eq!(down[name], value, "{name} in {down}");
+    }
+    assert!(down["MESSAGE"].as_str().is_some_and(|text| text.starts_with("server is down backend=back server=a ")));
+    let sessions = entries.iter().filter(|entry| entry["EVENKEEL_EVENT"] == "session").count();
+    assert_eq!(sessions, 3, "those that ended while there was no journal");
 }
 
 /// HAProxy with a frontend `front` and a backend `back`, as [`Config`] has them.
