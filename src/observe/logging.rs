@@ -8,6 +8,7 @@ mod datagrams;
 mod episode;
 mod form;
 mod journal;
+mod lines;
 mod message;
 mod moment;
 mod syslog;
@@ -15,10 +16,9 @@ mod tcplog;
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -27,12 +27,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::episode::Episode;
 use self::form::Form;
+pub use self::lines::Tally;
+use self::lines::{Line, Way};
+pub(super) use self::lines::{Lines, News};
 use self::message::Message;
 pub(super) use self::moment::timestamp;
 use super::access_log::Records;
-use crate::event::{
-    Change, IsolationChange, LogTargetSnapshot, ServerChange, ServerState, SessionRecord, SessionStage,
-};
+use crate::event::{Change, IsolationChange, ServerChange, ServerState};
 use crate::model::{DatagramAddress, Log, LogFormat, LogLevel};
 
 /// Lines that wait for a target's thread at most.
@@ -47,120 +48,6 @@ const GATHER: Duration = Duration::from_millis(50);
 
 /// How long the end of the process waits for log targets that do not read, for all of them together.
 const LAST_LINES: Duration = Duration::from_secs(1);
-
-/// What a line says.
-#[derive(Debug, Clone)]
-pub(super) enum News {
-    Message(Box<Message>),
-    Session(SessionStage, Box<SessionRecord>),
-}
-
-impl News {
-    fn level(&self) -> LogLevel {
-        match self {
-            Self::Message(message) => message.level,
-            Self::Session(..) => LogLevel::Info,
-        }
-    }
-
-    /// When it happened, however late it is written.
-    fn at(&self) -> SystemTime {
-        match self {
-            Self::Message(message) => message.at,
-            Self::Session(_, record) => record.ended,
-        }
-    }
-
-    /// The word for its kind, where a format has a place for that.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Message(_) => "message",
-            Self::Session(SessionStage::Open, _) => "open",
-            Self::Session(SessionStage::Progress, _) => "progress",
-            Self::Session(SessionStage::End, _) => "session",
-        }
-    }
-}
-
-/// One line on its way.
-#[derive(Debug)]
-enum Line {
-    News(News),
-    /// The last one.
-    End(SyncSender<()>),
-}
-
-/// The way into the queue of one target.
-#[derive(Debug, Clone)]
-struct Way {
-    queue: SyncSender<Line>,
-    level: LogLevel,
-    tally: Arc<Tally>,
-}
-
-impl Way {
-    fn send(&self, news: News) {
-        if self.queue.try_send(Line::News(news)).is_err() {
-            self.tally.drop_lines(1);
-        }
-    }
-}
-
-/// The ways into the queues of all targets.
-#[derive(Debug, Clone)]
-pub(super) struct Lines(Arc<[Way]>);
-
-impl Lines {
-    /// Sends to each target that wants lines of this level; says whether there is one. A single target costs no copy.
-    pub(super) fn send(&self, news: News) -> bool {
-        let level = news.level();
-        let mut wanting = self.0.iter().filter(|way| way.level >= level);
-        let Some(mut way) = wanting.next() else { return false };
-        for next in wanting {
-            way.send(news.clone());
-            way = next;
-        }
-        way.send(news);
-        true
-    }
-
-    /// The least grave level that any target wants.
-    fn level(&self) -> LogLevel {
-        self.0.iter().map(|way| way.level).max().unwrap_or(LogLevel::Error)
-    }
-
-    /// All but the one of this number.
-    fn without(&self, number: usize) -> Self {
-        let others = self.0.iter().enumerate().filter(|(index, _)| *index != number);
-        Self(others.map(|(_, way)| way.clone()).collect())
-    }
-}
-
-/// How a target fares, readable from any thread.
-#[derive(Debug)]
-pub struct Tally {
-    name: String,
-    dropped: AtomicU64,
-    away: AtomicBool,
-}
-
-impl Tally {
-    fn new(name: String) -> Arc<Self> {
-        Arc::new(Self { name, dropped: AtomicU64::new(0), away: AtomicBool::new(false) })
-    }
-
-    fn drop_lines(&self, lines: u64) {
-        self.dropped.fetch_add(lines, Relaxed);
-    }
-
-    fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
-    }
-
-    pub fn snapshot(&self) -> LogTargetSnapshot {
-        LogTargetSnapshot { name: self.name.clone(), dropped: self.dropped(), reached: !self.away.load(Relaxed) }
-    }
-}
 
 /// Takes one datagram, or says why not.
 pub type Deliver = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
@@ -269,8 +156,7 @@ impl Logging {
 
 impl Target {
     fn queue(&self) -> (Way, Receiver<Line>) {
-        let (queue, arriving) = sync_channel(QUEUE);
-        (Way { queue, level: self.level, tally: Tally::new(self.name.clone()) }, arriving)
+        Way::of(QUEUE, self.name.clone(), self.level)
     }
 }
 

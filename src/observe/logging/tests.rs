@@ -2,7 +2,9 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
+use std::time::SystemTime;
 
 use super::*;
 use crate::event::{CheckStatus, DownCause, Evidence, SessionStage};
