@@ -129,7 +129,7 @@ impl Bound {
 
     /// Serves until a signal ends it.
     pub fn run(self) -> Result<(), RunError> {
-        let logging = Logging::start(&self.config.log).map_err(RunError::Thread)?;
+        let logging = Logging::start(&self.config.log, net::datagram::connect).map_err(RunError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
         LocalSet::new().block_on(&runtime, self.control(&logging))
     }
@@ -197,7 +197,7 @@ impl Bound {
             retired: Retired::default(),
             network: Arc::clone(&network),
             workers: workers.watch(),
-            dropped_logs: logging.dropped(),
+            log_targets: logging.tallies(),
             phase: phases.clone(),
             predecessors: Mutex::default(),
             history,

@@ -63,6 +63,7 @@ mod show;
 mod source;
 mod spelling;
 mod syntax;
+mod target;
 mod text;
 mod value;
 

@@ -58,6 +58,17 @@ pub struct SessionRecord {
     pub concurrent: Concurrent,
 }
 
+/// When in its life a line tells of a session. Before its end, a record has the ending of a session to which nothing has
+/// happened, and its times and bytes as they are so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionStage {
+    /// It is connected.
+    Open,
+    /// It lives on.
+    Progress,
+    End,
+}
+
 /// Sessions that were open when one ended, itself included, as HAProxy's tcplog prints them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Concurrent {
@@ -610,6 +621,8 @@ pub struct ProcessSnapshot {
     pub isolated: bool,
     /// Log lines that were dropped because their target was too slow.
     pub dropped_logs: u64,
+    /// In the order of the configuration.
+    pub log_targets: Vec<LogTargetSnapshot>,
     /// Times that the process-wide limit was reached.
     pub limit_reached: u64,
     /// Times that accepting paused for want of descriptors or memory.
@@ -630,6 +643,17 @@ pub struct Predecessor {
     /// When it was replaced.
     pub replaced: SystemTime,
     pub sessions: u32,
+}
+
+/// How a target of the log fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTargetSnapshot {
+    /// Its place: `stdout`, `syslog 127.0.0.1:514`.
+    pub name: String,
+    /// Lines that it lost.
+    pub dropped: u64,
+    /// Whether it took what was last written to it, as far as can be told.
+    pub reached: bool,
 }
 
 /// Where the process is in its life.

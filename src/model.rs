@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod credential;
+mod log;
 mod network;
 mod password;
 
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
+pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
 pub use self::network::Network;
 pub use self::password::{Group, PasswordHash, PasswordHashError, StatsAccess, User};
 
@@ -498,14 +500,18 @@ pub struct Admin {
     pub group: Option<Group>,
 }
 
-/// What is logged, and how.
+/// What is logged, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    pub format: LogFormat,
-    pub level: LogLevel,
+    /// At least one, and none of them twice.
+    pub targets: Vec<LogTarget>,
     /// Whether a session that moved no byte, and that nobody but its client ended, gets a line. It is counted in any
     /// case.
     pub null_sessions: bool,
+    /// Whether a session has a line when it is connected, too.
+    pub open: bool,
+    /// How often a session that lives on has a line; `None` for never.
+    pub progress: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -514,9 +520,12 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// HAProxy's `option tcplog`.
+    Tcplog,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How grave a line is, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     Error,
     Warn,

@@ -4,6 +4,7 @@
 //! [`Listener`] accepts on it within a runtime; [`dial`] makes the connection to a server.
 
 pub mod accounts;
+pub mod datagram;
 pub mod options;
 pub mod pipe;
 pub mod reactor;

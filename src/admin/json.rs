@@ -8,8 +8,8 @@ use super::figures::rfc3339;
 use super::shared::shared_source;
 use crate::event::host;
 use crate::event::{
-    BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, Orders, Predecessor,
-    ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
+    BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, LogTargetSnapshot, Orders,
+    Predecessor, ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
 };
 use crate::model::HostAddress;
 
@@ -107,6 +107,7 @@ struct Process<'a> {
     resident_memory_bytes: u64,
     cpu_seconds: f64,
     log_lines_dropped: u64,
+    log_targets: Vec<LogTarget<'a>>,
     counts: Figures,
 }
 
@@ -133,8 +134,22 @@ impl<'a> Process<'a> {
             resident_memory_bytes: process.resident_memory,
             cpu_seconds: process.cpu.as_secs_f64(),
             log_lines_dropped: process.dropped_logs,
+            log_targets: process.log_targets.iter().map(LogTarget::of).collect(),
             counts: Figures::of(&process.counts),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct LogTarget<'a> {
+    name: &'a str,
+    reached: bool,
+    lines_dropped: u64,
+}
+
+impl<'a> LogTarget<'a> {
+    fn of(target: &'a LogTargetSnapshot) -> Self {
+        Self { name: &target.name, reached: target.reached, lines_dropped: target.dropped }
     }
 }
 

@@ -110,6 +110,8 @@ fn facts(process: &ProcessSnapshot, now: SystemTime) -> Vec<Fact> {
     facts.extend(Fact::alarm("Limit reached", process.limit_reached, "times, process-wide"));
     facts.extend(Fact::alarm("Accepting paused", process.accept_pauses, "times, for want of descriptors or memory"));
     facts.extend(Fact::alarm("Log lines lost", process.dropped_logs, "too slow a target"));
+    let gone = process.log_targets.iter().filter(|target| !target.reached).count() as u64;
+    facts.extend(Fact::alarm("Log targets gone", gone, "they take no lines"));
     facts
 }
 

@@ -19,6 +19,7 @@ use crate::event::{Counts, Fitness, Predecessor, ProcessPhase, ProcessSnapshot, 
 use crate::model::Config;
 use crate::net::pipe::Pipes;
 use crate::observe::history::History;
+use crate::observe::logging::Tally;
 use crate::pool::network::Network;
 use crate::proxy::frontend::Process;
 
@@ -37,7 +38,7 @@ pub struct Facts {
     pub retired: Retired,
     pub network: Arc<Network>,
     pub workers: Vec<Watched>,
-    pub dropped_logs: Arc<AtomicU64>,
+    pub log_targets: Vec<Arc<Tally>>,
     pub phase: watch::Receiver<ProcessPhase>,
     pub predecessors: Mutex<Vec<Predecessor>>,
     pub history: Arc<History>,
@@ -91,6 +92,7 @@ impl Facts {
 
     fn process_snapshot(&self) -> ProcessSnapshot {
         let (started, since) = self.started;
+        let log_targets: Vec<_> = self.log_targets.iter().map(|target| target.snapshot()).collect();
         ProcessSnapshot {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION"),
@@ -107,7 +109,8 @@ impl Facts {
             phase: *self.phase.borrow(),
             predecessors: self.predecessors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             isolated: self.network.is_isolated(),
-            dropped_logs: self.dropped_logs.load(Relaxed),
+            dropped_logs: log_targets.iter().map(|target| target.dropped).sum(),
+            log_targets,
             limit_reached: self.process.limit.reached(),
             accept_pauses: self.process.accept_pauses(),
             events: self.history.last(),

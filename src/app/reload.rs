@@ -167,8 +167,9 @@ fn later(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.process.workers != new.process.workers {
         later.push("process.workers");
     }
-    if (old.log.format, old.log.level) != (new.log.format, new.log.level) {
-        later.push("log.format and log.level");
+    let log = |config: &Config| (config.log.targets.clone(), config.log.open, config.log.progress);
+    if log(old) != log(new) {
+        later.push("[log]");
     }
     later
 }

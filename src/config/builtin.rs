@@ -1,5 +1,6 @@
 //! What holds where neither the file nor a preset says anything.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::leaf::{CheckType, Switch, Wait, Whole, Workers};
@@ -9,8 +10,12 @@ use super::raw::{
     Server, Stats, Timeouts,
 };
 use super::read::Stated;
-use super::text::{Mode, RequestPath};
-use crate::model::{self, Balance, DialSilent, ListenAddress, LogFormat, LogLevel, OnLimit, Policy};
+use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
+use super::text::{Mode, RequestPath, SocketPath};
+use crate::model::{
+    self, Balance, DatagramAddress, DialSilent, Facility, ListenAddress, LogFormat, LogLevel, LogPlace, OnLimit,
+    Policy, Syslog, SyslogProtocol,
+};
 
 /// A built-in value.
 fn is<T>(value: T) -> Option<Stated<T>> {
@@ -174,7 +179,32 @@ pub fn admin() -> Admin {
 
 /// `[log]`, all of it.
 pub fn log() -> Log {
-    Log { format: is(LogFormat::Text), level: is(LogLevel::Info), null_sessions: is(false), ..Log::default() }
+    Log {
+        format: is(LogFormat::Text),
+        level: is(LogLevel::Info),
+        null_sessions: is(false),
+        open: is(false),
+        progress: is(Switch::Off),
+        target: is(OneOrMore(
+            is(TargetEntry(Target { kind: is(TargetType::Stdout), ..Target::default() })).into_iter().collect(),
+        )),
+        ..Log::default()
+    }
+}
+
+/// Of a log target of this type, what neither it nor `[log]` states.
+pub fn log_target(kind: TargetType) -> Target {
+    let tagged = || Target { tag: is(Tag("evenkeel".to_owned())), ..Target::default() };
+    match kind {
+        TargetType::Stdout => Target::default(),
+        TargetType::Journald => Target { socket: is(SocketPath(PathBuf::from(LogPlace::JOURNAL))), ..tagged() },
+        TargetType::Syslog => Target {
+            address: is(SyslogAddress(DatagramAddress::Unix(PathBuf::from(Syslog::SOCKET)))),
+            protocol: is(SyslogProtocol::Rfc3164),
+            facility: is(Facility::Daemon),
+            ..tagged()
+        },
+    }
 }
 
 /// `[process]`, all of it.

@@ -91,7 +91,7 @@ pub fn expand(file: File) -> Expanded {
         proxies,
         stats: filled(file.stats, &builtin::stats()),
         admin: filled(file.admin, &builtin::admin()),
-        log: filled(file.log, &builtin::log()),
+        log: complete_log(filled(file.log, &builtin::log())),
         process: filled(file.process, &builtin::process()),
     }
 }
@@ -247,6 +247,20 @@ fn complete_check(check: &mut Check) {
     let kind = check.kind.as_ref().map_or(builtin::CHECK_TYPE, |kind| kind.value);
     let interval = check.interval.as_ref().map(|interval| interval.value.0);
     check.fill(&builtin::check(kind, interval));
+}
+
+/// Each target has `[log]`'s format and level unless it states its own.
+fn complete_log(mut log: Log) -> Log {
+    for target in log.target.iter_mut().flat_map(|targets| &mut targets.value.0) {
+        let target = &mut target.value.0;
+        fill(&mut target.format, &log.format);
+        fill(&mut target.level, &log.level);
+        if let Some(kind) = &target.kind {
+            let built_in = builtin::log_target(kind.value);
+            target.fill(&built_in);
+        }
+    }
+    log
 }
 
 /// Before `near` is filled from `further`: a type that is stated near drops what doesn't belong to it further away, and

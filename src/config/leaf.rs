@@ -318,7 +318,7 @@ words!(CheckType {
     "k0s-join" => CheckType::K0sJoin,
 });
 words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });
-words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, });
+words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, "tcplog" => LogFormat::Tcplog, });
 words!(LogLevel {
     "error" => LogLevel::Error,
     "warn" => LogLevel::Warn,

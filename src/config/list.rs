@@ -92,6 +92,13 @@ impl<T: Value> Value for OneOrMore<T> {
             more => List::<T, 1>(more.to_vec()).literal(),
         }
     }
+
+    fn write(&self, key: &str, origin: Origin, out: &mut Writer<'_>) {
+        match self.literal() {
+            Some(literal) => out.value(key, &literal, origin),
+            None => List::<T, 1>(self.0.clone()).write(key, origin, out),
+        }
+    }
 }
 
 /// Statuses from the first to the last.

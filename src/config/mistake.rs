@@ -122,6 +122,10 @@ pub enum Mistake {
     ClientCertificate { path: String, reason: String },
     #[error("the client's key {path} can't be used: {reason}")]
     ClientKey { path: String, reason: String },
+    #[error("`{key}` does not belong to a log target of type `{kind}`")]
+    NotOfThisTarget { key: &'static str, kind: &'static str, belongs_to: String },
+    #[error("two log targets are the same place: {place}")]
+    DuplicateTarget { place: String },
     #[error("the token is sent to whoever answers: with `verify = \"none\"` nobody is asked who they are")]
     TokenToAnyone,
 }
@@ -194,6 +198,8 @@ kinds! {
     ClientCertificate = "client-certificate",
     ClientKey = "client-key",
     TokenToAnyone = "token-to-anyone",
+    NotOfThisTarget = "not-of-this-target",
+    DuplicateTarget = "duplicate-target",
 }
 
 impl Mistake {
@@ -290,6 +296,8 @@ impl Mistake {
             Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
             Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
             Self::TwoCredentials => Some("leave one of the two out".into()),
+            Self::NotOfThisTarget { belongs_to, .. } => Some(format!("it is for log targets of type {belongs_to}")),
+            Self::DuplicateTarget { .. } => Some("each line would be there twice: remove one of the two".into()),
             Self::TokenToAnyone => Some(r#"add `ca_file = "ca.crt"`, the cluster's CA"#.into()),
             Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
             Self::BadName { .. }

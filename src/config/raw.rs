@@ -13,6 +13,7 @@ use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::show::Writer;
 use super::source::Source;
 use super::syntax;
+use super::target::{Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
     BackendName, Balance, FrontendName, Group, ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining,
@@ -50,6 +51,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("stats", Stats::KEYS),
     ("admin", Admin::KEYS),
     ("log", Log::KEYS),
+    ("log.target", Target::KEYS),
     ("process", Process::KEYS),
 ];
 
@@ -68,6 +70,8 @@ pub type Short = Wait<1, HOUR>;
 pub type Long = Wait<1, YEAR>;
 /// From one probe to the next.
 pub type Interval = Wait<100, HOUR>;
+/// From one line of a session that lives on to the next.
+pub type Progress = Wait<SECOND, YEAR>;
 /// For one probe.
 pub type ProbeTime = Wait<10, HOUR>;
 /// What the kernel takes as TCP_KEEPIDLE and TCP_KEEPINTVL (tcp(7)).
@@ -265,6 +269,9 @@ section! {
     "format" => format: LogFormat,
     "level" => level: LogLevel,
     "null_sessions" => null_sessions: bool,
+    "open" => open: bool,
+    "progress" => progress: Switch<Progress>,
+    "target" => target: OneOrMore<TargetEntry>,
 }
 
 section! {

@@ -23,6 +23,7 @@ mod konnectivity;
 mod listeners;
 mod names;
 mod process;
+mod targets;
 
 use checks::Checks;
 use names::Known;
@@ -56,6 +57,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
     let access = access::access(&expanded.stats, &source.directory, mistakes);
+    let targets = targets::resolve(&expanded.log, mistakes);
     whole.then(|| Config {
         policy: process::policy(expanded),
         limits: process::limits(&expanded.limits),
@@ -64,7 +66,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         backends,
         stats: listeners::stats(&expanded.stats, id, access),
         admin: process::admin(&expanded.admin),
-        log: process::log(&expanded.log),
+        log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
     })
 }

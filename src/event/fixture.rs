@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, Counts, DownCause, Evidence,
-    FrontendSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
+    FrontendSnapshot, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState,
+    Snapshot,
 };
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
@@ -143,6 +144,7 @@ fn process() -> ProcessSnapshot {
         predecessors: Vec::new(),
         isolated: false,
         dropped_logs: 0,
+        log_targets: vec![LogTargetSnapshot { name: "stdout".into(), dropped: 0, reached: true }],
         limit_reached: 0,
         accept_pauses: 0,
         events: 12,

@@ -1,34 +1,44 @@
-//! The log: one thread writes all lines, in order, to stdout.
+//! The log: what the process says of itself and of its sessions, written in order by one thread for each target.
 //!
-//! Whoever has something to say puts it into a bounded queue and goes on; what the queue can't take is counted and
-//! told of later. The thread outlives the workers, so that a session that ends last has its line too.
+//! Whoever has something to say puts it into the bounded queue of each target that wants it, and goes on; what a queue
+//! can't take is counted and told of later, in that target's own log. So no target slows a session, or another target.
+//! The threads outlive the workers, so that a session that ends last has its line too.
 
-use std::io::{self, IsTerminal, Write};
+mod datagrams;
+mod episode;
+mod form;
+mod journal;
+mod lines;
+mod message;
+mod moment;
+mod syslog;
+mod tcplog;
+
+use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::access_log::{self, Records};
-use crate::clock;
+use self::episode::Episode;
+use self::form::Form;
+pub use self::lines::Tally;
+use self::lines::{Line, Way};
+pub(super) use self::lines::{Lines, News};
+use self::message::Message;
+pub(super) use self::moment::timestamp;
+use super::access_log::Records;
 use crate::event::{
-    CertificateExpiry, Change, Drained, IsolationChange, Limit, LimitReached, ServerChange, ServerState, SessionRecord,
+    CertificateExpiry, Change, Drained, IsolationChange, Limit, LimitReached, ServerChange, ServerState,
 };
-use crate::model::{Log, LogFormat, LogLevel};
+use crate::model::{DatagramAddress, Log, LogFormat, LogLevel};
 
-/// Lines that wait for the writer at most.
+/// Lines that wait for a target's thread at most.
 const QUEUE: usize = 4096;
 
 /// Bytes of lines from which on they are written, whatever else waits.
@@ -38,96 +48,140 @@ const WRITE: usize = 64 * 1024;
 /// With the 20,000 sessions a second that a core carries at most, a quarter of the queue fills meanwhile.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// How long the end of the process waits for a log target that does not read.
+/// How long the end of the process waits for log targets that do not read, for all of them together.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// One line on its way.
-#[derive(Debug)]
-pub(super) enum Line {
-    Text(Vec<u8>),
-    Session(Box<SessionRecord>),
-    /// The last one.
-    End(SyncSender<()>),
+/// Takes one datagram, or says why not.
+pub type Deliver = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
+
+/// Makes a connection to a target that takes datagrams.
+pub type Connect = fn(&DatagramAddress) -> io::Result<Deliver>;
+
+/// A target, before its thread is there.
+struct Target {
+    name: String,
+    level: LogLevel,
+    form: Form,
+    out: Out,
 }
 
-/// The way into the queue.
-#[derive(Debug, Clone)]
-pub(super) struct Lines {
-    queue: SyncSender<Line>,
-    dropped: Arc<AtomicU64>,
-}
-
-impl Lines {
-    pub(super) fn send(&self, line: Line) {
-        if self.queue.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Relaxed);
-        }
-    }
+/// What takes a target's lines.
+enum Out {
+    Stream(Box<dyn Write + Send>),
+    Datagrams(DatagramAddress, Connect),
 }
 
 /// The log while the process runs; dropping it writes what is left.
 #[derive(Debug)]
 pub struct Logging {
     lines: Lines,
-    level: LogLevel,
-    writer: Option<JoinHandle<()>>,
+    open: bool,
+    progress: Option<Duration>,
+    writers: Vec<JoinHandle<()>>,
 }
 
 impl Logging {
-    /// Starts the writing thread and makes it the target of `tracing`, for the life of the process.
+    /// Starts the writing threads and makes them the target of `tracing`, for the life of the process.
     ///
-    /// A second call in one process keeps the first one's target for `tracing` events.
-    pub fn start(log: &Log) -> io::Result<Self> {
-        let logging = Self::to(io::stdout(), log.format, log.level)?;
-        subscribe(log, logging.lines.clone());
+    /// A second call in one process keeps the first one's targets for `tracing` events.
+    pub fn start(log: &Log, connect: Connect) -> io::Result<Self> {
+        let targets = log.targets.iter().map(|target| Target {
+            name: target.place.to_string(),
+            level: target.level,
+            form: Form::of(target),
+            out: match target.place.address() {
+                None => Out::Stream(Box::new(io::stdout())),
+                Some(address) => Out::Datagrams(address, connect),
+            },
+        });
+        let mut logging = Self::begin(targets.collect())?;
+        (logging.open, logging.progress) = (log.open, log.progress);
+        subscribe(logging.lines.clone());
         Ok(logging)
     }
 
-    /// Starts the writing thread alone: session records go to `out`.
-    pub fn to(mut out: impl Write + Send + 'static, format: LogFormat, level: LogLevel) -> io::Result<Self> {
-        let (queue, arriving) = sync_channel(QUEUE);
-        let lines = Lines { queue, dropped: Arc::default() };
-        let dropped = Arc::clone(&lines.dropped);
-        let writer = std::thread::Builder::new()
-            .name("log".into())
-            .spawn(move || write_all(&arriving, format, &dropped, &mut out))?;
-        Ok(Self { lines, level, writer: Some(writer) })
+    /// Starts a writing thread alone: session records go to `out`.
+    pub fn to(out: impl Write + Send + 'static, format: LogFormat, level: LogLevel) -> io::Result<Self> {
+        let out = Out::Stream(Box::new(out));
+        Self::begin(vec![Target { name: "memory".to_owned(), level, form: Form::stream(format), out }])
+    }
+
+    fn begin(targets: Vec<Target>) -> io::Result<Self> {
+        // While a time zone's file can still be read: the process may give up its rights later.
+        moment::know_zone();
+        let (ways, queues): (Vec<_>, Vec<_>) = targets.iter().map(Target::queue).unzip();
+        let mut logging = Self { lines: Lines(ways.into()), open: false, progress: None, writers: Vec::new() };
+        for (number, (target, arriving)) in targets.into_iter().zip(queues).enumerate() {
+            let tally = Arc::clone(&logging.lines.0[number].tally);
+            let episode = Episode::new(Arc::clone(&tally), logging.lines.without(number));
+            let writer = Writer { arriving, form: target.form, tally, episode, told: 0 };
+            let thread = std::thread::Builder::new().name("log".into()).spawn(move || match target.out {
+                Out::Stream(out) => writer.write_stream(out),
+                Out::Datagrams(address, connect) => datagrams::write(writer, || connect(&address)),
+            })?;
+            logging.writers.push(thread);
+        }
+        Ok(logging)
     }
 
     /// For the workers' sessions.
     pub fn records(&self) -> Records {
-        Records::new(self.lines.clone(), self.level)
+        Records::new(self.lines.clone(), self.lines.level(), self.open, self.progress)
     }
 
-    /// Counts lines that the queue could not take.
-    pub fn dropped(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.lines.dropped)
+    /// How each target fares, in the order of the configuration.
+    pub fn tallies(&self) -> Vec<Arc<Tally>> {
+        self.lines.0.iter().map(|way| Arc::clone(&way.tally)).collect()
+    }
+
+    /// Sends the last line to all targets, whose places it waits for, or those before it would be lost uncounted; gives
+    /// what says that all is written, for each that has taken it.
+    fn send_ends(&self, by: Instant) -> Vec<Receiver<()>> {
+        let mut taken = Vec::new();
+        let mut waiting: Vec<&Way> = self.lines.0.iter().collect();
+        while !waiting.is_empty() && Instant::now() < by {
+            waiting.retain(|way| {
+                let (written, all_written) = sync_channel(1);
+                let full = matches!(way.queue.try_send(Line::End(written)), Err(TrySendError::Full(_)));
+                if !full {
+                    taken.push(all_written);
+                }
+                full
+            });
+            if !waiting.is_empty() {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+        taken
+    }
+}
+
+impl Target {
+    fn queue(&self) -> (Way, Receiver<Line>) {
+        Way::of(QUEUE, self.name.clone(), self.level)
     }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
         let by = Instant::now() + LAST_LINES;
-        let (written, all_written) = sync_channel(1);
-        let mut end = Line::End(written);
-        // The last one of a full queue waits for its place, or those before it would be lost uncounted.
-        while let Err(TrySendError::Full(line)) = self.lines.queue.try_send(end) {
-            if Instant::now() >= by {
-                return;
-            }
-            end = line;
-            std::thread::park_timeout(Duration::from_millis(1));
+        let all_written = self.send_ends(by);
+        let mut whole = all_written.len() == self.writers.len();
+        for written in all_written {
+            whole &= written.recv_timeout(by.saturating_duration_since(Instant::now())).is_ok();
         }
-        if all_written.recv_timeout(by.saturating_duration_since(Instant::now())).is_ok()
-            && let Some(writer) = self.writer.take()
-        {
-            let _ = writer.join();
+        // A thread whose target does not read is left behind.
+        if whole {
+            self.writers.drain(..).for_each(|writer| drop(writer.join()));
         }
     }
 }
 
-fn subscribe(log: &Log, lines: Lines) {
-    let level = match log.level {
+/// Puts `tracing`'s events into the queues.
+struct Layer(Lines);
+
+fn subscribe(lines: Lines) {
+    let level = match lines.level() {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
@@ -136,119 +190,89 @@ fn subscribe(log: &Log, lines: Lines) {
     };
     // Libraries speak of their own inside; only what worries them is news here.
     let filter = Targets::new().with_target("evenkeel", level).with_default(level.min(LevelFilter::WARN));
-    let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_timer(Timer).with_target(false);
-    let registry = tracing_subscriber::registry().with(filter);
     // The first log of a process stays: tests start several in one.
-    let _ = match log.format {
-        LogFormat::Text => registry.with(layer.with_ansi(io::stdout().is_terminal())).try_init(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init(),
-    };
+    let _ = tracing_subscriber::registry().with(filter).with(Layer(lines)).try_init();
 }
 
-/// Writes until the last line.
-fn write_all(arriving: &Receiver<Line>, format: LogFormat, dropped: &AtomicU64, out: &mut impl Write) {
-    let mut told = 0;
-    let mut text = Vec::new();
-    while let Ok(first) = arriving.recv() {
-        let mut end = append(first, format, &mut text);
-        // What waits already goes in the same write.
-        while end.is_none() && text.len() < WRITE {
-            let Ok(line) = arriving.try_recv() else { break };
-            end = append(line, format, &mut text);
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Layer {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        self.0.send(News::Message(Box::new(Message::of(event))));
+    }
+}
+
+/// A target's thread: what it writes, and how.
+struct Writer {
+    arriving: Receiver<Line>,
+    form: Form,
+    tally: Arc<Tally>,
+    episode: Episode,
+    /// Dropped lines that the target's log tells of already.
+    told: u64,
+}
+
+impl Writer {
+    /// Writes until the last line: what waits goes in one write.
+    fn write_stream(mut self, mut out: impl Write) {
+        let mut text = Vec::new();
+        while let Ok(first) = self.arriving.recv() {
+            let mut lines = 0;
+            let mut end = self.append(first, &mut text, &mut lines);
+            while end.is_none() && text.len() < WRITE {
+                let Ok(line) = self.arriving.try_recv() else { break };
+                end = self.append(line, &mut text, &mut lines);
+            }
+            let is_behind = text.len() >= WRITE;
+            let lost = self.append_lost(&mut text);
+            match out.write_all(&text).and_then(|()| out.flush()) {
+                Ok(()) => {
+                    self.told = lost;
+                    self.episode.delivered();
+                }
+                // The process does not depend on it.
+                Err(error) => {
+                    self.tally.drop_lines(lines);
+                    self.episode.failed(&error);
+                }
+            }
+            text.clear();
+            if let Some(end) = end {
+                let _ = end.send(());
+                return;
+            }
+            // Who is behind does not rest, or many lines would be lost that the target would have taken.
+            if !is_behind {
+                rest(GATHER);
+            }
         }
-        let is_behind = text.len() >= WRITE;
-        let lost = dropped.load(Relaxed);
-        if lost > told {
-            tell_dropped(lost - told, format, &mut text);
-            told = lost;
-        }
-        // A target that is gone can't be told so; the process does not depend on it.
-        let _ = out.write_all(&text).and_then(|()| out.flush());
-        text.clear();
-        if let Some(end) = end {
-            let _ = end.send(());
-            return;
-        }
-        // Who is behind does not rest, or many lines would be lost that the target would have taken.
-        if !is_behind {
-            rest();
+    }
+
+    fn append(&self, line: Line, text: &mut Vec<u8>, lines: &mut u64) -> Option<SyncSender<()>> {
+        match line {
+            Line::News(news) => {
+                self.form.write(&news, text);
+                *lines += 1;
+                None
+            }
+            Line::End(written) => Some(written),
         }
     }
-}
 
-/// Lets lines gather: while the writer rests, a worker that has one more need not wake it, and they go in one write.
-#[expect(clippy::disallowed_methods, reason = "this thread does nothing else, and nobody waits for it")]
-fn rest() {
-    std::thread::sleep(GATHER);
-}
-
-fn append(line: Line, format: LogFormat, text: &mut Vec<u8>) -> Option<SyncSender<()>> {
-    match line {
-        Line::Text(line) => text.extend_from_slice(&line),
-        Line::Session(record) => access_log::format(&record, format, text),
-        Line::End(written) => return Some(written),
-    }
-    None
-}
-
-fn tell_dropped(lines: u64, format: LogFormat, text: &mut Vec<u8>) {
-    let now = timestamp(clock::wall());
-    let _ = match format {
-        LogFormat::Text => writeln!(text, "{now}  WARN the log was too slow: lines dropped lines={lines}"),
-        LogFormat::Json => writeln!(
-            text,
-            r#"{{"timestamp":"{now}","level":"WARN","message":"the log was too slow: lines dropped","lines":{lines}}}"#
-        ),
-    };
-}
-
-/// RFC 3339 in UTC, always to the millisecond, so that lines sort and align.
-const TIMESTAMP: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-/// Wall time as it stands at the beginning of a line.
-pub(super) fn timestamp(at: SystemTime) -> String {
-    OffsetDateTime::from(at).format(TIMESTAMP).unwrap_or_default()
-}
-
-struct Timer;
-
-impl FormatTime for Timer {
-    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
-        writer.write_str(&timestamp(clock::wall()))
+    /// Tells of the lines that were lost and not yet told of; gives how many were lost in all.
+    fn append_lost(&self, text: &mut Vec<u8>) -> u64 {
+        let lost = self.tally.dropped();
+        if lost > self.told {
+            let message = Message::new(LogLevel::Warn, "the log was too slow: lines dropped");
+            self.form.write(&News::Message(Box::new(message.with("lines", lost - self.told))), text);
+        }
+        lost
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Event;
-
-    fn make_writer(&'a self) -> Event {
-        Event { lines: self.clone(), text: Vec::new() }
-    }
-}
-
-/// One event on its way into the queue, which it enters whole.
-#[derive(Debug)]
-pub(super) struct Event {
-    lines: Lines,
-    text: Vec<u8>,
-}
-
-impl Write for Event {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        self.lines.send(Line::Text(std::mem::take(&mut self.text)));
-    }
+/// Lets time pass. Between writes it lets lines gather: while the writer rests, a worker that has one more need not wake
+/// it, and they go in one write.
+#[expect(clippy::disallowed_methods, reason = "these threads do nothing else, and nobody waits for them")]
+fn rest(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Tells what happened; `host` is what all servers of the host say together.
@@ -297,6 +321,7 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
         Some(evidence) => (evidence.status.name(), evidence.detail.as_str(), evidence.duration.as_secs_f64() * 1000.0),
         None => ("", "set by the operator", 0.0),
     };
+    let code = change.evidence.as_ref().and_then(|evidence| evidence.code);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -307,6 +332,7 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
                 cause,
                 status,
                 detail,
+                code,
                 host,
                 check_ms = (check * 1000.0).round() / 1000.0,
                 sessions = change.sessions,
@@ -323,82 +349,9 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
         _ => line!(info),
     }
     if change.leaves_nobody() {
-        tracing::error!(backend = %change.backend, "backend has no usable server left");
+        tracing::error!(backend = %change.backend, usable_left = 0, "backend has no usable server left");
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Sender, channel};
-
-    use super::*;
-
-    /// A target that says when it is written to, and takes nothing until its gate is opened.
-    struct Gated {
-        reached: Sender<()>,
-        gate: Receiver<()>,
-        lines: Arc<AtomicU64>,
-    }
-
-    impl Write for Gated {
-        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            let _ = self.reached.send(());
-            let _ = self.gate.recv();
-            let lines = text.split(|byte| *byte == b'\n').filter(|line| *line == b"line").count();
-            self.lines.fetch_add(lines as u64, Relaxed);
-            Ok(text.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// A log whose target is stuck and whose queue is full; the gate's other end, and the lines that are written.
-    fn stuck() -> (Logging, Sender<()>, Arc<AtomicU64>) {
-        let ((reached, at_target), (open, gate)) = (channel(), channel());
-        let lines = Arc::default();
-        let logging =
-            Logging::to(Gated { reached, gate, lines: Arc::clone(&lines) }, LogFormat::Text, LogLevel::Info).unwrap();
-        logging.lines.send(Line::Text(b"line\n".to_vec()));
-        at_target.recv().unwrap();
-        for _ in 0..=QUEUE {
-            logging.lines.send(Line::Text(b"line\n".to_vec()));
-        }
-        assert_eq!(logging.dropped().load(Relaxed), 1, "one more than the queue holds");
-        (logging, open, lines)
-    }
-
-    #[test]
-    fn the_end_waits_for_a_full_queue_that_is_being_read() {
-        let (logging, open, lines) = stuck();
-        // The reader is late, and not gone.
-        std::thread::spawn(move || {
-            std::thread::park_timeout(LAST_LINES / 10);
-            drop(open);
-        });
-        drop(logging);
-        assert_eq!(lines.load(Relaxed), 1 + QUEUE as u64, "what was not dropped is written");
-    }
-
-    #[test]
-    fn who_is_behind_does_not_rest_between_writes() {
-        let ((reached, _at_target), (open, gate), lines) = (channel(), channel(), Arc::<AtomicU64>::default());
-        drop(open);
-        let target = Gated { reached, gate, lines: Arc::clone(&lines) };
-        let logging = Logging::to(target, LogFormat::Text, LogLevel::Info).unwrap();
-        // Of so many writes that a rest after each would outlast the end's patience.
-        let line = [&[b'x'; 1024][..], b"\nline\n"].concat();
-        let sent = QUEUE as u64 / 2;
-        (0..sent).for_each(|_| logging.lines.send(Line::Text(line.clone())));
-        drop(logging);
-        assert_eq!(lines.load(Relaxed), sent);
-    }
-
-    #[test]
-    fn the_end_does_not_wait_for_ever() {
-        let (logging, _open, lines) = stuck();
-        drop(logging);
-        assert_eq!(lines.load(Relaxed), 0);
-    }
-}
+mod tests;

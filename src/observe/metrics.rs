@@ -37,6 +37,10 @@ impl Text {
         self.write(table::BUILD_INFO, table::BUILD_INFO_HELP, Kind::Gauge, &mut build, |_, _| Some(1.0));
         let mut rows = Rows::new([(Vec::new(), &process.counts, process)]);
         self.families(table::PROCESS, &mut rows);
+        let targets = process.log_targets.iter();
+        let mut targets =
+            Rows::new(targets.map(|target| (vec![label("target", &target.name)], &process.counts, target)));
+        self.families(table::LOG_TARGET, &mut targets);
         self.states(table::PROCESS_STATES, &rows);
         self.counts(Level::Process, &mut rows);
     }

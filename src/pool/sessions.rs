@@ -42,6 +42,8 @@ struct Places {
     generation: u32,
     /// Sweeps so far.
     turn: usize,
+    /// When it was last seen whose turn it was to tell how it stands with it.
+    called: u64,
 }
 
 #[derive(Debug)]
@@ -166,6 +168,25 @@ impl Sessions {
                     place.cell.note(note);
                     place.wake();
                 }
+            }
+        }
+    }
+
+    /// How often it is seen whose turn it is to tell how it stands with it, in milliseconds.
+    const CALL: u64 = 1000;
+
+    /// Has those sessions that are connected tell how it stands with them whose turn it is: each has one in each `every`.
+    pub fn call_for_progress(&self, every: Duration) {
+        let (now, every) = (self.now(), u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1));
+        let mut places = self.lock();
+        if now.saturating_sub(places.called) < Self::CALL {
+            return;
+        }
+        let before = std::mem::replace(&mut places.called, now);
+        for (_, place) in &places.taken {
+            if place.server.is_some() && place.cell.is_its_turn(before, now, every) {
+                place.cell.note(Note::TELL);
+                place.wake();
             }
         }
     }

@@ -13,7 +13,7 @@ use super::sources::Visit;
 use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
-use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, Who};
+use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, SessionStage, Who};
 use crate::pool::Pool;
 use crate::pool::counters::{self, Open};
 use crate::pool::server::Server;
@@ -141,6 +141,37 @@ impl Record {
         Ending::new(who, self.phase, cause)
     }
 
+    /// Tells of a session that lives on.
+    pub fn tell(&self, stage: SessionStage) {
+        self.worker
+            .records
+            .write_stage(stage, || self.so_far(self.started.elapsed(), Ending::NORMAL, self.concurrent()));
+    }
+
+    fn so_far(&self, total: Duration, ending: Ending, concurrent: Concurrent) -> SessionRecord {
+        let (bytes_in, bytes_out) = self.cell().bytes();
+        SessionRecord {
+            id: self.cell().id,
+            frontend: self.frontend.spec.name.clone(),
+            backend: self.frontend.pool.spec.name.clone(),
+            server: self.server.as_ref().map(|server| server.name.clone()),
+            client: self.client(),
+            listener: self.listener,
+            source: self.source,
+            accepted: self.accepted,
+            ended: clock::wall(),
+            waited: self.waited,
+            dialled: self.dialled,
+            total,
+            bytes_in,
+            bytes_out,
+            retries: self.retries,
+            moves: self.moves,
+            ending,
+            concurrent,
+        }
+    }
+
     fn count(&self, ending: Ending, bytes_out: u64, total: Duration) {
         let pool = self.frontend.pool.counters.as_ref();
         let both = || self.server.as_ref().map(|server| server.counters.as_ref()).into_iter().chain([pool]);
@@ -190,28 +221,11 @@ impl Drop for Record {
         self.leave_source();
         self.trace(Step::Ended, format_args!("by {}: {}", ending.who.word(), ending.cause.words()));
         let null = bytes_in == 0 && bytes_out == 0 && matches!(ending.who, Who::Nobody | Who::Client);
-        if self.visit == Visit::Untold || (null && !self.frontend.process.log_null_sessions) {
+        // Whoever read that it was opened is to read of its end.
+        let opened = self.worker.records.opens() && self.phase == Phase::Data;
+        if self.visit == Visit::Untold || (null && !opened && !self.frontend.process.log_null_sessions) {
             return;
         }
-        self.worker.records.write(SessionRecord {
-            id: self.cell().id,
-            frontend: self.frontend.spec.name.clone(),
-            backend: self.frontend.pool.spec.name.clone(),
-            server: self.server.as_ref().map(|server| server.name.clone()),
-            client: self.client(),
-            listener: self.listener,
-            source: self.source,
-            accepted: self.accepted,
-            ended: clock::wall(),
-            waited: self.waited,
-            dialled: self.dialled,
-            total,
-            bytes_in,
-            bytes_out,
-            retries: self.retries,
-            moves: self.moves,
-            ending,
-            concurrent,
-        });
+        self.worker.records.write(self.so_far(total, ending, concurrent));
     }
 }

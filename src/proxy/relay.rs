@@ -19,7 +19,7 @@ use self::flow::{Flow, Stage, Way, poll_discard};
 use super::dial::Connected;
 use super::record::{Ended, Record};
 use super::trace::Step;
-use crate::event::{Cause, Ending, Phase, Who};
+use crate::event::{Cause, Ending, Phase, SessionStage, Who};
 use crate::model::BackendTimeouts;
 use crate::net;
 use crate::net::reactor::Stream;
@@ -40,6 +40,9 @@ pub fn relay(Connected { client, server, mut record, leased }: Connected) -> imp
         record.cell().set_fresh();
     }
     record.entered().touch();
+    if record.worker.records.opens() {
+        record.tell(SessionStage::Open);
+    }
     let mut relay = Relay { record, client, server, up: Flow::default(), down: Flow::default(), half_closed: false };
     async move {
         let ending = relay.run().await;
@@ -133,6 +136,9 @@ impl Relay {
             && let Some(command) = self.look()
         {
             return Poll::Ready(Turn::Told(command));
+        }
+        if cell.is_to_tell() {
+            self.record.tell(SessionStage::Progress);
         }
         if cell.is_to_settle() {
             net::options::keep_alive(&self.server, self.record.frontend.pool.spec.keepalive);

@@ -60,6 +60,9 @@ impl Worker {
             turn.tick().await;
             self.seat.pulse().beat();
             self.sessions.sweep();
+            if let Some(every) = self.records.progress() {
+                self.sessions.call_for_progress(every);
+            }
         }
     }
 }

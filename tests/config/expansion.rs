@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use evenkeel::config;
 use evenkeel::model::{
-    ApiserverProbe, Backend, Balance, Check, Config, Credential, Frontend, HostAddress, ListenAddress, Network,
-    OnLimit, OnNoServer, Policy, Probe, Server, SourceLimits, TlsProbe, Verify,
+    ApiserverProbe, Backend, Balance, Check, Config, Credential, DatagramAddress, Facility, Frontend, HostAddress,
+    ListenAddress, LogFormat, LogLevel, LogPlace, LogTarget, Network, OnLimit, OnNoServer, Policy, Probe, Server,
+    SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
 };
 use proptest::prelude::*;
 
@@ -515,4 +516,76 @@ fn show_says_where_each_value_is_from() {
     assert_eq!(origin("timeouts.connect = \"10s\""), "built-in");
     let unmarked: Vec<&str> = shown.lines().filter(|line| line.contains(" = ") && !line.contains("  # ")).collect();
     assert!(unmarked.is_empty(), "{unmarked:?}");
+}
+
+// ---- the log ----
+
+#[test]
+fn a_log_without_a_target_goes_to_stdout() {
+    let log = k0s("").log;
+    let stdout = LogTarget { place: LogPlace::Stdout, format: LogFormat::Text, level: LogLevel::Info };
+    assert_eq!((log.targets, log.open, log.progress), (vec![stdout.clone()], false, None));
+    let stated = k0s("[log]\ntarget = 'stdout'\nformat = 'json'\nlevel = 'warn'").log.targets;
+    assert_eq!(stated, [LogTarget { format: LogFormat::Json, level: LogLevel::Warn, ..stdout }]);
+}
+
+#[test]
+fn targets_are_said_in_several_ways() {
+    let syslog = |address, protocol, facility, tag: &str| {
+        LogPlace::Syslog(Syslog { address, protocol, facility, tag: tag.to_owned() })
+    };
+    let journald = |socket: &str, tag: &str| LogPlace::Journald { socket: socket.into(), tag: tag.to_owned() };
+    let udp = |address: &str| DatagramAddress::Udp(address.parse().unwrap());
+    let unix = |path: &str| DatagramAddress::Unix(path.into());
+    let (old, new) = (SyslogProtocol::Rfc3164, SyslogProtocol::Rfc5424);
+    let daemon = syslog(unix("/dev/log"), old, Facility::Daemon, "evenkeel");
+    let haproxys = "target = { type = 'syslog', address = '127.0.0.1', facility = 'local2', format = 'tcplog' }";
+    for (text, place, format) in [
+        ("target = 'syslog'", daemon.clone(), LogFormat::Text),
+        ("target = ['syslog']", daemon.clone(), LogFormat::Text),
+        ("[[log.target]]\ntype = 'syslog'", daemon, LogFormat::Text),
+        ("format = 'json'\ntarget = 'journald'", journald("/run/systemd/journal/socket", "evenkeel"), LogFormat::Json),
+        ("target = { type = 'journald', socket = '/j', tag = 'lb' }", journald("/j", "lb"), LogFormat::Text),
+        (haproxys, syslog(udp("127.0.0.1:514"), old, Facility::Local2, "evenkeel"), LogFormat::Tcplog),
+        (
+            "target = { type = 'syslog', address = '[fd00::1]:1514', protocol = 'rfc5424', tag = 'lb-1' }",
+            syslog(udp("[fd00::1]:1514"), new, Facility::Daemon, "lb-1"),
+            LogFormat::Text,
+        ),
+    ] {
+        let text = format!("[log]\n{text}");
+        assert_eq!(k0s(&text).log.targets, [LogTarget { place, format, level: LogLevel::Info }], "{text}");
+    }
+}
+
+#[test]
+fn each_target_has_what_the_log_says_unless_it_says_so_itself() {
+    let log = k0s(
+        "[log]\nformat = 'tcplog'\nopen = true\nprogress = '10m'\n[[log.target]]\ntype = 'stdout'\nlevel = 'debug'\n\
+         [[log.target]]\ntype = 'journald'\nformat = 'json'",
+    )
+    .log;
+    let of: Vec<_> = log.targets.iter().map(|target| (target.format, target.level)).collect();
+    assert_eq!(of, [(LogFormat::Tcplog, LogLevel::Debug), (LogFormat::Json, LogLevel::Info)]);
+    assert_eq!((log.open, log.progress), (true, Some(seconds(600))));
+}
+
+#[test]
+fn shown_targets_load_as_what_they_are() {
+    let text = "preset = 'k0s'\ncontrollers = ['10.10.0.2']\n[log]\nprogress = '1h'\ntarget = ['stdout', { type = 'syslog', \
+                address = '[::1]', facility = 'local7', level = 'error' }, { type = 'journald', tag = 'lb' }]";
+    let shown = config::show_text(text, "evenkeel.toml").unwrap_or_else(|report| panic!("{}", report.render(false)));
+    assert_eq!(parse(&shown), parse(text), "{shown}");
+    assert!(shown.contains("address = \"[::1]:514\""), "{shown}");
+}
+
+#[test]
+fn more_targets_than_eight_are_a_mistake() {
+    let target = |number| format!("{{ type = 'syslog', address = '127.0.0.{number}' }}");
+    let text = |count: u32| {
+        let targets: Vec<String> = (1..=count).map(target).collect();
+        format!("preset = 'k0s'\ncontrollers = ['10.10.0.2']\n[log]\ntarget = [{}]", targets.join(", "))
+    };
+    assert_eq!(parse(&text(8)).log.targets.len(), 8);
+    assert_eq!(kinds(&text(9)), ["out-of-range"]);
 }

@@ -160,6 +160,7 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "frontend.client_keepalive" | "backend.server_keepalive" => "/$defs/keepalive/properties".to_owned(),
         "backend.check" => "/$defs/check/properties".to_owned(),
         "backend.servers" => "/$defs/server/properties".to_owned(),
+        "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),
     };
     schema.pointer(&pointer).and_then(Value::as_object).unwrap_or_else(|| panic!("no {pointer}"))
@@ -209,7 +210,7 @@ fn documented(section: &str) -> BTreeSet<String> {
     let heading = match section {
         "" => "The file".to_owned(),
         "frontend.client_keepalive" | "backend.server_keepalive" => "Keepalives".to_owned(),
-        "frontend" | "backend" | "backend.servers" => format!("`[[{section}]]`"),
+        "frontend" | "backend" | "backend.servers" | "log.target" => format!("`[[{section}]]`"),
         section => format!("`[{section}]`"),
     };
     let text = std::fs::read_to_string("docs/configuration.md").unwrap();
@@ -229,7 +230,7 @@ fn the_documentation_has_every_key_that_the_code_knows_and_no_other() {
 
 #[test]
 fn what_the_documentation_shows_loads() {
-    for page in ["README.md", "docs/configuration.md", "docs/checks.md"] {
+    for page in ["README.md", "docs/configuration.md", "docs/checks.md", "docs/logging.md"] {
         let text = std::fs::read_to_string(page).unwrap();
         let examples: Vec<&str> =
             text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

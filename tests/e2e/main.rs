@@ -13,6 +13,7 @@ mod certificates;
 mod demo;
 mod etcd;
 mod hosts;
+mod logs;
 mod openssl;
 mod silence;
 mod tools;

@@ -16,6 +16,7 @@ mod half_close;
 mod health;
 mod konnectivity;
 mod limits;
+mod logs;
 mod memory;
 mod operate;
 mod records;

@@ -4,7 +4,7 @@ use super::super::expand::Expanded;
 use super::super::leaf::Workers;
 use super::super::raw;
 use super::{filled, keepalive};
-use crate::model::{Admin, Limits, Log, Policy, Process};
+use crate::model::{Admin, Limits, Log, LogTarget, Policy, Process};
 
 /// evenkeel's own, with what the file states for everything.
 pub fn policy(expanded: &Expanded) -> Policy {
@@ -30,8 +30,13 @@ pub fn admin(raw: &raw::Admin) -> Option<Admin> {
 }
 
 /// What is logged.
-pub fn log(raw: &raw::Log) -> Log {
-    Log { format: filled(&raw.format), level: filled(&raw.level), null_sessions: filled(&raw.null_sessions) }
+pub fn log(raw: &raw::Log, targets: Vec<LogTarget>) -> Log {
+    Log {
+        targets,
+        null_sessions: filled(&raw.null_sessions),
+        open: filled(&raw.open),
+        progress: filled(&raw.progress).on().map(|wait| wait.0),
+    }
 }
 
 /// The process as a whole.

@@ -2,7 +2,9 @@
 //!
 //! Base units (seconds, bytes); counters end in `_total`; label values are configured names and words of enums.
 
-use crate::event::{BackendSnapshot, Counts, FrontendSnapshot, ProcessSnapshot, ServerSnapshot, ServerState};
+use crate::event::{
+    BackendSnapshot, Counts, FrontendSnapshot, LogTargetSnapshot, ProcessSnapshot, ServerSnapshot, ServerState,
+};
 
 use self::Kind::{Counter, Gauge};
 use self::Level::{Backend, Frontend, Process, Server};
@@ -84,7 +86,13 @@ pub(super) const PROCESS: &[Family<ProcessSnapshot>] = &[
     gauge("evenkeel_replaced_processes", "Processes that an upgrade has replaced and that still have sessions.", |p| Some(p.predecessors.len() as f64)),
     gauge("evenkeel_replaced_sessions", "Sessions of processes that an upgrade has replaced.", |p| Some(p.predecessors.iter().map(|old| f64::from(old.sessions)).sum())),
     gauge("evenkeel_replaced_timestamp_seconds", "When the oldest process was replaced that still has sessions, in seconds since 1970.", |p| p.predecessors.iter().map(|old| unix_seconds(old.replaced)).reduce(f64::min)),
-    counter("evenkeel_log_lines_dropped_total", "Log lines dropped because their target was too slow.", |p| Some(p.dropped_logs as f64)),
+    counter("evenkeel_log_lines_dropped_total", "Log lines dropped because their target was too slow or gone, over all targets.", |p| Some(p.dropped_logs as f64)),
+];
+
+#[rustfmt::skip]
+pub(super) const LOG_TARGET: &[Family<LogTargetSnapshot>] = &[
+    counter("evenkeel_log_target_lines_dropped_total", "Log lines that this target lost.", |t| Some(t.dropped as f64)),
+    gauge("evenkeel_log_target_reached", "1 if the target took what was last written to it, as far as can be told.", |t| Some(flag(t.reached))),
 ];
 
 pub(super) const PROCESS_STATES: &[States<ProcessSnapshot>] = &[States {

@@ -42,6 +42,8 @@ impl Note {
     pub const OWED: Self = Self(8);
     /// The server's peer has answered since it was asked.
     pub const ANSWERED: Self = Self(16);
+    /// It is to tell how it stands with it.
+    pub const TELL: Self = Self(32);
 }
 
 /// The age in milliseconds from which on a session is worth what only longer ones need: most are over by then.
@@ -207,6 +209,21 @@ impl Cell {
     /// Whether it has just become a second old, said once: time for what only longer sessions need.
     pub fn is_to_settle(&self) -> bool {
         self.take(Note::SETTLE)
+    }
+
+    /// Whether it is to tell how it stands with it, said once.
+    pub fn is_to_tell(&self) -> bool {
+        self.take(Note::TELL)
+    }
+
+    /// Whether its turn to tell has come since `before`: it has one in each `every`, from that age on, at a time of its
+    /// own, so that sessions that came together are not told of together. All in milliseconds.
+    pub(super) fn is_its_turn(&self, before: u64, now: u64, every: u64) -> bool {
+        /// Its multiples are spread evenly over all numbers (Knuth, The Art of Computer Programming, section 6.4).
+        const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+        let own = u64::from(self.id.generation).wrapping_mul(GOLDEN) % every;
+        let turns = |at: u64| at.saturating_add(own) / every;
+        now.saturating_sub(self.accepted) >= every && turns(before) != turns(now)
     }
 
     /// Whether it is to look at its peers, said once.

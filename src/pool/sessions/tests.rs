@@ -46,6 +46,33 @@ async fn the_sweep_ends_who_is_idle_for_too_long_and_nobody_else() {
     assert_eq!(free.cell().command(), None);
 }
 
+/// Tried: without its own time for each session, all thousand are called in the same second.
+#[tokio::test(start_paused = true)]
+async fn each_session_that_lives_on_is_called_once_in_each_while_and_not_all_together() {
+    let scene = Scene::of();
+    let every = Duration::from_secs(600);
+    let entered: Vec<_> = (0..1000).map(|_| scene.sessions.enter(client(), way())).collect();
+    let (connected, dialling) = entered.split_at(999);
+    connected.iter().for_each(|session| session.set_server(&scene.server, None));
+    let mut called = vec![0; 1000];
+    let mut most = 0;
+    for second in 1..1800 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        scene.sessions.call_for_progress(every);
+        // A second time within the second nobody is called.
+        let now: Vec<_> = entered.iter().map(|session| session.cell().is_to_tell()).collect();
+        scene.sessions.call_for_progress(every);
+        assert!(!entered.iter().any(|session| session.cell().is_to_tell()));
+        let count = now.iter().filter(|told| **told).count();
+        assert!(second >= 600 || count == 0, "nobody before that age");
+        most = most.max(count);
+        called.iter_mut().zip(now).for_each(|(called, now)| *called += u32::from(now));
+    }
+    assert!(called[..999].iter().all(|called| *called == 2), "{called:?}");
+    assert_eq!((called[999], dialling.len()), (0, 1), "one that is not connected has nothing to tell");
+    assert!(most < 20, "{most} in one second");
+}
+
 /// A pool of one server whose sessions stand in this registry, and the conduct that is due for them.
 struct Scene {
     sessions: Arc<Sessions>,

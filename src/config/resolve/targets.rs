@@ -1,0 +1,102 @@
+//! Where the log goes.
+
+use std::collections::hash_map::{Entry, HashMap};
+
+use super::super::mistake::{Mistake, Mistakes};
+use super::super::raw;
+use super::super::read::{Span, Stated};
+use super::super::target::{Target, TargetType};
+use super::filled;
+use crate::model::{LogPlace, LogTarget, Syslog};
+
+/// Each target is a thread and a queue.
+const MAX_TARGETS: usize = 8;
+
+/// The targets, without those that are wrong.
+pub fn resolve(raw: &raw::Log, mistakes: &mut Mistakes) -> Vec<LogTarget> {
+    let stated = filled(&raw.target).0;
+    note_too_many(stated.len(), raw.target.as_ref().and_then(Stated::span), mistakes);
+    let mut places: HashMap<String, Option<Span>> = HashMap::new();
+    let mut targets = Vec::new();
+    for entry in &stated {
+        let Some(target) = target(&entry.value.0, mistakes) else { continue };
+        match places.entry(target.place.to_string()) {
+            Entry::Occupied(first) => {
+                let mistake = Mistake::DuplicateTarget { place: first.key().clone() };
+                mistakes.push_pair(entry.span(), *first.get(), "first here", mistake);
+            }
+            Entry::Vacant(place) => {
+                place.insert(entry.span());
+                targets.push(target);
+            }
+        }
+    }
+    targets
+}
+
+fn note_too_many(count: usize, at: Option<Span>, mistakes: &mut Mistakes) {
+    if count > MAX_TARGETS {
+        mistakes.push(
+            at,
+            Mistake::OutOfRange {
+                key: "target".to_owned(),
+                found: format!("a list of {count}"),
+                low: "1".to_owned(),
+                high: MAX_TARGETS.to_string(),
+                or_off: false,
+            },
+        );
+    }
+}
+
+fn target(raw: &Target, mistakes: &mut Mistakes) -> Option<LogTarget> {
+    let Some(kind) = &raw.kind else {
+        if !raw.stated.contains(&"type") {
+            let hint = Some(r#"add `type = "syslog"` (or journald, stdout)"#.to_owned());
+            let place = "this log target".to_owned();
+            mistakes.push(Some(raw.at), Mistake::MissingKey { key: "type", place, hint });
+        }
+        return None;
+    };
+    note_foreign_keys(raw, kind.value, mistakes);
+    // Its place is not the one that stands for what can't be read.
+    if raw.refused.iter().any(|key| ["address", "socket"].contains(key)) {
+        return None;
+    }
+    let place = match kind.value {
+        TargetType::Stdout => LogPlace::Stdout,
+        TargetType::Journald => LogPlace::Journald { socket: filled(&raw.socket).0, tag: filled(&raw.tag).0 },
+        TargetType::Syslog => LogPlace::Syslog(Syslog {
+            address: filled(&raw.address).0,
+            protocol: filled(&raw.protocol),
+            facility: filled(&raw.facility),
+            tag: filled(&raw.tag).0,
+        }),
+    };
+    Some(LogTarget { place, format: filled(&raw.format), level: filled(&raw.level) })
+}
+
+/// Notes each key that targets of another type have.
+fn note_foreign_keys(raw: &Target, kind: TargetType, mistakes: &mut Mistakes) {
+    for key in raw.stated.iter().filter(|key| !kind.own_keys().contains(key)) {
+        let owners: Vec<&str> =
+            TargetType::ALL.into_iter().filter(|kind| kind.own_keys().contains(key)).map(TargetType::name).collect();
+        if !owners.is_empty() {
+            let mistake = Mistake::NotOfThisTarget { key, kind: kind.name(), belongs_to: owners.join(" or ") };
+            mistakes.push(place_of(raw, key), mistake);
+        }
+    }
+}
+
+/// Where the file states a key that not all targets have.
+fn place_of(raw: &Target, key: &str) -> Option<Span> {
+    let stated = match key {
+        "socket" => raw.socket.as_ref().and_then(Stated::span),
+        "address" => raw.address.as_ref().and_then(Stated::span),
+        "protocol" => raw.protocol.as_ref().and_then(Stated::span),
+        "facility" => raw.facility.as_ref().and_then(Stated::span),
+        "tag" => raw.tag.as_ref().and_then(Stated::span),
+        _ => None,
+    };
+    Some(stated.unwrap_or(raw.at))
+}
