@@ -1,9 +1,11 @@
 //! The process: what is bound, started, asked and stopped, and in which order.
 //!
 //! [`Bound::new`] binds everything and starts nothing, so that a port that is taken leaves nothing behind and rights can
-//! be given up before the first thread. [`Bound::run`] then starts workers and the control thread, which is the one
-//! that called it: checks, pages and signals live there, so that none of them shows up as latency of a session.
+//! be given up before the first thread, which [`Bound::confine`] does. [`Bound::run`] then starts workers and the control
+//! thread, which is the one that called it: checks, pages and signals live there, so that none of them shows up as
+//! latency of a session.
 
+pub mod confine;
 mod gate;
 mod hosts;
 pub mod listeners;
@@ -13,12 +15,14 @@ mod systemd;
 mod workers;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::hosts::Hosts;
 use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::process::Facts;
@@ -46,6 +50,11 @@ pub struct Bound {
     stats: Vec<net::Bound>,
     admin: Option<AdminSocket>,
     unused: Vec<String>,
+    identity: Identity,
+    /// What was given up; `None` in a process that does more than serve.
+    applied: Option<Applied>,
+    #[cfg(debug_assertions)]
+    attempts: confine::attempts::Outcomes,
 }
 
 /// Why the process could not start.
@@ -57,6 +66,10 @@ pub enum StartError {
     Admin(#[from] AdminSocketError),
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
 }
 
 /// Why the process could not go on.
@@ -76,6 +89,7 @@ const STATS_BACKLOG: u32 = 128;
 impl Bound {
     /// Binds all listeners and the admin socket, or none: the first that fails closes the others again.
     pub fn new(config: Config, mut source: ListenerSource) -> Result<Self, StartError> {
+        let identity = Identity::of(&config.process)?;
         let hosts = Hosts::new(config.hosts.clone());
         let readings = hosts.clone();
         let observe: Observe = Arc::new(move |change: &Change| logging::change(change, readings.of(change).as_deref()));
@@ -103,7 +117,41 @@ impl Bound {
             None => Vec::new(),
         };
         let admin = config.admin.as_ref().map(AdminSocket::bind).transpose()?;
-        Ok(Self { config, pools, monitors, watch, network, frontends, stats, admin, unused: source.left_over() })
+        Ok(Self {
+            config,
+            pools,
+            monitors,
+            watch,
+            network,
+            frontends,
+            stats,
+            admin,
+            unused: source.left_over(),
+            identity,
+            applied: None,
+            #[cfg(debug_assertions)]
+            attempts: Vec::new(),
+        })
+    }
+
+    /// Gives up every right that serving has no use for, and has the kernel refuse the rest. `file` is where the
+    /// configuration is.
+    ///
+    /// It holds for this thread and those that it starts: so it comes before the first one, and after all that needs the
+    /// rights.
+    pub fn confine(mut self, file: &Path) -> Result<Self, StartError> {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        #[cfg(debug_assertions)]
+        let attempts = confine::attempts::begin(&file);
+        if let Some(admin) = &self.admin {
+            admin.give_to(self.identity)?;
+        }
+        self.applied = Some(confine::confine(&self.config, &file, self.identity)?);
+        #[cfg(debug_assertions)]
+        if let Some(attempts) = attempts {
+            self.attempts = attempts.end();
+        }
+        Ok(self)
     }
 
     /// Serves until a signal ends it.
@@ -165,6 +213,13 @@ impl Bound {
                 tracing::warn!(listen = %bound.address(), "this host has no IPv6: listening on IPv4 only");
             }
         }
+        if let Some(applied) = &self.applied {
+            tell_confinement(applied, self.admin.as_ref());
+        }
+        #[cfg(debug_assertions)]
+        for (attempt, before, after) in &self.attempts {
+            tracing::info!(attempt, before, after, "attempted");
+        }
     }
 }
 
@@ -178,6 +233,26 @@ fn frontends(config: &Config, pools: &[Arc<Pool>], process: &Arc<Process>) -> Ve
             Frontend::new(frontend.clone(), pool, Arc::clone(process))
         })
         .collect()
+}
+
+/// What the process may not do any more, in one line, and what will be missed.
+fn tell_confinement(applied: &Applied, admin: Option<&AdminSocket>) {
+    let (user, group) = (applied.privileges.user.as_raw(), applied.privileges.group.as_raw());
+    let (capabilities, sandbox) = (applied.capabilities(), applied.sandbox());
+    match applied.missing() {
+        None => tracing::info!(user, group, capabilities, sandbox, "confined"),
+        Some(missing) => tracing::warn!(user, group, capabilities, sandbox, missing, "confined"),
+    }
+    for file in &applied.lost {
+        tracing::warn!(file, "can't be read any more: probes and reloads that need it will fail");
+    }
+    if let Some(path) = admin.and_then(AdminSocket::stays_behind) {
+        tracing::warn!(
+            socket = %path.display(),
+            "the admin socket can't be removed at the end: its directory belongs to someone else, or to everybody; the \
+             next start replaces it"
+        );
+    }
 }
 
 fn views(facts: &Arc<Facts>) -> Arc<Views> {

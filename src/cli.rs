@@ -109,15 +109,15 @@ fn run(path: &Path) -> Exit {
     match config::inspect(path) {
         Ok((config, warnings)) => {
             tell(&warnings);
-            serve(config)
+            serve(config, path)
         }
         Err(report) => refuse(&report),
     }
 }
 
-/// Binds everything, then serves until a signal.
-fn serve(config: Config) -> Exit {
-    match Bound::new(config, ListenerSource::inherited()) {
+/// Binds everything, gives up what that took, then serves until a signal.
+fn serve(config: Config, file: &Path) -> Exit {
+    match Bound::new(config, ListenerSource::inherited()).and_then(|bound| bound.confine(file)) {
         Ok(bound) => serve_bound(bound),
         Err(error) => fail(&error),
     }

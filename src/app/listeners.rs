@@ -5,10 +5,12 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use socket2::Socket;
 
+use super::confine::Identity;
 use crate::model::{self, ListenAddress};
 use crate::net::{self, BindError, BindOptions, Bound, sys};
 
@@ -122,6 +124,19 @@ impl AdminSocket {
         fs::rename(&fresh, &path).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         Ok(Self { listener, path })
+    }
+
+    /// Makes it belong to the one that the process is about to become.
+    pub fn give_to(&self, identity: Identity) -> Result<(), AdminSocketError> {
+        let Identity { user, group } = identity;
+        let given = rustix::fs::chown(&self.path, user, group);
+        given.map_err(|errno| AdminSocketError::Failed { path: self.path.clone(), source: errno.into() })
+    }
+
+    /// Its path, if the process can't remove it any more.
+    pub fn stays_behind(&self) -> Option<&Path> {
+        let directory = self.path.parent()?;
+        access(directory, Access::WRITE_OK | Access::EXEC_OK).is_err().then_some(&self.path)
     }
 
     /// One more descriptor of it, for a runtime.

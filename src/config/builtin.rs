@@ -6,11 +6,11 @@ use super::leaf::{CheckType, Switch, Wait, Whole, Workers};
 use super::list::{List, OneOrMore, Statuses};
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
-    Server, Stats, Timeouts,
+    Security, Server, Stats, Timeouts,
 };
 use super::read::Stated;
 use super::text::{Mode, RequestPath};
-use crate::model::{self, Balance, DialSilent, ListenAddress, LogFormat, LogLevel, OnLimit, Policy};
+use crate::model::{self, Balance, Connect, DialSilent, ListenAddress, LogFormat, LogLevel, OnLimit, Policy};
 
 /// A built-in value.
 fn is<T>(value: T) -> Option<Stated<T>> {
@@ -176,12 +176,18 @@ pub fn log() -> Log {
     Log { format: is(LogFormat::Text), level: is(LogLevel::Info), null_sessions: is(false), ..Log::default() }
 }
 
-/// `[process]`, all of it.
+/// `[process]`, but for what has no default.
 pub fn process() -> Process {
     Process {
         workers: is(Workers::Auto),
         preempt: is(Wait(Duration::ZERO)),
         shutdown_grace: is(seconds(5)),
+        keep_bind: is(false),
         ..Process::default()
     }
+}
+
+/// `[security]`, all of it.
+pub fn security() -> Security {
+    Security { sandbox: is(true), connect: is(Connect::Any), ..Security::default() }
 }

@@ -9,7 +9,9 @@ use super::mistake::Mistake;
 use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
-use crate::model::{Balance, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused};
+use crate::model::{
+    Balance, Connect, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
+};
 
 // ---- numbers and truth ----
 
@@ -315,6 +317,7 @@ words!(CheckType {
     "k0s-join" => CheckType::K0sJoin,
 });
 words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });
+words!(Connect { "any" => Connect::Any, "servers" => Connect::Servers, });
 words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, });
 words!(LogLevel {
     "error" => LogLevel::Error,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::{DeTable, DeValue};
 
+use super::account::Root;
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
@@ -14,8 +15,8 @@ use super::source::Source;
 use super::syntax;
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
-    BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit,
-    OnNoServer, OnPrimaryBack, OnRefused, ServerName,
+    Account, BackendName, Balance, Connect, FrontendName, ListenAddress, LogFormat, LogLevel, Network, OnDown,
+    OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, ServerName,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -50,6 +51,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("admin", Admin::KEYS),
     ("log", Log::KEYS),
     ("process", Process::KEYS),
+    ("security", Security::KEYS),
 ];
 
 /// Sessions at a time.
@@ -86,6 +88,7 @@ section! {
     "admin" => admin: Admin,
     "log" => log: Log,
     "process" => process: Process,
+    "security" => security: Security,
 }
 
 section! {
@@ -266,6 +269,17 @@ section! {
     "workers" => workers: Workers,
     "preempt" => preempt: Wait<0, HOUR>,
     "shutdown_grace" => shutdown_grace: Wait<0, HOUR>,
+    "user" => user: Account,
+    "group" => group: Account,
+    "chroot" => chroot: Root,
+    "keep_bind" => keep_bind: bool,
+}
+
+section! {
+    /// What the process gives up before it serves.
+    Security, "`[security]`";
+    "sandbox" => sandbox: bool,
+    "connect" => connect: Connect,
 }
 
 /// A server in a backend's list: a table, or its address alone.

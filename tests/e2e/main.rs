@@ -14,5 +14,6 @@ mod demo;
 mod etcd;
 mod hosts;
 mod openssl;
+mod privileges;
 mod silence;
 mod tools;

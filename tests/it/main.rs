@@ -16,6 +16,7 @@ mod limits;
 mod memory;
 mod records;
 mod reset;
+mod sandbox;
 mod sources;
 mod start;
 mod stats;
