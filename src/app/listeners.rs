@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 use socket2::Socket;
 
 use super::confine::Identity;
@@ -126,9 +127,12 @@ impl AdminSocket {
         Ok(Self { listener, path })
     }
 
-    /// Makes it belong to the one that the process is about to become.
+    /// Makes it belong to the one that the process is about to become, if that is somebody else.
     pub fn give_to(&self, identity: Identity) -> Result<(), AdminSocketError> {
         let Identity { user, group } = identity;
+        if !geteuid().is_root() || (user.is_none() && group.is_none()) {
+            return Ok(());
+        }
         let given = rustix::fs::chown(&self.path, user, group);
         given.map_err(|errno| AdminSocketError::Failed { path: self.path.clone(), source: errno.into() })
     }

@@ -49,8 +49,8 @@ fn attempts(security: &str) -> Vec<Attempt> {
     attempts
 }
 
-/// Mutations seen to fail, each by the attempts that it is about: no Landlock; no seccomp; no dropped capabilities and no
-/// sandbox.
+/// Mutations seen to fail, each by the attempts that it is about: no Landlock and no seccomp; files allowed without their
+/// directories.
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn an_intruder_is_refused_everything() {
@@ -136,6 +136,7 @@ fn root_binds_and_somebody_else_serves() {
     });
 }
 
+/// Mutations seen to fail: capabilities kept; a group kept.
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn nothing_is_kept_for_ports_that_everyone_may_bind() {

@@ -18,8 +18,8 @@ fn of_all_threads(app: &mut App, field: &str) -> Vec<String> {
     tasks.map(|status| value(fs::read_to_string(status).unwrap())).collect()
 }
 
-/// Rights are given up by the thread that does it and passed on to those that it starts. Mutation seen to fail: the log
-/// started before.
+/// Rights are given up by the thread that does it and passed on to those that it starts. Mutations seen to fail: a
+/// thread started before; no seccomp.
 #[test]
 fn every_thread_is_confined_alike() {
     let server = Server::echo();
