@@ -1,12 +1,13 @@
 //! The process: what is bound, started, asked and stopped, and in which order.
 //!
 //! [`Bound::new`] binds everything and starts nothing, so that a port that is taken leaves nothing behind and rights can
-//! be given up before the first thread. [`Bound::run`] then starts workers and the control thread, which is the one
-//! that called it: checks, pages and signals live there, so that none of them shows up as latency of a session. What
-//! it serves ([`serving`]) a reload exchanges ([`reload`]).
+//! be given up before the first thread, which [`Bound::confine`] does. [`Bound::run`] then starts workers and the control
+//! thread, which is the one that called it: checks, pages and signals live there, so that none of them shows up as
+//! latency of a session. What it serves ([`serving`]) a reload exchanges ([`reload`]).
 
 mod actions;
 mod closing;
+pub mod confine;
 mod drain;
 mod gate;
 mod hosts;
@@ -24,6 +25,7 @@ pub mod upgrade;
 mod workers;
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
@@ -35,8 +37,9 @@ pub use self::process::affordable_sessions;
 pub use self::workers::count as worker_count;
 
 use self::actions::Actions;
+use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::hosts::Hosts;
-use self::listeners::{AdminSocketError, ListenerSource};
+use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::orders::End;
 use self::pages::{Opened, Pages};
 use self::process::Facts;
@@ -68,6 +71,11 @@ pub struct Bound {
     frontends: Vec<Vec<net::Bound>>,
     pages: Opened,
     unused: Vec<String>,
+    identity: Identity,
+    /// What was given up; `None` in a process that does more than serve.
+    applied: Option<Applied>,
+    #[cfg(debug_assertions)]
+    attempts: confine::attempts::Outcomes,
 }
 
 /// Why the process could not start, or go over to another configuration.
@@ -79,6 +87,10 @@ pub enum StartError {
     Admin(#[from] AdminSocketError),
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
 }
 
 /// Why the process could not go on.
@@ -93,6 +105,7 @@ pub enum RunError {
 impl Bound {
     /// Binds all listeners and the admin socket, or none: the first that fails closes the others again.
     pub fn new(config: Config, mut source: ListenerSource) -> Result<Self, StartError> {
+        let identity = Identity::of(&config.process)?;
         let probers = Probers::of(&config.backends)?;
         let frontends = config.frontends.iter().map(|frontend| {
             let options = BindOptions::of(frontend);
@@ -109,6 +122,10 @@ impl Bound {
             frontends,
             pages,
             unused: source.left_over(),
+            identity,
+            applied: None,
+            #[cfg(debug_assertions)]
+            attempts: Vec::new(),
         })
     }
 
@@ -125,6 +142,26 @@ impl Bound {
     /// Has it take over from another process.
     pub fn replacing(self, predecessor: Option<Predecessor>) -> Self {
         Self { predecessor, ..self }
+    }
+
+    /// Gives up every right that serving has no use for, and has the kernel refuse the rest. `file` is where the
+    /// configuration is.
+    ///
+    /// It holds for this thread and those that it starts: so it comes before the first one, and after all that needs the
+    /// rights.
+    pub fn confine(mut self, file: &Path) -> Result<Self, StartError> {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        #[cfg(debug_assertions)]
+        let attempts = confine::attempts::begin(&file);
+        if let Some(admin) = self.pages.admin() {
+            admin.give_to(self.identity)?;
+        }
+        self.applied = Some(confine::confine(&self.config, &file, self.identity)?);
+        #[cfg(debug_assertions)]
+        if let Some(attempts) = attempts {
+            self.attempts = attempts.end();
+        }
+        Ok(self)
     }
 
     /// Serves until a signal ends it.
@@ -251,6 +288,13 @@ impl Bound {
                 tracing::warn!(listen = %bound.address(), "this host has no IPv6: listening on IPv4 only");
             }
         }
+        if let Some(applied) = &self.applied {
+            tell_confinement(applied, self.pages.admin());
+        }
+        #[cfg(debug_assertions)]
+        for (attempt, before, after) in &self.attempts {
+            tracing::info!(attempt, before, after, "attempted");
+        }
     }
 }
 
@@ -271,6 +315,26 @@ async fn tell_phases(observe: Observe, mut phases: watch::Receiver<ProcessPhase>
         if phases.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// What the process may not do any more, in one line, and what will be missed.
+fn tell_confinement(applied: &Applied, admin: Option<&AdminSocket>) {
+    let (user, group) = (applied.privileges.user.as_raw(), applied.privileges.group.as_raw());
+    let (capabilities, sandbox) = (applied.capabilities(), applied.sandbox());
+    match applied.missing() {
+        None => tracing::info!(user, group, capabilities, sandbox, "confined"),
+        Some(missing) => tracing::warn!(user, group, capabilities, sandbox, missing, "confined"),
+    }
+    for file in &applied.lost {
+        tracing::warn!(file, "can't be read any more: probes and reloads that need it will fail");
+    }
+    if let Some(path) = admin.and_then(AdminSocket::stays_behind) {
+        tracing::warn!(
+            socket = %path.display(),
+            "the admin socket can't be removed at the end: its directory belongs to someone else, or to everybody; the \
+             next start replaces it"
+        );
     }
 }
 

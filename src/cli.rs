@@ -233,14 +233,14 @@ fn run(path: &Path) -> Exit {
     }
 }
 
-/// Binds everything, then serves until a signal.
+/// Binds everything, gives up what that took, then serves until a signal.
 fn serve(config: Config, file: File) -> Exit {
     let mut source = ListenerSource::inherited();
     let (origin, predecessor) = match (Origin::of_this_process(), Predecessor::meet(&mut source)) {
         (Ok(origin), Ok(predecessor)) => (origin, predecessor),
         (Err(error), _) | (_, Err(error)) => return fail(&error),
     };
-    match Bound::new(config, source) {
+    match Bound::new(config, source).and_then(|bound| bound.confine(&file.path)) {
         Ok(bound) => serve_bound(bound.reloading(file).replaceable(origin).replacing(predecessor)),
         Err(error) => fail(&error),
     }

@@ -45,6 +45,7 @@ use std::path::Path;
 
 use crate::model;
 
+mod account;
 mod builtin;
 mod ca;
 mod credential;

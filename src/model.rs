@@ -5,9 +5,10 @@
 //! may stand in a name. Lists are in file order, because ids, outputs and the choice of the first server depend on it.
 
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,12 +35,23 @@ pub struct Config {
     pub admin: Option<Admin>,
     pub log: Log,
     pub process: Process,
+    pub security: Security,
 }
 
 impl Config {
     /// The backend of this name.
     pub fn backend(&self, name: &BackendName) -> Option<&Backend> {
         self.backends.iter().find(|backend| backend.name == *name)
+    }
+
+    /// The checks of all servers.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.check.as_ref())
+    }
+
+    /// Every file that is read beside the configuration itself, whether once or again and again.
+    pub fn files(&self) -> BTreeSet<&Path> {
+        self.checks().flat_map(|check| check.probe.files()).collect()
     }
 }
 
@@ -416,6 +428,26 @@ impl Probe {
             Self::K0sJoin(_) => "k0s-join",
         }
     }
+
+    /// The files that it was made from, and those that it reads.
+    pub fn files(&self) -> Vec<&Path> {
+        let (tls, credential) = match self {
+            Self::Tcp => return Vec::new(),
+            Self::Tls(tls) | Self::Konnectivity(tls) | Self::K0sJoin(tls) => (tls, None),
+            Self::Https(probe) => (&probe.tls, None),
+            Self::KubeApiserver(probe) => (&probe.tls, probe.credential.as_ref()),
+        };
+        let authority = match &tls.verify {
+            Verify::None => None,
+            Verify::Ca { file, .. } => Some(file),
+        };
+        let shown = match credential {
+            None => &[],
+            Some(Credential::Token(token)) => std::slice::from_ref(&token.file),
+            Some(Credential::Certificate(identity)) => identity.files.as_slice(),
+        };
+        authority.into_iter().chain(shown).map(PathBuf::as_path).collect()
+    }
 }
 
 /// The TLS part of a probe.
@@ -545,6 +577,47 @@ pub struct Process {
     pub shutdown_grace: Duration,
     /// How long a process that has been replaced by an upgrade may live for the sake of its sessions.
     pub upgrade_grace: Duration,
+    /// Who the process becomes if it was started as root.
+    pub user: Option<Account>,
+    /// Its group then; `None` is the user's own.
+    pub group: Option<Account>,
+    /// The directory that becomes the root of all that the process sees.
+    pub chroot: Option<PathBuf>,
+    /// Whether ports below 1024 can be bound later, though none is at the start.
+    pub keep_bind: bool,
+}
+
+/// A user or a group, as the operator calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    Name(String),
+    Id(u32),
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Id(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+/// What the process gives up before it serves, beyond rights that it has no use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Security {
+    /// Whether the kernel is asked to refuse files, programs and calls that serving has no use for.
+    pub sandbox: bool,
+    pub connect: Connect,
+}
+
+/// Where the sandbox lets the process connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connect {
+    /// Everywhere.
+    Any,
+    /// To the ports of servers, of their checks and of name servers.
+    Servers,
 }
 
 /// Where a listener is bound.

@@ -8,8 +8,11 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 use socket2::Socket;
 
+use super::confine::Identity;
 use crate::model::{self, Group, ListenAddress};
 use crate::net::{self, BindError, BindOptions, Bound, sys};
 
@@ -178,6 +181,22 @@ impl AdminSocket {
     /// Leaves the file to another socket that has taken its place.
     pub fn leave_file(&mut self) {
         self.owns_file = false;
+    }
+
+    /// Makes it belong to the one that the process is about to become, if that is somebody else.
+    pub fn give_to(&self, identity: Identity) -> Result<(), AdminSocketError> {
+        let Identity { user, group } = identity;
+        if !geteuid().is_root() || (user.is_none() && group.is_none()) {
+            return Ok(());
+        }
+        let given = rustix::fs::chown(&self.path, user, group);
+        given.map_err(|errno| AdminSocketError::Failed { path: self.path.clone(), source: errno.into() })
+    }
+
+    /// Its path, if the process can't remove it any more.
+    pub fn stays_behind(&self) -> Option<&Path> {
+        let directory = self.path.parent()?;
+        access(directory, Access::WRITE_OK | Access::EXEC_OK).is_err().then_some(&self.path)
     }
 
     /// One more descriptor of it, for a runtime.

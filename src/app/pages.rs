@@ -48,6 +48,10 @@ impl Opened {
         Ok(Self { stats, admin })
     }
 
+    pub fn admin(&self) -> Option<&AdminSocket> {
+        self.admin.as_ref()
+    }
+
     pub fn stats(&self) -> &[net::Bound] {
         &self.stats
     }

@@ -7,14 +7,14 @@ use super::leaf::{CheckType, Switch, Wait, Whole, Workers};
 use super::list::{List, OneOrMore, Statuses};
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
-    Server, Stats, Timeouts,
+    Security, Server, Stats, Timeouts,
 };
 use super::read::Stated;
 use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
-    self, Balance, DatagramAddress, DialSilent, Facility, ListenAddress, LogFormat, LogLevel, LogPlace, OnLimit,
-    Policy, Syslog, SyslogProtocol,
+    self, Balance, Connect, DatagramAddress, DialSilent, Facility, ListenAddress, LogFormat, LogLevel, LogPlace,
+    OnLimit, Policy, Syslog, SyslogProtocol,
 };
 
 /// A built-in value.
@@ -207,13 +207,19 @@ pub fn log_target(kind: TargetType) -> Target {
     }
 }
 
-/// `[process]`, all of it.
+/// `[process]`, but for what has no default.
 pub fn process() -> Process {
     Process {
         workers: is(Workers::Auto),
         preempt: is(Wait(Duration::ZERO)),
         shutdown_grace: is(seconds(5)),
         upgrade_grace: is(seconds(24 * 3_600)),
+        keep_bind: is(false),
         ..Process::default()
     }
+}
+
+/// `[security]`, all of it.
+pub fn security() -> Security {
+    Security { sandbox: is(true), connect: is(Connect::Any), ..Security::default() }
 }

@@ -31,11 +31,11 @@ pub enum IdentityError {
 }
 
 /// A client's certificate, with what else is in its file as its chain, and its key: PEM, or PEM of both in one file.
-pub fn identity(certificate: &Path, key: &Path) -> Result<Identity, IdentityError> {
-    let wrong_key = |reason: String| IdentityError::Key { file: key.display().to_string(), reason };
-    let chain = ca::certificates(certificate)
-        .map_err(|reason| IdentityError::Certificate { file: certificate.display().to_string(), reason })?;
-    let key = private_key(key).map_err(wrong_key)?;
+pub fn identity(certificate_file: &Path, key_file: &Path) -> Result<Identity, IdentityError> {
+    let wrong_key = |reason: String| IdentityError::Key { file: key_file.display().to_string(), reason };
+    let chain = ca::certificates(certificate_file)
+        .map_err(|reason| IdentityError::Certificate { file: certificate_file.display().to_string(), reason })?;
+    let key = private_key(key_file).map_err(wrong_key)?;
     let signing = rustls::crypto::ring::sign::any_supported_type(&key)
         .map_err(|_| wrong_key("it is of a kind that can't be used".to_owned()))?;
     let shown = chain.iter().map(|der| CertificateDer::from_slice(der).into_owned()).collect();
@@ -44,7 +44,8 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<Identity, IdentityErro
     if let Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = matches {
         return Err(wrong_key("it is not the certificate's key".to_owned()));
     }
-    Ok(Identity { chain, key: Secret(key.secret_der().to_vec()) })
+    let files = [certificate_file.to_owned(), key_file.to_owned()];
+    Ok(Identity { chain, key: Secret(key.secret_der().to_vec()), files })
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {

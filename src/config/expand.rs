@@ -8,8 +8,8 @@ use super::leaf::{Switch, VerifyMode};
 use super::list::List;
 use super::preset::{KUBE_API, Parts};
 use super::raw::{
-    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendTimeouts, Limits, Log, Process, Server,
-    Stats, Timeouts,
+    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendTimeouts, Limits, Log, Process, Security,
+    Server, Stats, Timeouts,
 };
 use super::read::{Span, Stated, fill};
 use super::value;
@@ -34,6 +34,7 @@ pub struct Expanded {
     pub admin: Admin,
     pub log: Log,
     pub process: Process,
+    pub security: Security,
 }
 
 impl Expanded {
@@ -93,6 +94,7 @@ pub fn expand(file: File) -> Expanded {
         admin: filled(file.admin, &builtin::admin()),
         log: complete_log(filled(file.log, &builtin::log())),
         process: filled(file.process, &builtin::process()),
+        security: filled(file.security, &builtin::security()),
     }
 }
 

@@ -10,7 +10,8 @@ use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
 use crate::model::{
-    Balance, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
+    Balance, Connect, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
+    OnRemoved,
 };
 
 // ---- numbers and truth ----
@@ -318,6 +319,7 @@ words!(CheckType {
     "k0s-join" => CheckType::K0sJoin,
 });
 words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });
+words!(Connect { "any" => Connect::Any, "servers" => Connect::Servers, });
 words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, "tcplog" => LogFormat::Tcplog, });
 words!(LogLevel {
     "error" => LogLevel::Error,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::{DeTable, DeValue};
 
+use super::account::Root;
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
@@ -16,8 +17,8 @@ use super::syntax;
 use super::target::{Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
-    BackendName, Balance, FrontendName, Group, ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining,
-    OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, ServerName,
+    Account, BackendName, Balance, Connect, FrontendName, Group, ListenAddress, LogFormat, LogLevel, Network, OnDown,
+    OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, ServerName,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -53,6 +54,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("log", Log::KEYS),
     ("log.target", Target::KEYS),
     ("process", Process::KEYS),
+    ("security", Security::KEYS),
 ];
 
 /// Sessions at a time.
@@ -91,6 +93,7 @@ section! {
     "admin" => admin: Admin,
     "log" => log: Log,
     "process" => process: Process,
+    "security" => security: Security,
 }
 
 section! {
@@ -281,6 +284,17 @@ section! {
     "preempt" => preempt: Wait<0, HOUR>,
     "shutdown_grace" => shutdown_grace: Wait<0, HOUR>,
     "upgrade_grace" => upgrade_grace: Wait<0, YEAR>,
+    "user" => user: Account,
+    "group" => group: Account,
+    "chroot" => chroot: Root,
+    "keep_bind" => keep_bind: bool,
+}
+
+section! {
+    /// What the process gives up before it serves.
+    Security, "`[security]`";
+    "sandbox" => sandbox: bool,
+    "connect" => connect: Connect,
 }
 
 /// A server in a backend's list: a table, or its address alone.

@@ -23,6 +23,7 @@ pub fn show(expanded: &Expanded, source: &Source) -> String {
     out.section("admin", &expanded.admin);
     out.section("log", &expanded.log);
     out.section("process", &expanded.process);
+    out.section("security", &expanded.security);
     out.flush();
     out.text
 }

@@ -25,6 +25,8 @@ pub struct Identity {
     pub chain: Arc<[Vec<u8>]>,
     /// DER, PKCS #8 or an older form; it is the key of the chain's first certificate.
     pub key: Secret<Vec<u8>>,
+    /// Where certificate and key were read.
+    pub files: [PathBuf; 2],
 }
 
 /// A bearer token (RFC 6750, section 2.1), which may stand in a header as it is.

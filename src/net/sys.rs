@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "inherited descriptors, tokio's registration of a listener, TCP_INFO and adjtimex have no safe form"
+    reason = "inherited descriptors, tokio's registration of a listener, TCP_INFO, adjtimex and seccomp have no safe form"
 )]
 
 use std::env;
@@ -96,3 +96,54 @@ pub trait Owner: AsRawFd {}
 
 impl Owner for Socket {}
 impl Owner for OwnedFd {}
+
+/// What becomes of a call that a filter refuses, beside its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusals {
+    Quiet,
+    /// A line in the kernel's log.
+    Logged,
+}
+
+/// Has the kernel ask a filter about each call of this thread, and of those that it starts (seccomp(2)).
+pub fn filter_calls(program: &[libc::sock_filter], refusals: Refusals) -> io::Result<()> {
+    // Nothing here runs code of strangers, which alone would be a reason to slow speculation down.
+    let flags = match refusals {
+        Refusals::Quiet => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        Refusals::Logged => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW | libc::SECCOMP_FILTER_FLAG_LOG,
+    };
+    let len = u16::try_from(program.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // The kernel copies the program and writes nothing.
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // SAFETY: the structure and the `len` instructions that it points to live until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Calls that no program of good intent makes and that have no safe form, with arguments that do no harm if the kernel
+/// answers. `other` is another process.
+#[cfg(debug_assertions)]
+pub fn hostile_calls(other: i32) -> [(&'static str, io::Result<()>); 11] {
+    const PTRACE_CONT: i64 = 7;
+    const SESSION_KEYRING: i64 = -3;
+    let new_host_name = i64::from(libc::CLONE_NEWUTS);
+    let other = i64::from(other);
+    [
+        ("ptrace", libc::SYS_ptrace, [PTRACE_CONT, other, 0, 0, 0, 0]),
+        ("process_vm_readv", libc::SYS_process_vm_readv, [other, 0, 0, 0, 0, 0]),
+        ("bpf", libc::SYS_bpf, [0, 0, 0, 0, 0, 0]),
+        ("perf_event_open", libc::SYS_perf_event_open, [0, 0, 0, -1, 0, 0]),
+        ("keyctl", libc::SYS_keyctl, [0, SESSION_KEYRING, 0, 0, 0, 0]),
+        ("setuid", libc::SYS_setuid, [0, 0, 0, 0, 0, 0]),
+        ("unshare", libc::SYS_unshare, [new_host_name, 0, 0, 0, 0, 0]),
+        ("setns", libc::SYS_setns, [-1, 0, 0, 0, 0, 0]),
+        ("mount", libc::SYS_mount, [0, 0, 0, 0, 0, 0]),
+        ("chroot", libc::SYS_chroot, [0, 0, 0, 0, 0, 0]),
+        ("load a module", libc::SYS_init_module, [0, 0, 0, 0, 0, 0]),
+    ]
+    .map(|(name, call, [a, b, c, d, e, f])| {
+        // SAFETY: none of them is given memory of this process: all that stands for an address is 0.
+        let result = unsafe { libc::syscall(call, a, b, c, d, e, f) };
+        (name, if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) })
+    })
+}

@@ -15,5 +15,6 @@ mod etcd;
 mod hosts;
 mod logs;
 mod openssl;
+mod privileges;
 mod silence;
 mod tools;

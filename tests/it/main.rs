@@ -22,6 +22,7 @@ mod operate;
 mod records;
 mod reload;
 mod reset;
+mod sandbox;
 mod sources;
 mod start;
 mod stats;

@@ -4,7 +4,7 @@ use super::super::expand::Expanded;
 use super::super::leaf::Workers;
 use super::super::raw;
 use super::{filled, keepalive};
-use crate::model::{Admin, Limits, Log, LogTarget, Policy, Process};
+use crate::model::{Admin, Limits, Log, LogTarget, Policy, Process, Security};
 
 /// evenkeel's own, with what the file states for everything.
 pub fn policy(expanded: &Expanded) -> Policy {
@@ -50,5 +50,14 @@ pub fn process(raw: &raw::Process) -> Process {
         preempt: filled(&raw.preempt).0,
         shutdown_grace: filled(&raw.shutdown_grace).0,
         upgrade_grace: filled(&raw.upgrade_grace).0,
+        user: raw.user.as_ref().map(|user| user.value.clone()),
+        group: raw.group.as_ref().map(|group| group.value.clone()),
+        chroot: raw.chroot.as_ref().map(|root| root.value.0.clone()),
+        keep_bind: filled(&raw.keep_bind),
     }
+}
+
+/// What the process gives up before it serves.
+pub fn security(raw: &raw::Security) -> Security {
+    Security { sandbox: filled(&raw.sandbox), connect: filled(&raw.connect) }
 }

@@ -88,6 +88,7 @@ async fn a_client_certificate_is_shown_to_who_asks_for_one() {
     let identity = ClientIdentity {
         chain: chain.iter().map(|der| der.to_vec()).collect(),
         key: Secret(key.secret_der().to_vec()),
+        files: ["client.crt".into(), "client.key".into()],
     };
     let mut roots = RootCertStore::empty();
     roots.add(clients.der().clone()).unwrap();

@@ -1,0 +1,63 @@
+//! What the process gives up before its first thread: rights, files, programs, calls.
+//!
+//! [`confine`] does it, in the order in which each step still can: the root of the file system, groups, group and user,
+//! capabilities, then what the kernel refuses from then on (the sandbox). What it could not do is told, and no reason not
+//! to serve; a user that was asked for and can't be had is. [`Applied`] is what came of it, against which a reload is held.
+//! docs/security.md has the rules for people.
+
+mod applied;
+#[cfg(debug_assertions)]
+pub mod attempts;
+mod calls;
+mod files;
+mod identity;
+mod privileges;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+pub use self::applied::{Applied, LowPorts, Part};
+pub use self::files::Allowed;
+pub use self::identity::{Identity, IdentityError};
+pub use self::privileges::{PrivilegeError, Privileges};
+use crate::model::Config;
+
+/// Gives up all that serving this configuration, which was read from `file`, has no use for.
+///
+/// It holds for the calling thread and those that it starts.
+pub fn confine(config: &Config, file: &Path, identity: Identity) -> Result<Applied, PrivilegeError> {
+    let low_ports = LowPorts::of(config, unprivileged_from());
+    let keep_bind = config.process.keep_bind || !low_ports.bound.is_empty();
+    let privileges = privileges::drop_all(identity, config.process.chroot.as_deref(), keep_bind)?;
+    // Looked at by the one who will open them.
+    let allowed = Allowed::needed_by(config, file);
+    let (files, calls) = if config.security.sandbox {
+        // In this order: the filter of calls would have to let more through for the other.
+        let files = files::enforce(&allowed).map(|version| (version, allowed));
+        (Part::from(files), Part::from(calls::enforce().map_err(|error| error.to_string())))
+    } else {
+        (Part::Off, Part::Off)
+    };
+    Ok(Applied {
+        privileges,
+        files,
+        calls,
+        low_ports,
+        process: config.process.clone(),
+        security: config.security,
+        lost: lost(config, file),
+    })
+}
+
+/// The port from which on anyone may bind (ip(7), `ip_unprivileged_port_start`).
+fn unprivileged_from() -> u16 {
+    const UNLESS_SET: u16 = 1024;
+    let set = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    set.ok().and_then(|set| set.trim().parse().ok()).unwrap_or(UNLESS_SET)
+}
+
+/// Files that were read at the start and can't be read any more, each with why.
+fn lost(config: &Config, file: &Path) -> Vec<String> {
+    let needed = config.files().into_iter().chain([file]);
+    needed.filter_map(|file| File::open(file).err().map(|error| format!("{}: {error}", file.display()))).collect()
+}
