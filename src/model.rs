@@ -51,7 +51,9 @@ impl Config {
 
     /// Every file that is read beside the configuration itself, whether once or again and again.
     pub fn files(&self) -> BTreeSet<&Path> {
-        self.checks().flat_map(|check| check.probe.files()).collect()
+        let token = self.stats.as_ref().and_then(|stats| stats.access.token.as_ref());
+        let token = token.map(|token| token.file.as_path());
+        self.checks().flat_map(|check| check.probe.files()).chain(token).collect()
     }
 }
 
