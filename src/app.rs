@@ -9,6 +9,7 @@ mod hosts;
 pub mod listeners;
 mod process;
 mod shutdown;
+mod stall;
 mod systemd;
 mod workers;
 
@@ -144,6 +145,7 @@ impl Bound {
         tokio::task::spawn_local(self.watch.run());
         tokio::task::spawn_local(gate::keep(gate::gates(&facts.frontends, &self.frontends), phases.clone()));
         serve_pages(self.stats, self.admin.as_ref(), views(&facts)).map_err(RunError::Runtime)?;
+        tokio::task::spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
         tell_serving(&config, &facts);
         systemd::ready();
@@ -158,9 +160,15 @@ impl Bound {
     /// What an operator should know of the way it started.
     fn tell_start(&self) {
         for name in &self.unused {
-            tracing::warn!(name, "an inherited socket fits no listen address and is not used");
+            tracing::warn!(
+                name,
+                "an inherited socket fits no listen address and is not used: its clients wait in vain"
+            );
         }
         for bound in self.frontends.iter().flatten().chain(&self.stats) {
+            if let (true, Ok(local)) = (bound.adopted, bound.local_address()) {
+                tracing::info!(listen = %bound.address(), %local, "listening on a socket that was opened for us");
+            }
             if bound.ipv4_only {
                 tracing::warn!(listen = %bound.address(), "this host has no IPv6: listening on IPv4 only");
             }

@@ -47,7 +47,22 @@ pub async fn keep(mut gates: Vec<Gate>, mut phases: watch::Receiver<ProcessPhase
         tokio::select! {
             _ = turn.tick() => gates.iter_mut().for_each(Gate::look),
             // The listeners are closed for good with these descriptors, too.
-            _ = phases.wait_for(|phase| *phase == ProcessPhase::Stopping) => return,
+            _ = phases.wait_for(|phase| *phase == ProcessPhase::Stopping) => return drop(gates),
+        }
+    }
+}
+
+/// Whoever opened the sockets for us keeps them, and the clients of the next process wait in them: they are left as they
+/// came. systemd gives up a socket unit whose socket does not listen.
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if !self.shut {
+            return;
+        }
+        for bound in self.listeners.iter().filter(|bound| bound.adopted) {
+            if let Err(error) = bound.listen_again(self.frontend.spec.backlog) {
+                tracing::error!(frontend = %self.frontend.spec.name, %error, "an inherited socket is left closed");
+            }
         }
     }
 }

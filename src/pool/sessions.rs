@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -95,6 +95,17 @@ impl Sessions {
     /// The cells of all sessions.
     pub fn list(&self) -> Vec<Arc<Cell>> {
         self.lock().taken.iter().map(|(_, place)| Arc::clone(&place.cell)).collect()
+    }
+
+    /// The cell of a session, for whoever must not wait: a worker that hangs may hold the lock.
+    pub fn try_find(&self, id: SessionId) -> Option<Arc<Cell>> {
+        let places = match self.places.try_lock() {
+            Ok(places) => places,
+            Err(TryLockError::Poisoned(places)) => places.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let place = places.taken.get(id.slot as usize).filter(|place| place.cell.id == id)?;
+        Some(Arc::clone(&place.cell))
     }
 
     /// Tells a session to end; `false` if it has ended already.

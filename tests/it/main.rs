@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "each test binary uses its own part of it")]
 mod harness;
 
+mod activation;
 mod balance;
 mod failover;
 mod families;
@@ -17,6 +18,7 @@ mod memory;
 mod records;
 mod reset;
 mod sources;
+mod stall;
 mod start;
 mod stats;
 mod stop;
