@@ -15,4 +15,5 @@ mod etcd;
 mod hosts;
 mod openssl;
 mod silence;
+mod systemd;
 mod tools;
