@@ -11,6 +11,7 @@ mod process;
 mod shutdown;
 mod stall;
 mod systemd;
+pub mod watch_file;
 mod workers;
 
 use std::io;
@@ -152,7 +153,7 @@ impl Bound {
 
         shutdown::serve_until_told(signals, &config.process, &phase, self.frontends, &mut workers).await;
         drop(self.admin);
-        workers.join();
+        workers.join().await;
         tracing::info!("stopped");
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A worker that hangs: it is said which, in which session, and the process is no longer live.
 
+use rustix::process::Signal;
+
 use crate::harness::app::{App, Config};
 use crate::harness::peers::{Peer, Server};
 
@@ -23,8 +25,13 @@ fn a_worker_that_hangs_is_told_of_with_what_it_was_doing() {
     // The one that hangs in this test waits for another thread.
     assert!(line["thread"].as_str().unwrap().starts_with("sleeping"), "{line}");
     assert_eq!(app.http_status("/livez"), 503);
-    // Whom the other worker takes is served as ever; a client may come to the one that hangs until that is found out.
+    // The other worker takes whoever comes, and hands nobody to the one that hangs.
     let mut served = app.connect();
     served.say("the other");
     served.hears("the other");
+    drop((served, client));
+    // Nor does the end wait for it.
+    app.signal(Signal::TERM);
+    app.next_line("that it is left behind", |line| line["message"] == "a worker hangs: ending without it");
+    assert_eq!(app.ended().code(), Some(0));
 }

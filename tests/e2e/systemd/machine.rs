@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::harness::app::BINARY;
 use crate::harness::namespace::inside;
 use crate::harness::program::{Program, command, output, run};
-use crate::harness::wait::until;
+use crate::harness::wait::{PATIENCE, until};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -134,10 +135,11 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.program.signal(Signal::TERM);
-        if std::thread::panicking() {
-            return;
+        // A service that does not end has its half minute, and what is left then its cgroups cleared away.
+        let deadline = Instant::now() + 2 * PATIENCE;
+        while self.program.runs() && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(15));
         }
-        self.program.ended();
     }
 }
 
