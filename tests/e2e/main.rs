@@ -10,6 +10,7 @@ mod harness;
 
 mod browser;
 mod certificates;
+mod container;
 mod demo;
 mod etcd;
 mod hosts;
