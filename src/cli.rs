@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::app::Bound;
 use crate::app::listeners::ListenerSource;
-use crate::config::{self, Report};
+use crate::app::{Bound, File};
+use crate::config::{self, Loaded, Report};
 use crate::model::Config;
 
 /// Where the configuration is unless told otherwise.
@@ -43,7 +43,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve, until a signal ends it
-    Run(ConfigFile),
+    Run(RunOptions),
     /// Find every mistake of a configuration, and change nothing
     Check(ConfigFile),
     /// Print what a configuration expands to, and where each value is from
@@ -59,6 +59,15 @@ enum Command {
         #[arg(value_parser = COMMANDS)]
         command: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+struct RunOptions {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Reload whenever the file has other content, as with SIGHUP: for a mounted ConfigMap
+    #[arg(long)]
+    watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -94,7 +103,7 @@ impl From<Exit> for ExitCode {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let exit = match Cli::parse().command {
-        Command::Run(file) => run(file.path()),
+        Command::Run(options) => run(&options),
         Command::Check(file) => check(file.path()),
         Command::Show(file) => show(file.path()),
         Command::Demo(options) => demo::run(&options),
@@ -105,20 +114,21 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-fn run(path: &Path) -> Exit {
-    match config::inspect(path) {
-        Ok((config, warnings)) => {
+fn run(options: &RunOptions) -> Exit {
+    let path = options.file.path();
+    match config::open(path) {
+        Ok(Loaded { config, settings, warnings }) => {
             tell(&warnings);
-            serve(config)
+            serve(config, File { path: path.to_owned(), settings }, options.watch)
         }
         Err(report) => refuse(&report),
     }
 }
 
 /// Binds everything, then serves until a signal.
-fn serve(config: Config) -> Exit {
+fn serve(config: Config, file: File, watch: bool) -> Exit {
     match Bound::new(config, ListenerSource::inherited()) {
-        Ok(bound) => serve_bound(bound),
+        Ok(bound) => serve_bound(bound.reloading(file).watching(watch)),
         Err(error) => fail(&error),
     }
 }

@@ -57,6 +57,7 @@ mod raw;
 mod read;
 mod report;
 mod resolve;
+mod settings;
 mod show;
 mod source;
 mod spelling;
@@ -68,6 +69,7 @@ pub use credential::{IdentityError, identity, token};
 pub use mistake::{KINDS, Severity};
 pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
+pub use settings::{Difference, Settings};
 
 use expand::Expanded;
 use mistake::Mistakes;
@@ -94,6 +96,24 @@ pub fn load(path: &Path) -> Result<model::Config, Report> {
 /// As [`load`].
 pub fn inspect(path: &Path) -> Result<(model::Config, Report), Report> {
     understand(Source::read(path)?).map(|understood| (understood.config, understood.warnings))
+}
+
+/// A configuration that has no errors, with what it comes to.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: model::Config,
+    /// To be held against those of another one.
+    pub settings: Settings,
+    pub warnings: Report,
+}
+
+/// Reads and resolves the file at `path` for a process that runs by it.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn open(path: &Path) -> Result<Loaded, Report> {
+    understand(Source::read(path)?).map(Understood::loaded)
 }
 
 /// Resolves a text in memory; `name` stands for its file in reports, and relative paths start from its directory.
@@ -132,6 +152,11 @@ struct Understood {
 }
 
 impl Understood {
+    fn loaded(self) -> Loaded {
+        let settings = Settings::of(&self.shown());
+        Loaded { config: self.config, settings, warnings: self.warnings }
+    }
+
     fn shown(&self) -> String {
         show::show(&self.expanded, self.warnings.source())
     }

@@ -208,6 +208,8 @@ pub enum Cause {
     ServerDown,
     ServerDraining,
     PrimaryBack,
+    /// A reload took its server away.
+    ServerRemoved,
     Shutdown,
     Operator,
     Panic,
@@ -235,6 +237,7 @@ impl Cause {
             Self::ServerDown => "server is down",
             Self::ServerDraining => "server takes no new work",
             Self::PrimaryBack => "primary is back",
+            Self::ServerRemoved => "server was removed",
             Self::Shutdown => "process stopping",
             Self::Operator => "closed by the operator",
             Self::Panic => "internal error",

@@ -81,6 +81,7 @@ impl Policy {
                 on_refused: OnRefused::Drain,
                 on_draining: OnDraining::Keep,
                 on_primary_back: OnPrimaryBack::Keep,
+                on_removed: OnRemoved::Keep,
                 dead_after: Duration::from_secs(10),
                 drain_idle: Duration::from_secs(15),
                 drain_max: Duration::from_secs(60),
@@ -140,6 +141,7 @@ pub struct Closing {
     pub on_refused: OnRefused,
     pub on_draining: OnDraining,
     pub on_primary_back: OnPrimaryBack,
+    pub on_removed: OnRemoved,
     /// How long a server must have been down whose kernel answers and whose process does not, until its sessions are
     /// closed.
     pub dead_after: Duration,
@@ -184,6 +186,17 @@ pub enum OnDraining {
 pub enum OnPrimaryBack {
     Keep,
     /// All are closed (HAProxy's `on-marked-up shutdown-backup-sessions`).
+    Close,
+}
+
+/// What becomes of the sessions of a server that a reload has taken out of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRemoved {
+    /// They live on until a peer or a timeout ends them.
+    Keep,
+    /// They are closed evenly over [`Closing::drain_max`], idle ones first.
+    Drain,
+    /// All are closed at once.
     Close,
 }
 

@@ -22,7 +22,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 
-use crate::model::{Keepalive, ListenAddress};
+use crate::model::{Frontend, Keepalive, ListenAddress};
 
 /// What a listening socket is made with.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,13 @@ pub struct BindOptions {
     pub backlog: u32,
     /// Inherited by every accepted connection, which therefore costs no call of its own.
     pub keepalive: Option<Keepalive>,
+}
+
+impl BindOptions {
+    /// What the listeners of a frontend are made with.
+    pub fn of(frontend: &Frontend) -> Self {
+        Self { freebind: frontend.freebind, backlog: frontend.backlog, keepalive: frontend.keepalive }
+    }
 }
 
 /// A listening socket, not yet in any runtime.
@@ -146,6 +153,14 @@ impl Bound {
     /// Listens again after [`Bound::stop_listening`]; a [`Listener`] on the socket must be renewed.
     pub fn listen_again(&self, backlog: u32) -> io::Result<()> {
         self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+    }
+
+    /// Has those who come in from now on be asked like this whether they live.
+    pub fn renew_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        match keepalive {
+            Some(_) => options::inherit_on_accept(&self.socket, keepalive),
+            None => self.socket.set_keepalive(false),
+        }
     }
 
     /// For a runtime's own accept loop, such as the stats page's.

@@ -59,7 +59,8 @@ pub fn proxy(server: SocketAddr) -> SocketAddr {
             let seat = handover::seats(1).pop().expect("one");
             let worker = Worker::new(Sessions::new(0), logging.records(), seat).expect("an epoll");
             tokio::task::spawn_local(worker.clone().run());
-            listener::serve(Listener::new(bound).expect("a runtime"), frontend, worker).await;
+            let (open, _closing) = listener::OpenListener::new(bound, frontend);
+            listener::serve(open, worker).await;
         });
     });
     address

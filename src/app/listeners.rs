@@ -7,7 +7,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use socket2::Socket;
 
@@ -208,6 +208,7 @@ enum DescriptorError {
 pub struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
+    owns_file: bool,
 }
 
 /// An admin socket that could not be opened.
@@ -232,6 +233,13 @@ impl AdminSocket {
             Ok(_) => fs::remove_file(&path).map_err(failed)?,
             Err(_) => {}
         }
+        Self::replace(spec)
+    }
+
+    /// Opens it in the place of whatever has its name.
+    pub fn replace(spec: &model::Admin) -> Result<Self, AdminSocketError> {
+        let path = spec.socket.clone();
+        let failed = |source| AdminSocketError::Failed { path: spec.socket.clone(), source };
         // Opened under another name and renamed, so that nobody ever meets it with other permissions.
         let fresh = path.with_file_name(format!(".{}", std::process::id()));
         let _ = fs::remove_file(&fresh);
@@ -239,7 +247,16 @@ impl AdminSocket {
         fs::set_permissions(&fresh, fs::Permissions::from_mode(spec.mode)).map_err(failed)?;
         fs::rename(&fresh, &path).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Self { listener, path })
+        Ok(Self { listener, path, owns_file: true })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the file to another socket that has taken its place.
+    pub fn leave_file(&mut self) {
+        self.owns_file = false;
     }
 
     /// One more descriptor of it, for a runtime.
@@ -250,7 +267,9 @@ impl AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if self.owns_file {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

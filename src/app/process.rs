@@ -10,13 +10,15 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::retired::{Retired, add_shared};
+use super::serving::Current;
 use super::workers::{STUCK, Watched};
 use crate::clock;
 use crate::event::{Counts, Fitness, ProcessPhase, ProcessSnapshot, Snapshot};
+use crate::model::Config;
 use crate::net::pipe::Pipes;
-use crate::pool::Pool;
 use crate::pool::network::Network;
-use crate::proxy::frontend::{Frontend, Process};
+use crate::proxy::frontend::Process;
 
 /// Descriptors that are kept for listeners, probes, pages and files.
 const RESERVED: u64 = 192;
@@ -29,8 +31,8 @@ const RED_AFTER: Duration = Duration::from_secs(3);
 pub struct Facts {
     pub descriptors: u64,
     pub process: Arc<Process>,
-    pub frontends: Vec<Arc<Frontend>>,
-    pub pools: Vec<Arc<Pool>>,
+    pub current: watch::Receiver<Arc<Current>>,
+    pub retired: Retired,
     pub network: Arc<Network>,
     pub workers: Vec<Watched>,
     pub dropped_logs: Arc<AtomicU64>,
@@ -39,13 +41,35 @@ pub struct Facts {
 }
 
 impl Facts {
+    pub fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// The process under another configuration, with so many sessions at most.
+    pub fn renew_process(&self, config: &Config, max_sessions: u32) -> Arc<Process> {
+        self.process.renewed(config, max_sessions)
+    }
+
+    /// Keeps what was counted of frontends and backends that there are no more.
+    pub fn retire(&self, old: &Current, new: &Current) {
+        let gone = |name| !new.frontends.iter().any(|frontend| frontend.spec.name == name);
+        for frontend in old.frontends.iter().filter(|frontend| gone(frontend.spec.name.clone())) {
+            self.retired.add(Arc::clone(&frontend.counters));
+        }
+        let gone = |name| !new.pools.iter().any(|pool| pool.spec.name == name);
+        for pool in old.pools.iter().filter(|pool| gone(pool.spec.name.clone())) {
+            self.retired.add(Arc::clone(&pool.counters));
+        }
+    }
+
     /// Everything as it is now.
     pub fn snapshot(&self) -> Snapshot {
+        let current = self.current();
         Snapshot {
             at: clock::wall(),
             process: self.process_snapshot(),
-            frontends: self.frontends.iter().map(|frontend| frontend.snapshot()).collect(),
-            backends: self.pools.iter().map(|pool| pool.snapshot()).collect(),
+            frontends: current.frontends.iter().map(|frontend| frontend.snapshot()).collect(),
+            backends: current.pools.iter().map(|pool| pool.snapshot()).collect(),
         }
     }
 
@@ -76,22 +100,15 @@ impl Facts {
     /// The process's own counts, and the sums of what only backends and frontends count.
     fn process_counts(&self) -> Counts {
         let mut sum = self.process.counters.counts();
-        for counts in self.pools.iter().map(|pool| pool.counters.counts()) {
+        let current = self.current();
+        for counts in current.pools.iter().map(|pool| pool.counters.counts()) {
             sum.queued += counts.queued;
-            sum.connects += counts.connects;
-            sum.chosen += counts.chosen;
-            sum.retries += counts.retries;
-            sum.moves += counts.moves;
-            sum.hedges += counts.hedges;
-            sum.connect_errors += counts.connect_errors;
-            sum.response_errors += counts.response_errors;
-            sum.client_aborts += counts.client_aborts;
-            sum.server_aborts += counts.server_aborts;
+            add_shared(&mut sum, &counts);
         }
-        for counts in self.frontends.iter().map(|frontend| frontend.counters.counts()) {
-            sum.denied += counts.denied;
-            sum.request_errors += counts.request_errors;
+        for counts in current.frontends.iter().map(|frontend| frontend.counters.counts()) {
+            add_shared(&mut sum, &counts);
         }
+        add_shared(&mut sum, &self.retired.sum());
         sum
     }
 
@@ -122,7 +139,7 @@ impl Facts {
     /// As [`Facts::live`], and every required backend has a usable server or has never had one.
     pub fn ready(&self) -> Fitness {
         let Fitness { mut reasons } = self.live();
-        for pool in self.pools.iter().filter(|pool| pool.spec.required) {
+        for pool in self.current().pools.iter().filter(|pool| pool.spec.required) {
             let usable = pool.usable();
             if !usable.now && usable.ever && usable.since.elapsed() >= RED_AFTER {
                 reasons.push(format!("backend {} has no usable server", pool.spec.name));

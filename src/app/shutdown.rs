@@ -2,134 +2,61 @@
 //! those that have been idle for longest first; over as soon as nobody is left.
 
 use std::future::Future;
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
+use super::drain;
+use super::orders::Signals;
+use super::serving::Serving;
 use super::systemd;
-use super::workers::{Watched, Workers, wait_until_empty};
-use crate::event::{ProcessPhase, SessionId};
-use crate::model;
-use crate::net;
-use crate::pool::sessions::{Command, Sessions};
-
-/// The signals that are answered.
-#[derive(Debug)]
-pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
+use super::workers::wait_until_empty;
+use crate::event::ProcessPhase;
+use crate::pool::sessions::Command;
 
 /// What a closed session takes to finish at most: the relay's own wait, and room to be scheduled in.
 const LAST_SESSION: Duration = Duration::from_secs(1);
 
-impl Signals {
-    pub fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// The next signal that ends the process. SIGHUP, which is a reload to many programs, and what a terminal that is
-    /// closed sends, must not cut anyone's sessions.
-    async fn end(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP: this version does not reload its configuration; restart it to apply changes");
-                }
-            }
-        }
-    }
-}
-
 /// Returns when the process is to end: after an orderly stop, or at a second signal.
-pub async fn serve_until_told(
-    mut signals: Signals,
-    spec: &model::Process,
-    phase: &watch::Sender<ProcessPhase>,
-    listeners: Vec<Vec<net::Bound>>,
-    workers: &mut Workers,
-) {
-    signals.end().await;
-    let watched = workers.watch();
-    let orderly = stop(spec, phase, listeners, workers);
+pub async fn stop_or_end(serving: &mut Serving, signals: &mut Signals, phase: &watch::Sender<ProcessPhase>) {
+    let workers = serving.workers.clone();
     tokio::select! {
-        () = orderly => {}
+        () = stop(serving, phase) => {}
         () = signals.end() => {
-            let sessions: usize = watched.iter().map(|worker| worker.sessions.len()).sum();
+            let sessions: usize = workers.iter().map(|worker| worker.sessions.len()).sum();
             tracing::warn!(sessions, "second signal: ending at once");
-            // Workers that are about to end stop accepting as well.
             phase.send_replace(ProcessPhase::Stopping);
         }
     }
 }
 
-async fn stop(
-    spec: &model::Process,
-    phase: &watch::Sender<ProcessPhase>,
-    listeners: Vec<Vec<net::Bound>>,
-    workers: &mut Workers,
-) {
+async fn stop(serving: &mut Serving, phase: &watch::Sender<ProcessPhase>) {
     systemd::stopping();
+    let config = std::sync::Arc::clone(&serving.current.config);
+    let spec = &config.process;
     if !spec.preempt.is_zero() {
         tracing::info!(preempt = ?spec.preempt, "stopping: not live any more, still accepting");
         phase.send_replace(ProcessPhase::Preempt);
         sleep(spec.preempt).await;
     }
     phase.send_replace(ProcessPhase::Stopping);
-    // The workers close their descriptors of these; with the last one the kernel refuses new clients.
-    drop(listeners);
-    workers.closed_listeners().await;
-    let workers = &workers.watch();
-    let left = most_idle_first(workers);
+    serving.close_listeners().await;
+    let workers = &serving.workers;
+    let left = drain::all_sessions(workers);
     tracing::info!(sessions = left.len(), over = ?spec.shutdown_grace, "stopping: no longer accepting");
-    let closing = close_evenly(left, spec.shutdown_grace);
+    let closing = drain::close_evenly(left, spec.shutdown_grace, Command::Shutdown);
     if finished_before(closing, wait_until_empty(workers, Duration::MAX)).await {
         return;
     }
     // Those that came in while the first were closed, and those that are still finishing.
-    for (sessions, id) in most_idle_first(workers) {
+    for (sessions, id) in drain::all_sessions(workers) {
         sessions.command(id, Command::Shutdown);
     }
     if !wait_until_empty(workers, LAST_SESSION).await {
         let sessions: usize = workers.iter().map(|worker| worker.sessions.len()).sum();
         tracing::warn!(sessions, "stopping with sessions that did not end");
     }
-}
-
-type Session = (Arc<Sessions>, SessionId);
-
-fn most_idle_first(workers: &[Watched]) -> Vec<Session> {
-    let mut sessions: Vec<_> = workers
-        .iter()
-        .flat_map(|worker| {
-            let sessions = &worker.sessions;
-            sessions.list().into_iter().map(move |cell| (sessions.idle(&cell), (Arc::clone(sessions), cell.id)))
-        })
-        .collect();
-    sessions.sort_by_key(|(idle, _)| std::cmp::Reverse(*idle));
-    sessions.into_iter().map(|(_, session)| session).collect()
-}
-
-/// Closes one after another, evenly: the first after half a step, so that a single one has half of the time.
-async fn close_evenly(left: Vec<Session>, over: Duration) {
-    let begun = Instant::now();
-    let step = over / u32::try_from(left.len()).unwrap_or(u32::MAX).max(1);
-    for (place, (sessions, id)) in (0..).zip(left) {
-        sleep_until(begun + step * place + step / 2).await;
-        sessions.command(id, Command::Shutdown);
-    }
-    sleep_until(begun + over).await;
 }
 
 /// Runs both; `true` if the second was first to end.

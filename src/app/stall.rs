@@ -28,7 +28,7 @@ pub async fn watch(facts: Arc<Facts>) {
             match (*since, age >= STUCK) {
                 (None, true) => {
                     *since = Some(Instant::now() - age);
-                    tell_stall(index, worker, age, &facts.pools);
+                    tell_stall(index, worker, age, &facts.current().pools);
                 }
                 (Some(begun), false) => {
                     *since = None;

@@ -12,6 +12,12 @@ pub fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
 }
 
+/// The configuration is read again; [`ready`] ends it.
+pub fn reloading() {
+    let Ok(now) = NotifyState::monotonic_usec_now() else { return };
+    tell(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]);
+}
+
 pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping: closing sessions")]);
 }

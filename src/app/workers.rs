@@ -6,24 +6,21 @@
 //! spare, were it not for the runtime's epoll around it; benches/README.md has that and the other ways, measured.
 
 use std::future::Future;
-use std::io;
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
 
 use super::RunError;
-use crate::event::ProcessPhase;
 use crate::model;
-use crate::net;
 use crate::observe::access_log::Records;
 use crate::observe::logging::Logging;
 use crate::pool::sessions::Sessions;
-use crate::proxy::frontend::Frontend;
 use crate::proxy::handover::{self, Seat};
-use crate::proxy::listener;
+use crate::proxy::listener::{self, OpenListener};
 use crate::proxy::worker::{Pulse, Worker};
 
 /// A worker that has not turned for so long is stuck.
@@ -32,18 +29,16 @@ pub const STUCK: Duration = Duration::from_secs(2);
 /// How often it is looked whether something has ended: a stop that is this late is not noticed.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// The listeners that are open.
+pub type Listeners = Arc<[Arc<OpenListener>]>;
+
 /// All workers, while they run.
 #[derive(Debug)]
 pub struct Workers {
     threads: Vec<JoinHandle<()>>,
     watched: Vec<Watched>,
-    /// Closed once every worker has closed its listeners.
-    accepting: mpsc::Receiver<Never>,
     end: watch::Sender<bool>,
 }
-
-/// What is never sent: a channel of it tells by its end alone.
-type Never = std::convert::Infallible;
 
 /// A worker as the control thread sees it.
 #[derive(Debug, Clone)]
@@ -54,37 +49,25 @@ pub struct Watched {
 
 /// What a worker's thread is started with.
 struct Part {
-    listeners: Vec<(net::Bound, Arc<Frontend>)>,
+    listeners: watch::Receiver<Listeners>,
     records: Records,
     seat: Seat,
     watched: Watched,
-    phases: watch::Receiver<ProcessPhase>,
-    /// Dropped with the last listener.
-    accepting: mpsc::Sender<Never>,
     end: watch::Receiver<bool>,
 }
 
 impl Workers {
-    /// Starts them; `bound` has the sockets of each frontend.
-    pub fn start(
-        count: usize,
-        frontends: &[Arc<Frontend>],
-        bound: &[Vec<net::Bound>],
-        logging: &Logging,
-        phases: &watch::Receiver<ProcessPhase>,
-    ) -> Result<Self, RunError> {
+    /// Starts them. They accept on the listeners that are open, whichever these are at the time.
+    pub fn start(count: usize, listeners: &watch::Receiver<Listeners>, logging: &Logging) -> Result<Self, RunError> {
         let (end, ends) = watch::channel(false);
-        let (accepts, accepting) = mpsc::channel(1);
-        let mut workers = Self { threads: Vec::new(), watched: Vec::new(), accepting, end };
+        let mut workers = Self { threads: Vec::new(), watched: Vec::new(), end };
         for (index, seat) in (0..).zip(handover::seats(count)) {
             let watched = Watched { sessions: Sessions::new(index), pulse: Arc::clone(seat.pulse()) };
             let part = Part {
-                listeners: share(frontends, bound).map_err(RunError::Runtime)?,
+                listeners: listeners.clone(),
                 records: logging.records(),
                 seat,
                 watched: watched.clone(),
-                phases: phases.clone(),
-                accepting: accepts.clone(),
                 end: ends.clone(),
             };
             let runtime =
@@ -104,12 +87,6 @@ impl Workers {
 
     pub fn watch(&self) -> Vec<Watched> {
         self.watched.clone()
-    }
-
-    /// Waits until every worker has closed its listeners, which they do once the phase is [`ProcessPhase::Stopping`]; a
-    /// worker that is stuck is not waited for.
-    pub async fn closed_listeners(&mut self) {
-        let _ = within(STUCK, async { while self.accepting.recv().await.is_some() {} }).await;
     }
 
     /// Ends them, and whatever sessions they still have; each writes its record. A worker that is stuck is not waited for:
@@ -134,38 +111,58 @@ pub fn count(spec: &model::Process) -> usize {
     spec.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), |workers| workers as usize)
 }
 
-fn share(frontends: &[Arc<Frontend>], bound: &[Vec<net::Bound>]) -> io::Result<Vec<(net::Bound, Arc<Frontend>)>> {
-    let shared = frontends
-        .iter()
-        .zip(bound)
-        .flat_map(|(frontend, sockets)| sockets.iter().map(|socket| Ok((socket.share()?, Arc::clone(frontend)))));
-    shared.collect()
-}
-
 impl Part {
     /// Serves until it is told to end.
     async fn work(self) {
-        let Self { listeners, records, seat, watched, mut phases, accepting: accepts, mut end } = self;
+        let Self { mut listeners, records, seat, watched, mut end } = self;
         let worker = match Worker::new(watched.sessions, records, seat) {
             Ok(worker) => worker,
             Err(error) => return tracing::error!(%error, "a worker can't watch connections"),
         };
-        let mut accepting = JoinSet::new();
-        for (bound, frontend) in listeners {
-            match net::Listener::new(bound) {
-                Ok(listener) => {
-                    accepting.spawn_local(listener::serve(listener, frontend, worker.clone()));
-                }
-                Err(error) => tracing::error!(frontend = %frontend.spec.name, %error, "can't accept"),
+        let run = spawn_local(Rc::clone(&worker).run());
+        let mut accepting = Accepting::default();
+        // A sender that is gone is an end as well: the control thread has left.
+        let end = async { drop(end.wait_for(|end| *end).await) };
+        tokio::pin!(end);
+        loop {
+            accepting.renew(&listeners.borrow_and_update(), &worker);
+            tokio::select! {
+                changed = listeners.changed() => if changed.is_err() { break },
+                () = &mut end => break,
             }
         }
-        let run = tokio::task::spawn_local(worker.run());
-        // A sender that is gone is an end as well: the control thread has left.
-        let _ = phases.wait_for(|phase| *phase == ProcessPhase::Stopping).await;
-        accepting.shutdown().await;
-        drop(accepts);
-        let _ = end.wait_for(|end| *end).await;
+        drop(accepting);
         run.abort();
+    }
+}
+
+/// The accept loops of one worker.
+#[derive(Default)]
+struct Accepting(Vec<(Weak<OpenListener>, AbortHandle)>);
+
+impl Accepting {
+    /// Accepts on these listeners from now on, and on no other.
+    fn renew(&mut self, listeners: &Listeners, worker: &Rc<Worker>) {
+        let is = |known: &Weak<OpenListener>, listener: &Arc<OpenListener>| known.as_ptr() == Arc::as_ptr(listener);
+        self.0.retain(|(known, task)| {
+            let stays = listeners.iter().any(|listener| is(known, listener));
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for listener in listeners.iter() {
+            if !self.0.iter().any(|(known, _)| is(known, listener)) {
+                let task = spawn_local(listener::serve(Arc::clone(listener), Rc::clone(worker)));
+                self.0.push((Arc::downgrade(listener), task.abort_handle()));
+            }
+        }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|(_, task)| task.abort());
     }
 }
 
@@ -179,6 +176,7 @@ pub async fn wait_until_empty(workers: &[Watched], longest: Duration) -> bool {
     within(longest, empty).await
 }
 
-async fn within(longest: Duration, future: impl Future<Output = ()>) -> bool {
+/// Whether it ends in time.
+pub async fn within(longest: Duration, future: impl Future<Output = ()>) -> bool {
     tokio::time::timeout(longest, future).await.is_ok()
 }

@@ -4,16 +4,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::names::Names;
-use super::probe::{Outcome, Prober, Tokens};
+use super::probe::{Outcome, Prober};
 use super::schedule::Schedule;
 use crate::clock;
 use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
 use crate::model::HostAddress;
-use crate::net::tls::ClientError;
 use crate::pool::Pool;
 use crate::pool::network::HostLink;
 use crate::pool::server::Server;
@@ -43,38 +43,35 @@ impl Monitor {
         Self { watched: Vec::new(), names, rng }
     }
 
-    /// Adds a server of this host.
-    pub(super) fn watch(
-        &mut self,
-        pool: Arc<Pool>,
-        server: Arc<Server>,
-        tokens: &mut Tokens,
-    ) -> Result<(), ClientError> {
+    /// Adds a server of this host, and what probes it, if it has a check.
+    pub(super) fn watch(&mut self, pool: Arc<Pool>, server: Arc<Server>, prober: Option<Prober>) {
         if let Some(names) = &mut self.names {
             names.add(Arc::clone(&server));
         }
-        if let Some(check) = server.check() {
-            let prober = Prober::new(check, tokens)?;
+        if let Some(prober) = prober {
             self.watched.push(Arc::new(Watched { pool, server, prober }));
         }
-        Ok(())
     }
 
     pub(super) fn has_work(&self) -> bool {
         self.names.is_some() || !self.watched.is_empty()
     }
 
-    /// Watches for as long as it is polled; probes under way end with it.
+    /// Watches until it is told to stop, or the teller is gone; probes that are under way then still end as they should,
+    /// so that no server sees one broken off.
     ///
     /// A host known by a name is first looked up, so that its servers aren't taken down for want of an address.
-    pub async fn run(self) {
+    pub async fn run(self, stop: oneshot::Receiver<()>) {
         let Self { watched, names, rng } = self;
-        let rounds = async move |rng| Rounds::new(watched, rng).run().await;
+        let rounds = async move |rng| Rounds::new(watched, rng).run(stop).await;
         match names {
             None => rounds(rng).await,
             Some(mut names) => {
                 names.refresh().await;
-                tokio::join!(names.keep_fresh(), rounds(rng));
+                tokio::select! {
+                    () = names.keep_fresh() => {}
+                    () = rounds(rng) => {}
+                }
             }
         }
     }
@@ -99,7 +96,7 @@ impl Rounds {
         Self { watched, schedule, running: JoinSet::new(), tasks: Vec::new(), asked }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         let host = self.watched.first().map(|watched| Arc::clone(&watched.server.host));
         loop {
             let next = self.schedule.next();
@@ -107,8 +104,10 @@ impl Rounds {
                 () = until(next) => self.begin(),
                 Some(ended) = self.running.join_next_with_id() => self.end(ended),
                 Some(all) = wanted(host.as_deref()) => self.hasten(all),
+                _ = &mut stop => break,
             }
         }
+        while self.running.join_next().await.is_some() {}
     }
 
     /// Has those probed soon of which it is wanted, or all.

@@ -56,7 +56,7 @@ impl Names {
                 self.failing = false;
                 self.current = Some(address);
                 for server in &self.servers {
-                    server.set_address(SocketAddr::new(address, server.spec.address.port));
+                    server.set_address(SocketAddr::new(address, server.endpoint.port));
                 }
             }
             Err(error) => {

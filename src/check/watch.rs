@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::event::Change;
 use crate::pool::network::Network;
 use crate::pool::{Observe, Pool};
 
-/// Looks at all pools again and again.
+/// Looks at all pools again and again, whichever there are at the time.
 pub struct Watch {
     network: Arc<Network>,
-    pools: Vec<Arc<Pool>>,
+    pools: watch::Receiver<Vec<Arc<Pool>>>,
     observe: Observe,
 }
 
 impl Watch {
-    pub fn new(network: Arc<Network>, pools: Vec<Arc<Pool>>, observe: Observe) -> Self {
+    pub fn new(network: Arc<Network>, pools: watch::Receiver<Vec<Arc<Pool>>>, observe: Observe) -> Self {
         Self { network, pools, observe }
     }
 
@@ -35,6 +36,6 @@ impl Watch {
         if let Some(change) = self.network.look(Instant::now()) {
             (self.observe)(&Change::Isolation(change));
         }
-        self.pools.iter().for_each(Pool::look);
+        self.pools.borrow().iter().for_each(Pool::look);
     }
 }

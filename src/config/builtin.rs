@@ -78,6 +78,7 @@ pub fn backend() -> Backend {
         on_refused: is(policy.closing.on_refused),
         on_draining: is(policy.closing.on_draining),
         on_primary_back: is(policy.closing.on_primary_back),
+        on_removed: is(policy.closing.on_removed),
         dead_after: is(Wait(policy.closing.dead_after)),
         drain_idle: is(Wait(policy.closing.drain_idle)),
         drain_max: is(Wait(policy.closing.drain_max)),

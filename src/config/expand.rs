@@ -180,6 +180,7 @@ fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Ba
     fill(&mut backend.on_refused, &defaults.on_refused);
     fill(&mut backend.on_draining, &defaults.on_draining);
     fill(&mut backend.on_primary_back, &defaults.on_primary_back);
+    fill(&mut backend.on_removed, &defaults.on_removed);
     fill(&mut backend.dead_after, &defaults.dead_after);
     fill(&mut backend.drain_idle, &defaults.drain_idle);
     fill(&mut backend.drain_max, &defaults.drain_max);

@@ -9,7 +9,9 @@ use super::mistake::Mistake;
 use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
-use crate::model::{Balance, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused};
+use crate::model::{
+    Balance, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
+};
 
 // ---- numbers and truth ----
 
@@ -305,6 +307,7 @@ words!(OnDown { "ask" => OnDown::Ask, "close" => OnDown::Close, "keep" => OnDown
 words!(OnRefused { "drain" => OnRefused::Drain, "close" => OnRefused::Close, });
 words!(OnDraining { "keep" => OnDraining::Keep, "close" => OnDraining::Close, });
 words!(OnPrimaryBack { "keep" => OnPrimaryBack::Keep, "close" => OnPrimaryBack::Close, });
+words!(OnRemoved { "keep" => OnRemoved::Keep, "drain" => OnRemoved::Drain, "close" => OnRemoved::Close, });
 words!(OnLimit { "queue" => OnLimit::Queue, "reset" => OnLimit::Reset, });
 words!(CheckType {
     "tcp" => CheckType::Tcp,

@@ -15,7 +15,7 @@ use super::syntax;
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
     BackendName, Balance, FrontendName, ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit,
-    OnNoServer, OnPrimaryBack, OnRefused, ServerName,
+    OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, ServerName,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -105,6 +105,7 @@ section! {
     "on_refused" => on_refused: OnRefused,
     "on_draining" => on_draining: OnDraining,
     "on_primary_back" => on_primary_back: OnPrimaryBack,
+    "on_removed" => on_removed: OnRemoved,
     "dead_after" => dead_after: Short,
     "drain_idle" => drain_idle: Short,
     "drain_max" => drain_max: Short,
@@ -188,6 +189,7 @@ section! {
     "on_refused" => on_refused: OnRefused,
     "on_draining" => on_draining: OnDraining,
     "on_primary_back" => on_primary_back: OnPrimaryBack,
+    "on_removed" => on_removed: OnRemoved,
     "dead_after" => dead_after: Short,
     "drain_idle" => drain_idle: Short,
     "drain_max" => drain_max: Short,

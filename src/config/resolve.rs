@@ -236,6 +236,7 @@ fn closing(raw: &raw::Backend) -> Closing {
         on_refused: filled(&raw.on_refused),
         on_draining: filled(&raw.on_draining),
         on_primary_back: filled(&raw.on_primary_back),
+        on_removed: filled(&raw.on_removed),
         dead_after: filled(&raw.dead_after).0,
         drain_idle: filled(&raw.drain_idle).0,
         drain_max: filled(&raw.drain_max).0,

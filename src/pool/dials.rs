@@ -16,13 +16,15 @@ use tokio::time::Instant;
 use self::budget::Budget;
 use self::latency::Latency;
 pub(super) use self::refusals::Refusals;
+use super::lease::Chosen;
+use super::member::Member;
 use super::server::Server;
 use super::sources::Claim;
+use super::state::State;
 use super::tier::Tier;
-use super::{Chosen, Leased, Member, Pool, State, Tried, counters};
+use super::{Leased, Pool, Tried, counters};
 use crate::clock;
 use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
-use crate::model;
 
 /// What is known of a pool's dials. Part of its locked state.
 #[derive(Debug, Default)]
@@ -70,12 +72,12 @@ impl Pool {
         Some(least.max(usual.saturating_mul(PATIENCE)))
     }
 
-    /// Notes that a dial of this server is silent: it is probed, and so are all others, whose answers decide what its
-    /// silence means.
+    /// Notes that a dial of this server is silent: its host is probed with all that runs there, since their sessions are
+    /// as dead as its own if the host is, and so are others, whose answers decide what its silence means.
     pub fn note_silence(&self, server: &Server) {
         server.note_silent();
         if self.heeds_dials {
-            server.want_probe();
+            server.host.ask();
             self.network.ask_others(&server.host.address);
         }
     }
@@ -84,7 +86,7 @@ impl Pool {
     /// if there is none, or if too many dials have been joined by a second.
     pub fn lease_beside(self: &Arc<Self>, source: IpAddr, tried: &Tried) -> Option<Leased> {
         let mut state = self.lock();
-        let chosen = state.choose_beside(&self.spec, source, tried)?;
+        let chosen = state.choose_beside(source, tried)?;
         drop(state);
         Some(self.leased(chosen))
     }
@@ -121,7 +123,7 @@ impl Pool {
         let mut state = self.lock();
         let Some(member) = state.member(server) else { return };
         // One without a check could never come back, and one that is down goes no further.
-        let may_fall = server.check().is_some() && member.standing.down().is_none();
+        let may_fall = server.spec().check.is_some() && member.standing.down().is_none();
         let falls = member.refusals.note(Instant::now()) && may_fall;
         drop(state);
         if falls {
@@ -144,7 +146,7 @@ fn refused_in_a_row() -> Verdict {
 }
 
 impl State {
-    fn choose_beside(&mut self, spec: &model::Backend, source: IpAddr, tried: &Tried) -> Option<Chosen> {
+    fn choose_beside(&mut self, source: IpAddr, tried: &Tried) -> Option<Chosen> {
         if !self.dials.budget.allows() {
             return None;
         }
@@ -153,9 +155,10 @@ impl State {
         for tier in [Tier::ReadyPrimary, Tier::ReadyBackup] {
             let is_sound = |member: &Member| member.tier() == Some(tier) && !member.standing.in_transition();
             let may = |member: &Member| is_sound(member) && !was_tried(member) && member.has_room();
-            if let Some(place) = self.pick(tier.balance(spec), source, may) {
+            let method = tier.balance(&self.spec);
+            if let Some(place) = self.pick(method, source, may) {
                 self.dials.budget.spend();
-                return Some(self.take(spec, source, place, tier));
+                return Some(self.take(source, place, tier));
             }
         }
         None

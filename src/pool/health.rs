@@ -31,6 +31,12 @@ impl Health {
         Self { counter: rise, rise, fall }
     }
 
+    /// One that begins anew with other numbers, on the side on which it was and one result from the other.
+    pub fn resuming(rise: u16, fall: u16, up: bool) -> Self {
+        let starting = Self::starting(rise, fall);
+        if up { starting } else { Self { counter: starting.rise - 1, ..starting } }
+    }
+
     /// Counts one result, and says if it changed the side.
     pub fn apply(&mut self, passed: bool) -> Option<Turn> {
         match (self.is_up(), passed) {

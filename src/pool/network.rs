@@ -4,7 +4,7 @@
 //! hears a host (a probe, a dial) notes it here, refusals included, since they prove the network as well.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -19,12 +19,18 @@ use crate::model::{Backend, Host, HostAddress};
 #[derive(Debug)]
 pub struct Network {
     epoch: Instant,
-    hosts: Vec<Arc<HostLink>>,
-    /// For how long all that count must be silent.
-    window: Duration,
+    known: RwLock<Known>,
     isolated: AtomicBool,
     returning: AtomicBool,
     isolation: Mutex<Isolation>,
+}
+
+/// What a configuration says of the network.
+#[derive(Debug)]
+struct Known {
+    hosts: Arc<[Arc<HostLink>]>,
+    /// For how long all that count must be silent.
+    window: Duration,
 }
 
 /// One machine, as the way to it is known.
@@ -32,7 +38,7 @@ pub struct Network {
 pub struct HostLink {
     pub address: HostAddress,
     /// Whether it stands in a backend with other hosts, so that its silence can be held against theirs.
-    counts: bool,
+    counts: AtomicBool,
     epoch: Instant,
     /// Milliseconds since the epoch, and one more; 0 is never.
     heard: AtomicU64,
@@ -58,37 +64,32 @@ impl Network {
     /// The network of these hosts, whose servers stand in these backends; nobody has been heard yet.
     pub fn new(hosts: &[Host], backends: &[Backend]) -> Arc<Self> {
         let epoch = Instant::now();
-        let hosts = hosts.iter().map(|host| {
-            let counts = backends.iter().any(|backend| {
-                let others = backend.servers.iter().any(|server| server.address.host != host.address);
-                others && backend.servers.iter().any(|server| server.address.host == host.address)
-            });
-            Arc::new(HostLink {
-                address: host.address.clone(),
-                counts,
-                epoch,
-                heard: AtomicU64::new(0),
-                unroutable: AtomicU64::new(0),
-                history: History::new(Self::LOOK),
-                probe: Notify::new(),
-                asked: AtomicBool::new(false),
-            })
-        });
-        let checks = backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.check.as_ref());
-        let window = checks.map(|check| check.interval * u32::from(check.fall)).max().unwrap_or(Duration::from_secs(6));
         Arc::new(Self {
             epoch,
-            hosts: hosts.collect(),
-            window,
+            known: RwLock::new(Known::of(hosts, backends, &[], epoch)),
             isolated: AtomicBool::new(false),
             returning: AtomicBool::new(false),
             isolation: Mutex::default(),
         })
     }
 
+    /// Takes the hosts of a new configuration. What is known of those that stay is kept.
+    pub fn renew(&self, hosts: &[Host], backends: &[Backend]) {
+        let renewed = Known::of(hosts, backends, &self.hosts(), self.epoch);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+    }
+
+    fn hosts(&self) -> Arc<[Arc<HostLink>]> {
+        Arc::clone(&self.known().hosts)
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The host of this address.
     pub fn host(&self, address: &HostAddress) -> Option<Arc<HostLink>> {
-        self.hosts.iter().find(|host| host.address == *address).cloned()
+        self.known().hosts.iter().find(|host| host.address == *address).cloned()
     }
 
     /// Whether another host than this one has been heard since; true as well where there is no other to be heard.
@@ -103,13 +104,14 @@ impl Network {
     }
 
     fn is_any_other(&self, but: &HostAddress, is: impl Fn(&HostLink) -> bool) -> bool {
-        let mut others = self.hosts.iter().filter(|host| host.address != *but).peekable();
+        let known = self.known();
+        let mut others = known.hosts.iter().filter(|host| host.address != *but).peekable();
         others.peek().is_none() || others.any(|host| is(host))
     }
 
     /// When any host was last heard.
     pub fn last_heard(&self) -> Option<Instant> {
-        self.hosts.iter().filter_map(|host| host.heard()).max()
+        self.known().hosts.iter().filter_map(|host| host.heard()).max()
     }
 
     pub fn is_isolated(&self) -> bool {
@@ -126,13 +128,14 @@ impl Network {
 
     /// Works out anew whether we are cut off; what that changed. To be called once every [`Network::LOOK`].
     pub fn look(&self, now: Instant) -> Option<IsolationChange> {
-        for host in &self.hosts {
+        let (all, window) = (self.hosts(), self.known().window);
+        for host in &*all {
             host.heard().into_iter().for_each(|heard| host.history.note(heard));
         }
-        let hosts: Vec<_> = self.hosts.iter().filter(|host| host.counts).map(|host| host.seen()).collect();
+        let hosts: Vec<_> = all.iter().filter(|host| host.counts.load(Relaxed)).map(|host| host.seen()).collect();
         let mut isolation = self.isolation.lock().unwrap_or_else(PoisonError::into_inner);
         let before = isolation.is_isolated();
-        isolation.look(now, self.epoch, self.window, &hosts);
+        isolation.look(now, self.epoch, window, &hosts);
         let isolated = isolation.is_isolated();
         self.isolated.store(isolated, Relaxed);
         self.returning.store(matches!(isolation.state, State::Returning { .. }), Relaxed);
@@ -142,13 +145,52 @@ impl Network {
     /// Has a few other hosts than this one probed now: whether somebody else is heard decides what its silence means.
     /// Those that were heard last are the likeliest to be, and one that is heard is enough.
     pub fn ask_others(&self, but: &HostAddress) {
-        let mut others: Vec<_> = self.hosts.iter().filter(|host| host.address != *but && host.counts).collect();
+        let hosts = self.hosts();
+        let may_be_asked = |host: &&Arc<HostLink>| host.address != *but && host.counts.load(Relaxed);
+        let mut others: Vec<_> = hosts.iter().filter(may_be_asked).collect();
         others.sort_by_key(|host| std::cmp::Reverse(host.heard()));
         others.iter().take(FEW).for_each(|host| host.ask());
     }
 }
 
+impl Known {
+    /// Those of `old` are kept that are among the hosts.
+    fn of(hosts: &[Host], backends: &[Backend], old: &[Arc<HostLink>], epoch: Instant) -> Self {
+        let hosts = hosts.iter().map(|host| {
+            let known = old.iter().find(|known| known.address == host.address).cloned();
+            let link = known.unwrap_or_else(|| HostLink::new(&host.address, epoch));
+            link.counts.store(stands_beside_another(&host.address, backends), Relaxed);
+            link
+        });
+        let hosts = hosts.collect();
+        let checks = backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.check.as_ref());
+        let window = checks.map(|check| check.interval * u32::from(check.fall)).max().unwrap_or(Duration::from_secs(6));
+        Self { hosts, window }
+    }
+}
+
+/// Whether it stands in a backend with other hosts.
+fn stands_beside_another(address: &HostAddress, backends: &[Backend]) -> bool {
+    backends.iter().any(|backend| {
+        let others = backend.servers.iter().any(|server| server.address.host != *address);
+        others && backend.servers.iter().any(|server| server.address.host == *address)
+    })
+}
+
 impl HostLink {
+    fn new(address: &HostAddress, epoch: Instant) -> Arc<Self> {
+        Arc::new(Self {
+            address: address.clone(),
+            counts: AtomicBool::new(false),
+            epoch,
+            heard: AtomicU64::new(0),
+            unroutable: AtomicU64::new(0),
+            history: History::new(Network::LOOK),
+            probe: Notify::new(),
+            asked: AtomicBool::new(false),
+        })
+    }
+
     /// Notes that it has answered, if only with a refusal.
     pub fn note_heard(&self) {
         self.heard.store(self.moment(), Relaxed);
@@ -160,7 +202,7 @@ impl HostLink {
     }
 
     /// Has all its servers probed now.
-    fn ask(&self) {
+    pub fn ask(&self) {
         self.asked.store(true, Relaxed);
         self.probe.notify_one();
     }
@@ -348,15 +390,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_network_is_silent_for_fall_intervals() {
         let network = network("'192.0.2.1:6443', '192.0.2.2:6443'");
-        network.hosts[0].note_heard();
+        network.hosts()[0].note_heard();
         for (seconds, isolated) in [(5, false), (1, true)] {
             tokio::time::advance(Duration::from_secs(seconds)).await;
             network.look(Instant::now());
             assert_eq!(network.is_isolated(), isolated);
         }
-        network.hosts[1].note_heard();
+        network.hosts()[1].note_heard();
         tokio::time::advance(Network::LOOK).await;
-        network.hosts[1].note_heard();
+        network.hosts()[1].note_heard();
         let change = network.look(Instant::now()).expect("it is over");
         assert_eq!(change.isolated, None);
     }
@@ -367,17 +409,17 @@ mod tests {
         let network = network("'192.0.2.1:6443', '192.0.2.2:6443', '192.0.2.3:6443', '192.0.2.4:6443'");
         for place in [2, 1, 0, 3] {
             tokio::time::advance(Duration::from_secs(1)).await;
-            network.hosts[place].note_heard();
+            network.hosts()[place].note_heard();
         }
-        network.ask_others(&network.hosts[3].address);
-        let asked: Vec<_> = network.hosts.iter().map(|host| host.is_asked()).collect();
+        network.ask_others(&network.hosts()[3].address);
+        let asked: Vec<_> = network.hosts().iter().map(|host| host.is_asked()).collect();
         assert_eq!(asked, [true, true, false, false]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_a_hosts_own_only_if_another_was_heard_meanwhile() {
         let network = network("'192.0.2.1:6443', '192.0.2.2:6443'");
-        let [first, second] = [0, 1].map(|place| Arc::clone(&network.hosts[place]));
+        let [first, second] = [0, 1].map(|place| Arc::clone(&network.hosts()[place]));
         let seconds = Duration::from_secs;
         second.note_heard();
         for _ in 0..20 {
@@ -388,6 +430,9 @@ mod tests {
         assert!(!network.is_proven_between(seconds(1), Duration::ZERO, &first.address), "that was before");
         assert!(!network.is_proven_between(seconds(3), seconds(1), &second.address), "of itself it proves nothing");
         let lone = self::network("'192.0.2.1:6443'");
-        assert!(lone.is_proven_between(seconds(3), seconds(1), &lone.hosts[0].address), "there is nobody to be heard");
+        assert!(
+            lone.is_proven_between(seconds(3), seconds(1), &lone.hosts()[0].address),
+            "there is nobody to be heard"
+        );
     }
 }

@@ -30,6 +30,11 @@ impl Pace {
         Self { spread, allowance: 0.0, last: None, rate: 0.0 }
     }
 
+    /// Has all closed within another time from now on.
+    pub fn renew(&mut self, spread: Duration) {
+        self.spread = spread;
+    }
+
     /// Asks to close one of so many sessions.
     pub fn take(&mut self, now: Instant, sessions: u32) -> bool {
         let since = self.last.replace(now).map(|last| now.saturating_duration_since(last));

@@ -17,14 +17,16 @@ use crate::event::{
     AdminState, Certificate, CheckSnapshot, DownCause, Evidence, Kept, Readiness, ServerSnapshot, ServerState, Verdict,
     VerdictSource,
 };
-use crate::model::{self, HostAddress, Weight};
+use crate::model::{self, Endpoint, HostAddress, ServerId, ServerName, Weight};
 
-/// A member of a backend: what does not change while it lives, and what is counted of it.
+/// A member of a backend: who it is, and what is counted of it. A reload that leaves its name and its address leaves it.
 ///
 /// What the choice of servers depends on stands in the pool, under its lock.
 #[derive(Debug)]
 pub struct Server {
-    pub spec: model::Server,
+    pub name: ServerName,
+    pub endpoint: Endpoint,
+    spec: Mutex<Arc<model::Server>>,
     /// Identifies it to the balance methods across lists and processes.
     pub key: u64,
     pub counters: Arc<Counters>,
@@ -52,7 +54,9 @@ impl Server {
         };
         Arc::new(Self {
             key: crate::balance::server_key(spec.name.as_str()),
-            spec,
+            name: spec.name.clone(),
+            endpoint: spec.address.clone(),
+            spec: Mutex::new(Arc::new(spec)),
             counters: Arc::default(),
             host,
             address: Mutex::new(address),
@@ -63,6 +67,22 @@ impl Server {
             conduct: AtomicU8::new(Conduct::Leave.code()),
             pace: Mutex::new(Pace::new(kill_spread)),
         })
+    }
+
+    /// As it is configured now.
+    pub fn spec(&self) -> Arc<model::Server> {
+        Arc::clone(&self.spec.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Its number in its backend, as it is configured now.
+    pub fn id(&self) -> ServerId {
+        self.spec().id
+    }
+
+    /// Takes what a new configuration says of it.
+    pub(super) fn renew(&self, spec: model::Server, kill_spread: Duration) {
+        *self.spec.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(spec);
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).renew(kill_spread);
     }
 
     /// Where to dial; `None` while its name has no address.
@@ -77,12 +97,8 @@ impl Server {
 
     /// Where to probe: its address, on the check's port if it has one.
     pub fn probe_address(&self) -> Option<SocketAddr> {
-        let port = self.check().and_then(|check| check.port);
+        let port = self.spec().check.as_ref().and_then(|check| check.port);
         self.address().map(|address| SocketAddr::new(address.ip(), port.unwrap_or(address.port())))
-    }
-
-    pub fn check(&self) -> Option<&model::Check> {
-        self.spec.check.as_ref()
     }
 
     /// Says whether a probe of it is under way.
@@ -236,6 +252,19 @@ impl Standing {
         standing
     }
 
+    /// Goes on by a new configuration; `anew` has its check begin anew, on the side on which it was.
+    pub fn renew(&mut self, spec: &model::Server, anew: bool, suspicion: bool) {
+        self.suspicion = suspicion;
+        self.suspect &= suspicion;
+        if anew {
+            let up = self.health.as_ref().is_none_or(Health::is_up);
+            self.health = spec.check.as_ref().map(|check| Health::resuming(check.rise, check.fall, up));
+            self.willing = spec.check.as_ref().map(|check| Health::starting(check.rise, check.fall));
+            (self.suspect, self.hung) = (false, false);
+            (self.last, self.passive, self.certificate) = (None, None, None);
+        }
+    }
+
     fn inputs(&self) -> Inputs {
         Inputs {
             admin: self.admin,
@@ -383,20 +412,21 @@ impl Standing {
     }
 
     pub fn snapshot(&self, server: &Server) -> ServerSnapshot {
+        let spec = server.spec();
         let running = matches!(self.state, ServerState::Down(_)).then(|| self.since.1.elapsed());
         ServerSnapshot {
-            id: server.spec.id,
-            name: server.spec.name.clone(),
-            address: server.spec.address.clone(),
-            host: server.spec.address.host.clone(),
+            id: spec.id,
+            name: server.name.clone(),
+            address: server.endpoint.clone(),
+            host: server.endpoint.host.clone(),
             weight: self.weight,
-            backup: server.spec.backup,
-            max_sessions: server.spec.max_sessions,
+            backup: spec.backup,
+            max_sessions: spec.max_sessions,
             state: self.state,
             suspect: self.suspect,
             admin: self.admin,
             since: self.since.0,
-            check: server.check().zip(self.health.as_ref()).map(|(check, health)| CheckSnapshot {
+            check: spec.check.as_ref().zip(self.health.as_ref()).map(|(check, health)| CheckSnapshot {
                 kind: check.probe.kind(),
                 rise: check.rise,
                 fall: check.fall,

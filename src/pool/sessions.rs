@@ -108,6 +108,13 @@ impl Sessions {
         Some(Arc::clone(&place.cell))
     }
 
+    /// The cells of the sessions that a server has.
+    pub fn list_of(&self, server: &Arc<Server>) -> Vec<Arc<Cell>> {
+        let is_there = |place: &Place| place.server.as_ref().is_some_and(|of| Arc::ptr_eq(of, server));
+        let places = self.lock();
+        places.taken.iter().filter(|(_, place)| is_there(place)).map(|(_, place)| Arc::clone(&place.cell)).collect()
+    }
+
     /// Tells a session to end; `false` if it has ended already.
     pub fn command(&self, id: SessionId, command: Command) -> bool {
         let places = self.lock();
@@ -217,7 +224,7 @@ impl Entered {
 
     /// Notes the server that it is connected to.
     pub fn set_server(&self, backend: ProxyId, server: &Arc<Server>, port: u16) {
-        self.cell.set_server(backend, server.spec.id, port);
+        self.cell.set_server(backend, server.id(), port);
         if let Some(place) = self.sessions.lock().taken.get_mut(self.cell.id.slot as usize) {
             place.server = Some(Arc::clone(server));
         }

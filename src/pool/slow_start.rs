@@ -26,6 +26,11 @@ impl SlowStart {
         Self { over, fallen: false, recovered: None }
     }
 
+    /// Takes another length of the way; whoever is on it goes on from where it is.
+    pub fn renew(&mut self, over: Option<Duration>) {
+        self.over = over;
+    }
+
     /// Notes the server's state.
     pub fn note(&mut self, state: ServerState, now: Instant) {
         match state {

@@ -3,7 +3,7 @@
 mod agents;
 mod spread;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
 
 use proptest::prelude::*;
@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{CheckStatus, DownCause, Evidence, Readiness, ServerState, VerdictSource};
 use crate::model::{
-    BackendName, BackendTimeouts, Balance, Check, Endpoint, HostAddress, Policy, Probe, ProxyId, ServerId, ServerName,
-    Weight,
+    BackendName, BackendTimeouts, Balance, Check, Endpoint, HostAddress, OnNoServer, Policy, Probe, ProxyId, ServerId,
+    ServerName, Weight,
 };
 
 pub(super) const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -122,7 +122,7 @@ pub(super) fn probe(pool: &Arc<Pool>, number: usize, state: Readiness) -> Option
 /// The name of the server that the next session gets, kept busy by the lease.
 pub(super) fn lease(pool: &Arc<Pool>) -> (String, Leased) {
     match pool.lease(SOURCE, &Tried::new()) {
-        Lease::Leased(leased) => (leased.server.spec.name.to_string(), leased),
+        Lease::Leased(leased) => (leased.server.name.to_string(), leased),
         other => panic!("expected a lease, got {other:?}"),
     }
 }
@@ -238,7 +238,7 @@ fn who_was_tried_is_not_given_again() {
     let tried = vec![Arc::clone(&pool.servers()[0])];
     for _ in 0..3 {
         let Lease::Leased(leased) = pool.lease(SOURCE, &tried) else { panic!("the second is left") };
-        assert_eq!(leased.server.spec.name.as_str(), "s2");
+        assert_eq!(leased.server.name.as_str(), "s2");
     }
 }
 
@@ -307,13 +307,13 @@ async fn who_waits_for_one_server_holds_up_nobody_who_can_have_another() {
     let Lease::Wait(first) = pool.lease(SOURCE, &vec![Arc::clone(&other.server)]) else { panic!("both are full") };
     let Lease::Wait(second) = pool.lease(SOURCE, &Tried::new()) else { panic!("both are full") };
     let Lease::Wait(third) = pool.lease(SOURCE, &Tried::new()) else { panic!("both are full") };
-    let (name, freed) = (one.server.spec.name.clone(), other.server.spec.name.clone());
+    let (name, freed) = (one.server.name.clone(), other.server.name.clone());
     drop(other);
     assert_eq!(pool.snapshot().queued, 2, "the slot went to the second");
     let second = second.wait().await.expect("a slot that it can have");
-    assert_eq!(second.server.spec.name, freed);
+    assert_eq!(second.server.name, freed);
     drop(one);
-    assert_eq!(first.wait().await.expect("its slot").server.spec.name, name);
+    assert_eq!(first.wait().await.expect("its slot").server.name, name);
     drop(third.wait().await.expect("the slot that the first gave back"));
     drop(second);
     assert_eq!(pool.snapshot().queued, 0);
@@ -372,7 +372,7 @@ proptest! {
             match (expected, pool.lease(SOURCE, &Tried::new())) {
                 (None, Lease::Refused(_)) => {}
                 (Some(server), Lease::Leased(leased)) => {
-                    prop_assert_eq!(leased.server.spec.id, ServerId(server as u32 + 1));
+                    prop_assert_eq!(leased.server.id(), ServerId(server as u32 + 1));
                     open[server] += 1;
                     chosen_at[server] = now + 1;
                     held.push((server, leased));

@@ -209,14 +209,14 @@ async fn one_server(
                 return Ok((stream, leased));
             }
             Err(error) if left > 0 && Instant::now() + pause < deadline => {
-                tracing::debug!(server = %leased.server.spec.name, %error, "dial failed, trying the same server again");
+                tracing::debug!(server = %leased.server.name, %error, "dial failed, trying the same server again");
                 left -= 1;
                 counters::count(&leased.server.counters.retries);
                 counters::count(&pool.counters.retries);
                 sleep(pause).await;
             }
             Err(error) => {
-                tracing::debug!(backend = %pool.spec.name, server = %leased.server.spec.name, %error, "dial failed");
+                tracing::debug!(backend = %pool.spec.name, server = %leased.server.name, %error, "dial failed");
                 return Err(error);
             }
         }

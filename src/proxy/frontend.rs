@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tokio::sync::watch;
-
 use super::limit::{Limit, Permit};
 use super::sources::Sources;
 use crate::event::FrontendSnapshot;
@@ -21,7 +19,7 @@ pub struct Process {
     pub counters: Arc<Counters>,
     /// Whether a session that moved no byte has a log line.
     pub log_null_sessions: bool,
-    accept_pauses: AtomicU64,
+    accept_pauses: Arc<AtomicU64>,
 }
 
 impl Process {
@@ -33,7 +31,20 @@ impl Process {
             on_limit: config.limits.on_limit,
             counters: Arc::default(),
             log_null_sessions: config.log.null_sessions,
-            accept_pauses: AtomicU64::new(0),
+            accept_pauses: Arc::default(),
+        })
+    }
+
+    /// The same process under a new configuration.
+    pub fn renewed(&self, config: &model::Config, max_sessions: u32) -> Arc<Self> {
+        self.limit.set_max(max_sessions);
+        Arc::new(Self {
+            policy: config.policy.clone(),
+            limit: Arc::clone(&self.limit),
+            on_limit: config.limits.on_limit,
+            counters: Arc::clone(&self.counters),
+            log_null_sessions: config.log.null_sessions,
+            accept_pauses: Arc::clone(&self.accept_pauses),
         })
     }
 
@@ -47,16 +58,14 @@ impl Process {
     }
 }
 
-/// One entry point.
+/// One entry point, as one configuration has it: a session goes on by the one that it came in by.
 #[derive(Debug)]
 pub struct Frontend {
     pub spec: model::Frontend,
     pub pool: Arc<Pool>,
     pub counters: Arc<Counters>,
     pub process: Arc<Process>,
-    limit: Option<Arc<Limit>>,
-    /// Nobody listens at the moment.
-    shut: watch::Sender<bool>,
+    limit: Arc<Limit>,
     /// `None` if it treats all sources alike.
     pub sources: Option<Arc<Sources>>,
 }
@@ -65,47 +74,29 @@ pub struct Frontend {
 #[derive(Debug)]
 pub struct Permits {
     _process: Permit,
-    _frontend: Option<Permit>,
+    _frontend: Permit,
 }
 
 impl Frontend {
     /// `pool` is the backend that the configuration names.
     pub fn new(spec: model::Frontend, pool: Arc<Pool>, process: Arc<Process>) -> Arc<Self> {
-        let limit = spec.max_sessions.map(Limit::new);
+        let limit = Limit::new(spec.max_sessions.unwrap_or(u32::MAX));
         let sources = Sources::new(spec.by_source.clone());
-        Arc::new(Self {
-            spec,
-            pool,
-            counters: Arc::default(),
-            process,
-            limit,
-            sources,
-            shut: watch::Sender::new(false),
-        })
+        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit, sources })
     }
 
-    /// Says whether its listeners are closed for the time being.
-    pub fn set_shut(&self, shut: bool) {
-        self.shut.send_replace(shut);
-    }
-
-    pub fn is_shut(&self) -> bool {
-        *self.shut.borrow()
-    }
-
-    /// Waits until its listeners are open.
-    pub async fn opened(&self) {
-        // The sender is this frontend's own.
-        let _ = self.shut.subscribe().wait_for(|shut| !shut).await;
+    /// The same frontend under a new configuration: what is counted goes on being counted.
+    pub fn renewed(&self, spec: model::Frontend, pool: Arc<Pool>, process: Arc<Process>) -> Arc<Self> {
+        self.limit.set_max(spec.max_sessions.unwrap_or(u32::MAX));
+        let sources = Sources::renewed(self.sources.as_ref(), spec.by_source.clone());
+        let (counters, limit) = (Arc::clone(&self.counters), Arc::clone(&self.limit));
+        Arc::new(Self { spec, pool, counters, process, limit, sources })
     }
 
     /// Takes what one session needs, the process's part first; the limit that is in the way otherwise.
     pub fn permits(&self) -> Result<Permits, &Arc<Limit>> {
         let process = self.process.limit.take().ok_or(&self.process.limit)?;
-        let frontend = match &self.limit {
-            Some(limit) => Some(limit.take().ok_or(limit)?),
-            None => None,
-        };
+        let frontend = self.limit.take().ok_or(&self.limit)?;
         Ok(Permits { _process: process, _frontend: frontend })
     }
 
@@ -116,8 +107,8 @@ impl Frontend {
             listen: self.spec.listen.clone(),
             backend: self.spec.backend.clone(),
             max_sessions: self.spec.max_sessions,
-            full: self.limit.as_ref().is_some_and(|limit| limit.is_full()),
-            limit_reached: self.limit.as_ref().map_or(0, |limit| limit.reached()),
+            full: self.limit.is_full(),
+            limit_reached: self.limit.reached(),
             counts: self.counters.counts(),
         }
     }

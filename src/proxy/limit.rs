@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// A number of sessions that must not be exceeded, shared by all workers.
 #[derive(Debug)]
 pub struct Limit {
-    max: u32,
+    max: AtomicU32,
     used: AtomicU32,
     waiting: AtomicU32,
     freed: Notify,
@@ -29,7 +29,7 @@ pub struct Permit {
 impl Limit {
     pub fn new(max: u32) -> Arc<Self> {
         Arc::new(Self {
-            max,
+            max: AtomicU32::new(max),
             used: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             freed: Notify::new(),
@@ -40,12 +40,19 @@ impl Limit {
     }
 
     pub fn max(&self) -> u32 {
-        self.max
+        self.max.load(SeqCst)
+    }
+
+    /// Takes another number. Sessions beyond a lower one go on; nobody comes in until they have become few enough.
+    pub fn set_max(&self, max: u32) {
+        self.max.store(max, SeqCst);
+        self.freed.notify_waiters();
     }
 
     /// A permit, if one is left.
     pub fn take(self: &Arc<Self>) -> Option<Permit> {
-        let take = |used| (used < self.max).then_some(used + 1);
+        let max = self.max();
+        let take = |used| (used < max).then_some(used + 1);
         self.used.fetch_update(SeqCst, SeqCst, take).ok()?;
         Some(Permit { limit: Arc::clone(self) })
     }
@@ -67,7 +74,7 @@ impl Limit {
 
     /// Whether all is used.
     pub fn is_full(&self) -> bool {
-        self.used.load(Relaxed) >= self.max
+        self.used.load(Relaxed) >= self.max()
     }
 
     fn moment(&self) -> u64 {
@@ -86,13 +93,13 @@ impl Limit {
         tokio::pin!(freed);
         // Listening begins before the count is read: a permit given back in between is not missed.
         freed.as_mut().enable();
-        if self.used.load(SeqCst) >= self.max {
+        if self.used.load(SeqCst) >= self.max() {
             freed.await;
         }
     }
 
     fn give_back(&self) {
-        if self.used.fetch_sub(1, SeqCst) == self.max {
+        if self.used.fetch_sub(1, SeqCst) == self.max() {
             // It was full until now, for however long: an episode that goes on has just been seen.
             let _ = self.last_full.fetch_update(Relaxed, Relaxed, |last| (last != 0).then(|| self.moment()));
         }

@@ -1,6 +1,7 @@
 //! Accepting: one loop for each listener and worker, which never ends by an error, never spins and never waits for a
 //! client.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -8,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
@@ -43,23 +45,98 @@ const BATCH: usize = 16;
 /// How long accepting pauses when a resource has run out.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// A listener while it is open: its socket, and the frontend whose clients come in by it. Every worker accepts on it.
+#[derive(Debug)]
+pub struct OpenListener {
+    pub bound: net::Bound,
+    frontend: watch::Sender<Arc<Frontend>>,
+    /// Nobody listens at the moment.
+    shut: watch::Sender<bool>,
+    /// Gone after the socket, and so with the last who holds this.
+    _held: mpsc::Sender<Infallible>,
+}
+
+/// Tells when a listener is closed, that is, when nobody holds it any more.
+#[derive(Debug)]
+pub struct Closing(mpsc::Receiver<Infallible>);
+
+impl OpenListener {
+    pub fn new(bound: net::Bound, frontend: Arc<Frontend>) -> (Arc<Self>, Closing) {
+        let (held, closing) = mpsc::channel(1);
+        let frontend = watch::Sender::new(frontend);
+        (Arc::new(Self { bound, frontend, shut: watch::Sender::new(false), _held: held }), Closing(closing))
+    }
+
+    /// Whose clients come in now.
+    pub fn frontend(&self) -> Arc<Frontend> {
+        Arc::clone(&self.frontend.borrow())
+    }
+
+    /// Has those who come in from now on belong to another frontend, or to the same under a new configuration.
+    pub fn lead_to(&self, frontend: Arc<Frontend>) {
+        self.frontend.send_replace(frontend);
+    }
+
+    /// Says whether the kernel refuses clients for the time being.
+    pub fn set_shut(&self, shut: bool) {
+        self.shut.send_replace(shut);
+    }
+
+    pub fn is_shut(&self) -> bool {
+        *self.shut.borrow()
+    }
+
+    async fn opened(&self) {
+        // The sender is its own.
+        let _ = self.shut.subscribe().wait_for(|shut| !shut).await;
+    }
+}
+
+/// Whoever opened a socket for us keeps it, and the clients of the next process wait in it: it is left as it came. systemd
+/// gives up a socket unit of which a socket does not listen.
+impl Drop for OpenListener {
+    fn drop(&mut self) {
+        if !self.is_shut() || !self.bound.adopted {
+            return;
+        }
+        if let Err(error) = self.bound.listen_again(self.frontend().spec.backlog) {
+            tracing::error!(listener = %self.bound.address(), %error, "a socket that was opened for us is left closed");
+        }
+    }
+}
+
+impl Closing {
+    /// Waits until it is closed. The caller bounds the time.
+    pub async fn wait(mut self) {
+        while self.0.recv().await.is_some() {}
+    }
+}
+
 /// Accepts until it is dropped.
-pub async fn serve(mut listener: Listener, frontend: Arc<Frontend>, worker: Rc<Worker>) {
+pub async fn serve(open: Arc<OpenListener>, worker: Rc<Worker>) {
+    let mut listener = match open.bound.share().and_then(Listener::new) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(listener = %open.bound.address(), %error, "can't accept"),
+    };
     let mut scarcity = Scarcity::default();
     loop {
         if let Err(error) = listener.ready().await {
             // The runtime's own failure: nothing to accept with. Not seen short of shutting down.
-            scarcity.wait(&frontend, &error.to_string()).await;
+            scarcity.wait(&open.frontend(), &error.to_string()).await;
             continue;
         }
-        if frontend.is_shut() {
-            frontend.opened().await;
+        if open.is_shut() {
+            open.opened().await;
             listener = match listener.renew() {
                 Ok(listener) => listener,
-                Err(error) => return tracing::error!(frontend = %frontend.spec.name, %error, "can't accept any more"),
+                Err(error) => {
+                    return tracing::error!(listener = %open.bound.address(), %error, "can't accept any more");
+                }
             };
             continue;
         }
+        // Asked each time: a reload may have led it elsewhere.
+        let frontend = open.frontend();
         if let Err(error) = accept_batch(&listener, &frontend, &worker).await {
             scarcity.wait(&frontend, &error.to_string()).await;
         }
@@ -78,7 +155,8 @@ async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc
                     Err(limit) => {
                         note_full(limit, frontend);
                         limit.freed().await;
-                        continue;
+                        // Meanwhile it may have become another frontend's listener.
+                        return Ok(());
                     }
                 };
                 let Some((socket, peer)) = take(listener)? else { return Ok(()) };

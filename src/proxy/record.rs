@@ -188,7 +188,7 @@ impl Drop for Record {
             id: self.cell().id,
             frontend: self.frontend.spec.name.clone(),
             backend: self.frontend.pool.spec.name.clone(),
-            server: self.server.as_ref().map(|server| server.spec.name.clone()),
+            server: self.server.as_ref().map(|server| server.name.clone()),
             client: self.client(),
             listener: self.listener,
             source: self.source,

@@ -15,7 +15,7 @@ use crate::pool::sources::BySource;
 #[derive(Debug)]
 pub struct Sources {
     limits: SourceLimits,
-    known: Mutex<BySource<Bucket>>,
+    known: Arc<Mutex<BySource<Bucket>>>,
     lines: Mutex<Lines>,
 }
 
@@ -40,9 +40,19 @@ impl Sources {
         if limits == SourceLimits::default() {
             return None;
         }
-        let quiet = if limits.rate.is_some() { QUIET_SOURCES } else { 0 };
-        let known = Mutex::new(BySource::remembering(quiet));
+        let known = Arc::new(Mutex::new(BySource::remembering(QUIET_SOURCES)));
         Some(Arc::new(Self { limits, known, lines: Mutex::default() }))
+    }
+
+    /// The sources of the same frontend under other limits; sessions that were counted go on counting.
+    pub fn renewed(old: Option<&Arc<Self>>, limits: SourceLimits) -> Option<Arc<Self>> {
+        match old {
+            Some(old) if old.limits == limits => Some(Arc::clone(old)),
+            Some(old) if limits != SourceLimits::default() => {
+                Some(Arc::new(Self { limits, known: Arc::clone(&old.known), lines: Mutex::default() }))
+            }
+            _ => Self::new(limits),
+        }
     }
 
     /// Lets a session of this source in, or says why it may not come. One that is counted must [`Sources::leave`].

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use rustix::process::Signal;
@@ -84,6 +85,13 @@ impl Config {
     /// Where the frontend listens, as the file says it, and where clients reach it then.
     pub fn listen(mut self, listen: &str, front: SocketAddr) -> Self {
         (self.listen, self.front) = (listen.to_owned(), front);
+        self
+    }
+
+    /// With the addresses of another one.
+    pub fn at(mut self, other: &Self) -> Self {
+        (self.front, self.stats) = (other.front, other.stats);
+        self.listen.clone_from(&other.listen);
         self
     }
 
@@ -274,7 +282,45 @@ impl App {
         self.program.signal(signal);
     }
 
+    /// Where its configuration is.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("evenkeel.toml")
+    }
+
+    /// Writes another configuration, and waits until it is in force.
+    pub fn reload(&mut self, config: &Config) -> Value {
+        std::fs::write(self.file(), config.text()).unwrap();
+        self.signal(Signal::HUP);
+        let line = self.next_line("what became of the reload", is_about_reload);
+        assert_eq!(line["message"], "reloaded");
+        self.front = config.front;
+        self.stats = config.stats;
+        line
+    }
+
+    /// Writes another text in place of its configuration, and waits until it is refused; all mistakes that the log names.
+    pub fn refuses(&mut self, text: &str) -> Vec<String> {
+        std::fs::write(self.file(), text).unwrap();
+        self.refuses_what_is_there()
+    }
+
+    /// As [`App::refuses`], of what the file has become.
+    pub fn refuses_what_is_there(&mut self) -> Vec<String> {
+        let from = self.read;
+        self.signal(Signal::HUP);
+        let line = self.next_line("what became of the reload", is_about_reload);
+        assert_eq!(line["message"], "not reloaded");
+        let lines = self.program.printed();
+        let lines = lines[from..self.read].iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let errors = lines.filter(|line| line["level"] == "ERROR");
+        errors.map(|line| format!("{} {}", line["message"], line["error"])).collect()
+    }
+
     pub fn ended(&mut self) -> ExitStatus {
         self.program.ended()
     }
+}
+
+fn is_about_reload(line: &Value) -> bool {
+    line["message"] == "reloaded" || line["message"] == "not reloaded"
 }

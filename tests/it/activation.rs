@@ -85,7 +85,7 @@ fn a_listener_that_was_closed_for_want_of_a_server_is_given_back_open() {
         Config::to(&[dead]).listen("fd@api", dead).backend(closing)
     });
     let mut app = manager.launch();
-    app.wait_for("the listeners are closed");
+    app.wait_for("the listener is closed");
     assert!(TcpStream::connect(manager.address).is_err());
     app.signal(Signal::TERM);
     app.ended();

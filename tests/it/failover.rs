@@ -227,13 +227,13 @@ fn a_frontend_without_a_usable_server_closes_its_listener_if_so_configured() {
     let config = Config::to(&[port]).backend("on_no_server = \"close_listener\"");
     let mut app = App::start(&config.backend("check = { type = \"tcp\", interval = \"100ms\", rise = 1 }"));
     for _ in 0..2 {
-        app.next_line("that the listeners are closed", |line| says(line, "the listeners are closed"));
+        app.next_line("that the listeners are closed", |line| says(line, "no usable server: the listener is closed"));
         until("clients are refused", || {
             let refused = std::net::TcpStream::connect(app.front()).err()?;
             (refused.kind() == std::io::ErrorKind::ConnectionRefused).then_some(())
         });
         let server = Server::echo_on(port);
-        app.next_line("that the listeners are open again", |line| says(line, "the listeners are open again"));
+        app.next_line("that the listeners are open again", |line| says(line, "the listener is open again"));
         let mut client = app.connect();
         client.say("hello");
         client.hears("hello");

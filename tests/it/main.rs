@@ -16,6 +16,7 @@ mod konnectivity;
 mod limits;
 mod memory;
 mod records;
+mod reload;
 mod reset;
 mod sources;
 mod stall;

@@ -100,19 +100,6 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn a_hang_up_cuts_nobody() {
-    let server = Server::echo();
-    let mut app = App::start(&Config::to(&[server.address()]));
-    let mut client = app.connect();
-    client.say("before");
-    client.hears("before");
-    app.signal(Signal::HUP);
-    app.next_line("what became of it", |line| line["message"].as_str().is_some_and(|text| text.contains("SIGHUP")));
-    client.say("after");
-    client.hears("after");
-}
-
-#[test]
 fn during_preempt_livez_is_red_and_clients_are_still_taken() {
     let server = Server::echo();
     let mut app = App::start(&Config::to(&[server.address()]).process("preempt = \"3s\""));

@@ -4,11 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::check::monitors;
+use crate::check::{Monitors, Probers};
 use crate::event::{Change, ServerChange, ServerState};
 use crate::model::{
     Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Policy, Probe, ProxyId,
@@ -21,16 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Watch {
     pool: Arc<Pool>,
     changes: mpsc::UnboundedReceiver<ServerChange>,
-    _running: Vec<Running>,
-}
-
-/// A monitor on this test's runtime, for as long as the test runs.
-struct Running(JoinHandle<()>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _monitors: Monitors,
 }
 
 impl Watch {
@@ -51,18 +41,16 @@ impl Watch {
         let pool = Pool::alone(backend, Arc::new(observe));
         let mut hosts: Vec<Host> = Vec::new();
         for server in pool.servers() {
-            let of = (pool.spec.name.clone(), server.spec.name.clone());
-            let address = server.spec.address.host.clone();
+            let of = (pool.spec.name.clone(), server.name.clone());
+            let address = server.endpoint.host.clone();
             match hosts.iter_mut().find(|host| host.address == address) {
                 Some(host) => host.servers.push(of),
                 None => hosts.push(Host { address, servers: vec![of] }),
             }
         }
-        let rng = &mut fastrand::Rng::with_seed(7);
-        let monitors = monitors(&hosts, &[Arc::clone(&pool)], rng).unwrap();
-        assert_eq!(monitors.len(), hosts.len());
-        let running = monitors.into_iter().map(|monitor| Running(tokio::spawn(monitor.run()))).collect();
-        Self { pool, changes, _running: running }
+        let mut monitors = Monitors::new(fastrand::Rng::with_seed(7));
+        monitors.renew(&hosts, &[Arc::clone(&pool)], Probers::of(std::slice::from_ref(&*pool.spec)).unwrap());
+        Self { pool, changes, _monitors: monitors }
     }
 
     async fn change(&mut self) -> (String, ServerState) {

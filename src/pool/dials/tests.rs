@@ -7,7 +7,7 @@ use super::super::tests::{
 };
 use super::*;
 use crate::event::{AdminState, ServerState};
-use crate::model::{Backend, Balance, Policy};
+use crate::model::{self, Backend, Balance, Policy};
 use crate::pool::{Lease, Network};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -23,7 +23,7 @@ fn sound(servers: &[Spec]) -> Arc<Pool> {
 /// The name of the server that a session is also given whose dial of the first one is silent.
 fn beside_first(pool: &Arc<Pool>) -> Option<String> {
     let leased = pool.lease_beside(SOURCE, &vec![Arc::clone(&pool.servers()[0])])?;
-    Some(leased.server.spec.name.to_string())
+    Some(leased.server.name.to_string())
 }
 
 fn chosen(pool: &Arc<Pool>) -> Vec<u64> {
@@ -57,10 +57,10 @@ async fn a_server_with_too_many_unfinished_dials_is_passed_over_and_then_waited_
     let (one, other) = (waiting(), waiting());
     leases[2].1.connected(MILLISECOND);
     let one = one.wait().await.unwrap();
-    assert_eq!(one.server.spec.name.as_str(), "s2", "its connection stands");
+    assert_eq!(one.server.name.as_str(), "s2", "its connection stands");
     drop(leases.remove(0));
     let other = other.wait().await.unwrap();
-    assert_eq!(other.server.spec.name.as_str(), "s1", "its dial was given up");
+    assert_eq!(other.server.name.as_str(), "s1", "its dial was given up");
 }
 
 #[test]
@@ -123,6 +123,7 @@ async fn a_server_whose_dials_are_silent_is_chosen_last_until_it_answers() {
     let (_, mut dialling) = lease(&pool);
     pool.note_silence(&first);
     assert_eq!((lease_name(&pool).as_str(), first.is_late()), ("s2", true));
+    assert!(first.host.is_asked(), "whatever else runs there is as dead if the host is");
     dialling.connected(300 * MILLISECOND);
     assert_eq!((lease_name(&pool).as_str(), first.is_late()), ("s1", false));
     pool.note_silence(&first);

@@ -89,12 +89,14 @@ pub enum Command {
     ServerDown = 6,
     /// it drains,
     ServerDraining = 7,
-    /// or it is a backup whose primary is back.
+    /// it is a backup whose primary is back,
     PrimaryBack = 8,
+    /// or it is no longer in the configuration.
+    ServerRemoved = 9,
 }
 
 impl Command {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Idle,
         Self::Close,
         Self::Shutdown,
@@ -103,6 +105,7 @@ impl Command {
         Self::ServerDown,
         Self::ServerDraining,
         Self::PrimaryBack,
+        Self::ServerRemoved,
     ];
 
     fn from_code(code: u8) -> Option<Self> {
@@ -120,6 +123,7 @@ impl Command {
             Self::ServerDown => (Who::Down, Cause::ServerDown),
             Self::ServerDraining => (Who::Down, Cause::ServerDraining),
             Self::PrimaryBack => (Who::Up, Cause::PrimaryBack),
+            Self::ServerRemoved => (Who::Killed, Cause::ServerRemoved),
         }
     }
 }

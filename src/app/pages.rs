@@ -1,0 +1,119 @@
+//! The listeners of those who watch: the stats page's and the admin socket.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::task::{AbortHandle, spawn_local};
+
+use super::StartError;
+use super::listeners::{AdminSocket, ListenerSource};
+use crate::admin::{self, Views};
+use crate::model::{Admin, Config, ListenAddress};
+use crate::net::{self, BindOptions};
+
+/// Accept queue of the stats listener: those who watch are few.
+const STATS_BACKLOG: u32 = 128;
+
+/// Sockets that are bound, and not yet served.
+#[derive(Debug)]
+pub struct Opened {
+    stats: Vec<net::Bound>,
+    admin: Option<AdminSocket>,
+}
+
+/// All of them, while they are served.
+pub struct Pages {
+    views: Arc<Views>,
+    stats: Vec<(net::Bound, Task)>,
+    admin: Option<(Admin, AdminSocket, Task)>,
+}
+
+/// Ends when it is dropped, with its connections.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Opened {
+    /// Opens all that the configuration names.
+    pub fn all(config: &Config, source: &mut ListenerSource) -> Result<Self, StartError> {
+        let stats = stats_addresses(config).iter().map(|address| source.listen(*address, options(config)));
+        let stats = stats.collect::<Result<_, _>>()?;
+        let admin = config.admin.as_ref().map(AdminSocket::bind).transpose()?;
+        Ok(Self { stats, admin })
+    }
+
+    pub fn stats(&self) -> &[net::Bound] {
+        &self.stats
+    }
+}
+
+fn stats_addresses(config: &Config) -> &[ListenAddress] {
+    config.stats.as_ref().map_or(&[], |stats| &stats.listen)
+}
+
+fn options(config: &Config) -> BindOptions {
+    let freebind = config.stats.as_ref().is_some_and(|stats| stats.freebind);
+    BindOptions { freebind, backlog: STATS_BACKLOG, keepalive: None }
+}
+
+impl Pages {
+    /// Serves on what is open.
+    pub fn serve(opened: Opened, config: &Config, views: Arc<Views>) -> io::Result<Self> {
+        let mut pages = Self { views, stats: Vec::new(), admin: None };
+        pages.add(opened, config)?;
+        Ok(pages)
+    }
+
+    /// Opens what a new configuration names beyond what is there.
+    pub fn open_missing(&self, config: &Config, source: &mut ListenerSource) -> Result<Opened, StartError> {
+        let is_there = |address: &ListenAddress| self.stats.iter().any(|(bound, _)| bound.address() == *address);
+        let missing = stats_addresses(config).iter().filter(|address| !is_there(address));
+        let stats = missing.map(|address| source.listen(*address, options(config))).collect::<Result<_, _>>()?;
+        let wanted = config.admin.as_ref().filter(|wanted| self.admin_spec() != Some(wanted));
+        let admin = match wanted {
+            // The same place with another mode: the file is exchanged for another one.
+            Some(wanted) if self.admin_spec().is_some_and(|known| known.socket == wanted.socket) => {
+                Some(AdminSocket::replace(wanted)?)
+            }
+            Some(wanted) => Some(AdminSocket::bind(wanted)?),
+            None => None,
+        };
+        Ok(Opened { stats, admin })
+    }
+
+    fn admin_spec(&self) -> Option<&Admin> {
+        self.admin.as_ref().map(|(spec, _, _)| spec)
+    }
+
+    /// Goes over to a new configuration: what it no longer names is closed.
+    pub fn go_over(&mut self, opened: Opened, config: &Config) -> io::Result<()> {
+        self.stats.retain(|(bound, _)| stats_addresses(config).contains(&bound.address()));
+        if self.admin_spec() != config.admin.as_ref()
+            && let Some((_, mut socket, task)) = self.admin.take()
+        {
+            drop(task);
+            if config.admin.as_ref().is_some_and(|admin| admin.socket == socket.path()) {
+                socket.leave_file();
+            }
+        }
+        self.add(opened, config)
+    }
+
+    fn add(&mut self, opened: Opened, config: &Config) -> io::Result<()> {
+        for bound in opened.stats {
+            let listener = tokio::net::TcpListener::from_std(bound.share()?.into_std())?;
+            let task = spawn_local(admin::serve_tcp(listener, Arc::clone(&self.views)));
+            self.stats.push((bound, Task(task.abort_handle())));
+        }
+        if let (Some(socket), Some(spec)) = (opened.admin, &config.admin) {
+            let listener = tokio::net::UnixListener::from_std(socket.listener()?)?;
+            let task = spawn_local(admin::serve_unix(listener, Arc::clone(&self.views)));
+            self.admin = Some((spec.clone(), socket, Task(task.abort_handle())));
+        }
+        Ok(())
+    }
+}

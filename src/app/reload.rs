@@ -1,0 +1,164 @@
+//! A reload: the file is read anew, held against what is running, and applied as a whole or not at all.
+//!
+//! All that can fail comes first: reading, sockets for listen addresses that are new, checks that can't be run. What
+//! follows cannot ([`Serving::go_over`]).
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::listeners::ListenerSource;
+use super::pages::Opened;
+use super::serving::{NewSockets, Serving};
+use super::{StartError, drain};
+use crate::check::Probers;
+use crate::config::{self, Difference, Loaded, Report, Settings};
+use crate::model::{Config, OnRemoved};
+use crate::net::BindOptions;
+use crate::pool::Renewed;
+use crate::pool::sessions::Command;
+
+/// A file that the process runs by, and what it came to when it was last read.
+#[derive(Debug, Clone)]
+pub struct File {
+    pub path: PathBuf,
+    pub settings: Settings,
+}
+
+/// What a reload has done, or would do.
+#[derive(Debug)]
+pub struct Reloaded {
+    pub differences: Vec<Difference>,
+    /// Those of them that wait for the next start or upgrade.
+    pub later: Vec<&'static str>,
+    /// Sessions that are closed because their server is gone.
+    pub closing: usize,
+    /// A line each.
+    pub warnings: Vec<String>,
+}
+
+/// Why nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error("there is no file to read again: the process was started without one")]
+    NoFile,
+    #[error("the configuration was refused; the process goes on by the one that it has")]
+    Refused(Report),
+    #[error("{0}; the process goes on by the configuration that it has")]
+    Failed(#[from] StartError),
+    #[error("the pages can't be served: {0}")]
+    Pages(#[from] io::Error),
+}
+
+/// All that a configuration needs beyond what is there.
+struct Prepared {
+    sockets: NewSockets,
+    probers: Probers,
+    pages: Opened,
+}
+
+impl Serving {
+    /// Reads the file again and goes over to it.
+    pub async fn reload(&mut self) -> Result<Reloaded, ReloadError> {
+        let (file, loaded) = self.read_again().await?;
+        let prepared = self.prepare(&loaded.config)?;
+        let mut reloaded = self.compare(&file, &loaded);
+        let Loaded { config, settings, .. } = loaded;
+        self.pages.go_over(prepared.pages, &config)?;
+        let old = std::sync::Arc::clone(&self.current);
+        let renewed = self.go_over(config, prepared.sockets, prepared.probers);
+        drop(old);
+        reloaded.closing = self.close_removed(renewed);
+        self.file = Some(File { settings, ..file });
+        Ok(reloaded)
+    }
+
+    /// Says what a reload would do. Sockets are not tried: whether a new port is free shows only then.
+    pub async fn dry_run(&self) -> Result<Reloaded, ReloadError> {
+        let (file, loaded) = self.read_again().await?;
+        Probers::of(&loaded.config.backends).map_err(StartError::from)?;
+        let mut reloaded = self.compare(&file, &loaded);
+        reloaded.closing = self.would_close(&loaded.config);
+        Ok(reloaded)
+    }
+
+    /// Reading is not this thread's: a long file would keep checks and pages waiting.
+    async fn read_again(&self) -> Result<(File, Loaded), ReloadError> {
+        let file = self.file.clone().ok_or(ReloadError::NoFile)?;
+        let path = file.path.clone();
+        let read = tokio::task::spawn_blocking(move || config::open(&path)).await;
+        match read.map_err(io::Error::other)? {
+            Ok(loaded) => Ok((file, loaded)),
+            Err(report) => Err(ReloadError::Refused(report)),
+        }
+    }
+
+    fn compare(&self, file: &File, loaded: &Loaded) -> Reloaded {
+        Reloaded {
+            differences: file.settings.differences(&loaded.settings),
+            later: later(&self.current.config, &loaded.config),
+            closing: 0,
+            warnings: lines(&loaded.warnings),
+        }
+    }
+
+    fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
+        let probers = Probers::of(&config.backends)?;
+        let mut source = ListenerSource::bind();
+        let missing: Vec<_> = self.missing(config).collect();
+        let sockets = missing.into_iter().map(|(address, frontend)| {
+            let options = BindOptions::of(frontend);
+            source.listen(address, options).map(|bound| (address, bound))
+        });
+        let sockets = sockets.collect::<Result<_, _>>()?;
+        // Last, because a socket may take the place of the old one's file.
+        let pages = self.pages.open_missing(config, &mut source)?;
+        Ok(Prepared { sockets, probers, pages })
+    }
+
+    /// Does with the sessions of servers that are gone what their backends wanted; how many are closed.
+    fn close_removed(&self, Renewed { removed, .. }: Renewed) -> usize {
+        let mut closing = 0;
+        for (backend, server) in removed {
+            let over = match backend.closing.on_removed {
+                OnRemoved::Keep => continue,
+                OnRemoved::Drain => backend.closing.drain_max,
+                OnRemoved::Close => Duration::ZERO,
+            };
+            let sessions = drain::sessions_of(&self.workers, &server);
+            closing += sessions.len();
+            tokio::task::spawn_local(drain::close_evenly(sessions, over, Command::ServerRemoved));
+        }
+        closing
+    }
+
+    fn would_close(&self, config: &Config) -> usize {
+        let pools = self.current.pools.iter().filter(|pool| pool.spec.closing.on_removed != OnRemoved::Keep);
+        let stays = |backend: &crate::model::Backend, name, endpoint| {
+            let servers = config.backend(&backend.name).map_or(&[][..], |backend| &backend.servers);
+            servers.iter().any(|server| server.name == name && server.address == endpoint)
+        };
+        pools
+            .flat_map(|pool| pool.servers().into_iter().map(move |server| (pool, server)))
+            .filter(|(pool, server)| !stays(&pool.spec, server.name.clone(), server.endpoint.clone()))
+            .map(|(_, server)| drain::sessions_of(&self.workers, &server).len())
+            .sum()
+    }
+}
+
+/// What a report says, a line for each mistake.
+pub fn lines(report: &Report) -> Vec<String> {
+    report.to_string().lines().map(str::to_owned).collect()
+}
+
+/// What only a start or an upgrade can change.
+fn later(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut later = Vec::new();
+    if old.process.workers != new.process.workers {
+        later.push("process.workers");
+    }
+    if (old.log.format, old.log.level) != (new.log.format, new.log.level) {
+        later.push("log.format and log.level");
+    }
+    later
+}

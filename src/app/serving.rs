@@ -1,0 +1,177 @@
+//! What the control thread has in hand while the process serves, and all that a reload may exchange.
+//!
+//! Whatever the configuration says is exchanged here as a whole: frontends and pools are made anew for new sessions, with
+//! the sockets, counters and health of those that stay, while sessions go on by the ones that they came in by.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::hosts::Hosts;
+use super::pages::Pages;
+use super::process::{self, Facts};
+use super::workers::{Listeners, STUCK, Watched, within};
+use super::{File, net};
+use crate::check::{Monitors, Probers};
+use crate::model::{self, Config, ListenAddress};
+use crate::pool::network::Network;
+use crate::pool::{Observe, Pool, Renewed};
+use crate::proxy::frontend::{Frontend, Process};
+use crate::proxy::listener::{Closing, OpenListener};
+
+/// What new sessions meet: one configuration, and what was made of it.
+#[derive(Debug)]
+pub struct Current {
+    pub config: Arc<Config>,
+    /// In the configuration's order, like the pools.
+    pub frontends: Vec<Arc<Frontend>>,
+    pub pools: Vec<Arc<Pool>>,
+}
+
+/// Everything that runs, but for the workers.
+pub struct Serving {
+    pub current: Arc<Current>,
+    /// Where the configuration is from; without a file there is no reload.
+    pub file: Option<File>,
+    pub listeners: Vec<Listener>,
+    pub pages: Pages,
+    pub facts: Arc<Facts>,
+    pub workers: Vec<Watched>,
+    pub monitors: Monitors,
+    pub network: Arc<Network>,
+    pub observe: Observe,
+    pub hosts: Hosts,
+    pub show: Show,
+}
+
+/// Those who are told of an exchange.
+pub struct Show {
+    pub current: watch::Sender<Arc<Current>>,
+    pub pools: watch::Sender<Vec<Arc<Pool>>>,
+    pub listeners: watch::Sender<Listeners>,
+}
+
+/// One listener, known by its address.
+#[derive(Debug)]
+pub struct Listener {
+    pub open: Arc<OpenListener>,
+    closing: Closing,
+}
+
+/// Sockets for the listen addresses of a frontend that are new.
+pub type NewSockets = Vec<(ListenAddress, net::Bound)>;
+
+impl Current {
+    /// What a configuration comes to when nothing was there before.
+    pub fn new(config: Arc<Config>, pools: Vec<Arc<Pool>>, process: &Arc<Process>) -> Self {
+        let frontends = config
+            .frontends
+            .iter()
+            .map(|frontend| Frontend::new(frontend.clone(), pool_of(&pools, frontend), Arc::clone(process)));
+        let frontends = frontends.collect();
+        Self { config, frontends, pools }
+    }
+
+    /// What another configuration makes of it.
+    fn renewed(&self, config: Arc<Config>, pools: Vec<Arc<Pool>>, process: &Arc<Process>) -> Self {
+        let frontends = config.frontends.iter().map(|spec| {
+            let (spec, pool, process) = (spec.clone(), pool_of(&pools, spec), Arc::clone(process));
+            match self.frontends.iter().find(|known| known.spec.name == spec.name) {
+                Some(known) => known.renewed(spec, pool, process),
+                None => Frontend::new(spec, pool, process),
+            }
+        });
+        let frontends = frontends.collect();
+        Self { config, frontends, pools }
+    }
+
+    /// Each listen address with the frontend that it leads to.
+    fn doors(&self) -> impl Iterator<Item = (ListenAddress, &Arc<Frontend>)> {
+        self.frontends.iter().flat_map(|frontend| frontend.spec.listen.iter().map(move |address| (*address, frontend)))
+    }
+}
+
+fn pool_of(pools: &[Arc<Pool>], frontend: &model::Frontend) -> Arc<Pool> {
+    let pool = pools.iter().find(|pool| pool.spec.name == frontend.backend);
+    Arc::clone(pool.expect("a resolved configuration names existing backends only"))
+}
+
+impl Listener {
+    pub fn new(bound: net::Bound, frontend: Arc<Frontend>) -> Self {
+        let (open, closing) = OpenListener::new(bound, frontend);
+        Self { open, closing }
+    }
+
+    fn address(&self) -> ListenAddress {
+        self.open.bound.address()
+    }
+}
+
+impl Serving {
+    /// The listen addresses of a configuration that nobody listens on yet.
+    pub fn missing<'a>(&self, config: &'a Config) -> impl Iterator<Item = (ListenAddress, &'a model::Frontend)> {
+        let known: Vec<_> = self.listeners.iter().map(Listener::address).collect();
+        let wanted = config.frontends.iter().flat_map(|frontend| frontend.listen.iter().map(move |at| (*at, frontend)));
+        wanted.filter(move |(address, _)| !known.contains(address))
+    }
+
+    /// Goes over to another configuration. Nothing in it can fail: sockets are bound, checks can be run. Gives the
+    /// servers that are no longer in it.
+    pub fn go_over(&mut self, config: Config, sockets: NewSockets, probers: Probers) -> Renewed {
+        let config = Arc::new(config);
+        let renewed = Pool::renew(&self.current.pools, &config, &self.network, &self.observe);
+        let max = process::affordable_sessions(config.limits.max_sessions, self.facts.descriptors, self.workers.len());
+        let process = self.facts.renew_process(&config, max);
+        let current = Arc::new(self.current.renewed(Arc::clone(&config), renewed.pools.clone(), &process));
+        self.facts.retire(&self.current, &current);
+        self.current = Arc::clone(&current);
+        self.hosts.know(&config.hosts, &current.pools);
+        self.monitors.renew(&config.hosts, &current.pools, probers);
+        self.show.pools.send_replace(current.pools.clone());
+        self.show.current.send_replace(Arc::clone(&current));
+        self.lead(&current, sockets);
+        renewed
+    }
+
+    /// Leads every listener to its frontend, opens new ones and closes those that nobody wants any more.
+    fn lead(&mut self, current: &Current, mut sockets: NewSockets) {
+        let mut old = std::mem::take(&mut self.listeners);
+        for (address, frontend) in current.doors() {
+            if let Some(place) = old.iter().position(|listener| listener.address() == address) {
+                let listener = old.swap_remove(place);
+                listener.open.lead_to(Arc::clone(frontend));
+                renew_options(&listener.open, frontend);
+                self.listeners.push(listener);
+            } else if let Some(place) = sockets.iter().position(|(bound, _)| *bound == address) {
+                let (_, bound) = sockets.swap_remove(place);
+                self.listeners.push(Listener::new(bound, Arc::clone(frontend)));
+            }
+        }
+        self.show_listeners();
+    }
+
+    pub fn show_listeners(&self) {
+        self.show.listeners.send_replace(self.listeners.iter().map(|listener| Arc::clone(&listener.open)).collect());
+    }
+
+    /// Closes all listeners, and returns when the kernel refuses clients; a worker that is stuck is not waited for.
+    pub async fn close_listeners(&mut self) {
+        let closing: Vec<_> = self.listeners.drain(..).map(|listener| listener.closing).collect();
+        self.show_listeners();
+        let all = async {
+            for closing in closing {
+                closing.wait().await;
+            }
+        };
+        let _ = within(STUCK, all).await;
+    }
+}
+
+/// What can be set of a socket that listens already.
+fn renew_options(listener: &OpenListener, frontend: &Frontend) {
+    let bound = &listener.bound;
+    let queue = if listener.is_shut() { Ok(()) } else { bound.listen_again(frontend.spec.backlog) };
+    if let Err(error) = queue.and_then(|()| bound.renew_keepalive(frontend.spec.keepalive)) {
+        tracing::warn!(listen = %bound.address(), %error, "the listener keeps its old backlog and keepalive");
+    }
+}

@@ -1,0 +1,99 @@
+//! A server as its pool has it: where it stands, and what the choice knows of it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::dials::Refusals;
+use super::network::Network;
+use super::server::{Server, Standing};
+use super::slow_start::SlowStart;
+use super::tier::Tier;
+use crate::balance::{Candidate, Given};
+use crate::event::AdminState;
+use crate::model;
+
+/// A server and what the choice knows of it.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub server: Arc<Server>,
+    pub standing: Standing,
+    pub backup: bool,
+    max_sessions: Option<u32>,
+    pub in_flight: u32,
+    /// Those of them whose connections do not stand yet, and how many there may be.
+    pub dialling: u32,
+    max_dials: u32,
+    pub last_chosen: u64,
+    pub credit: i64,
+    pub refusals: Refusals,
+    /// A dial of it is silent.
+    pub silent: bool,
+    pub slow_start: SlowStart,
+}
+
+impl Member {
+    pub fn new(spec: model::Server, backend: &model::Backend, policy: &model::Policy, network: &Network) -> Self {
+        let standing = Standing::starting(&spec, policy.suspicion);
+        let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
+        let (backup, max_sessions) = (spec.backup, spec.max_sessions);
+        Self {
+            server: Server::new(spec, host, backend.closing.kill_spread),
+            standing,
+            backup,
+            max_sessions,
+            in_flight: 0,
+            dialling: 0,
+            max_dials: backend.max_dials,
+            last_chosen: 0,
+            credit: 0,
+            refusals: Refusals::default(),
+            silent: false,
+            slow_start: SlowStart::new(backend.slow_start),
+        }
+    }
+
+    /// Takes over what a new configuration says of the server, which stays who it was: what an operator has set stays,
+    /// unless the file says something else than before, and another check begins anew.
+    pub fn renew(&mut self, spec: model::Server, backend: &model::Backend, policy: &model::Policy) {
+        let old = self.server.spec();
+        if spec.weight != old.weight {
+            self.standing.weight = spec.weight;
+        }
+        if spec.disabled != old.disabled {
+            self.standing.admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
+        }
+        self.standing.renew(&spec, spec.check != old.check, policy.suspicion);
+        (self.backup, self.max_sessions, self.max_dials) = (spec.backup, spec.max_sessions, backend.max_dials);
+        self.slow_start.renew(backend.slow_start);
+        self.server.renew(spec, backend.closing.kill_spread);
+    }
+
+    pub fn tier(&self) -> Option<Tier> {
+        Tier::of(&self.standing, self.backup, self.silent)
+    }
+
+    pub fn is_usable(&self) -> bool {
+        self.standing.state().is_usable() && self.tier().is_some()
+    }
+
+    /// Whether it will be usable by what is known of it alone, whatever the others are.
+    pub fn stands_by_itself(&self) -> bool {
+        self.standing.weight.value() > 0 && self.standing.due().is_usable()
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.dialling < self.max_dials && self.max_sessions.is_none_or(|max| self.in_flight < max)
+    }
+
+    pub fn candidate(&self) -> Candidate {
+        Candidate {
+            key: self.server.key,
+            weight: self.slow_start.weigh(self.standing.weight.value(), Instant::now),
+            in_flight: self.in_flight,
+            last_chosen: self.last_chosen,
+            credit: self.credit,
+            given: Given::default(),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a reload makes of a pool: another one for new sessions, with the same live state behind it.
+//!
+//! A server is known by its name and its address. One that both configurations have keeps its sessions, counters, health
+//! and history; one that only the old one has gets no new sessions, and its sessions are whoever's who reloads.
+
+use std::sync::Arc;
+
+use super::conduct::Conduct;
+use super::member::Member;
+use super::network::Network;
+use super::server::Server;
+use super::{Observe, Pool};
+use crate::model;
+
+/// The pools of a new configuration, and who is no longer in them.
+pub struct Renewed {
+    /// In the configuration's order.
+    pub pools: Vec<Arc<Pool>>,
+    /// Each with the backend that it was in.
+    pub removed: Vec<(Arc<model::Backend>, Arc<Server>)>,
+}
+
+impl Pool {
+    /// Makes the pools of a new configuration out of those of the old one, and tells of every server's state that this
+    /// has changed. `network` is theirs, and takes the new hosts.
+    pub fn renew(old: &[Arc<Self>], config: &model::Config, network: &Arc<Network>, observe: &Observe) -> Renewed {
+        network.renew(&config.hosts, &config.backends);
+        let mut removed = Vec::new();
+        let pools: Vec<_> = (config.backends.iter().cloned())
+            .map(|spec| match old.iter().find(|pool| pool.spec.name == spec.name) {
+                Some(pool) => pool.renewed(spec, &config.policy, &mut removed),
+                None => Self::new(spec, &config.policy, network, Arc::clone(observe)),
+            })
+            .collect();
+        for pool in old.iter().filter(|pool| config.backend(&pool.spec.name).is_none()) {
+            removed.extend(pool.emptied().into_iter().map(|server| (Arc::clone(&pool.spec), server)));
+        }
+        for (_, server) in &removed {
+            // Nobody watches it any more: what was due for its sessions by its health is due no longer.
+            server.set_conduct(Conduct::Leave);
+        }
+        pools.iter().for_each(Self::look);
+        Renewed { pools, removed }
+    }
+
+    fn renewed(
+        self: &Arc<Self>,
+        spec: model::Backend,
+        policy: &model::Policy,
+        removed: &mut Vec<(Arc<model::Backend>, Arc<Server>)>,
+    ) -> Arc<Self> {
+        let spec = Arc::new(spec);
+        let mut state = self.lock();
+        let mut old = std::mem::take(&mut state.members);
+        state.members = (spec.servers.iter().cloned())
+            .map(|server| {
+                let is_same =
+                    |member: &Member| member.server.name == server.name && member.server.endpoint == server.address;
+                match old.iter().position(is_same) {
+                    Some(place) => {
+                        let mut member = old.swap_remove(place);
+                        member.renew(server, &spec, policy);
+                        member
+                    }
+                    None => Member::new(server, &spec, policy, &self.network),
+                }
+            })
+            .collect();
+        removed.extend(old.into_iter().map(|member| (Arc::clone(&self.spec), member.server)));
+        state.ever_up |= state.members.iter().any(|member| member.server.spec().check.is_none());
+        state.spec = Arc::clone(&spec);
+        state.find_strangers();
+        drop(state);
+        Arc::new(Self {
+            spec,
+            counters: Arc::clone(&self.counters),
+            network: Arc::clone(&self.network),
+            heeds_dials: policy.heeds_dials,
+            observe: Arc::clone(&self.observe),
+            state: Arc::clone(&self.state),
+        })
+    }
+
+    /// Takes all servers out: the backend is gone.
+    fn emptied(&self) -> Vec<Arc<Server>> {
+        let mut state = self.lock();
+        let members = std::mem::take(&mut state.members);
+        members.into_iter().map(|member| member.server).collect()
+    }
+}
