@@ -64,15 +64,24 @@ impl Podman {
 
     /// Runs the image with this configuration, and without any right that isn't given here.
     fn run(&self, configuration: &str, rights: &[&str]) -> Container<'_> {
-        let mounted = self.fresh("etc");
-        fs::write(mounted.join("evenkeel.toml"), configuration).unwrap();
+        self.run_as(configuration, rights, &[])
+    }
+
+    /// As [`Podman::run`], with a command line in the place of the image's.
+    fn run_as(&self, configuration: &str, rights: &[&str], arguments: &[String]) -> Container<'_> {
+        fs::write(self.mounted().join("evenkeel.toml"), configuration).unwrap();
         let mut run = self.command("run");
         run.args(["--name=evenkeel", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]);
         // Where tests run, the limits of a container's defaults can't be reached.
         run.args(["--ulimit=nofile=16384:16384", "--ulimit=nproc=8192:8192", "--log-driver=none"]);
         run.arg(format!("--network=ns:/run/netns/{}", self.host.name()));
-        run.arg(format!("--volume={}:/etc/evenkeel:ro", mounted.display()));
-        Container { program: Program::start(run.args(rights).arg(IMAGE)), podman: self }
+        run.arg(format!("--volume={}:/etc/evenkeel:ro", self.mounted().display()));
+        Container { program: Program::start(run.args(rights).arg(IMAGE).args(arguments)), podman: self }
+    }
+
+    /// The directory of the configuration, which the container sees as /etc/evenkeel.
+    fn mounted(&self) -> PathBuf {
+        self.fresh("etc")
     }
 }
 
@@ -197,6 +206,29 @@ fn a_refused_configuration_ends_it_with_the_place_of_the_mistake() {
     let mut container = podman.run("[[frontend]]\nnam = \"api\"\n", &[]);
     assert_eq!(container.program.ended().code(), Some(2));
     container.program.wait_for("/etc/evenkeel/evenkeel.toml:2:1");
+}
+
+/// The command line of the static pod, on a file that is replaced while it runs.
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn the_static_pod_follows_its_mounted_file() {
+    let manifest = include_str!("../../docs/static-pod.yaml");
+    let arguments = manifest.lines().find_map(|line| line.trim().strip_prefix("args: ")).expect("a command line");
+    let arguments: Vec<String> = serde_json::from_str(arguments).unwrap();
+    let podman = Podman::with_image();
+    let servers =
+        podman.host.on(|| [("one", 7001), ("other", 7002)].map(|(name, port)| Server::named_on(name, at(port))));
+    let container = podman.run_as(&configuration(":6443", servers[0].address()), &[], &arguments);
+    container.program.wait_for("serving");
+    let mut staying = podman.host.on(|| connect(at(6443)));
+    staying.hears("one");
+    let fresh = podman.mounted().join("fresh");
+    fs::write(&fresh, configuration(":6443", servers[1].address())).unwrap();
+    fs::rename(&fresh, podman.mounted().join("evenkeel.toml")).unwrap();
+    container.program.wait_for(" reloaded");
+    podman.host.on(|| connect(at(6443))).hears("other");
+    staying.say("still here");
+    staying.hears("still here");
 }
 
 /// Every file that the sources include, and every directory that cargo asks for, is there when the image's first stage

@@ -229,3 +229,31 @@ fn a_refused_configuration_fails_the_start_once_and_says_where() {
     machine.configure(REFERENCE);
     machine.systemctl("start evenkeel.service");
 }
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_reload_keeps_the_process_and_its_sessions_and_a_bad_one_keeps_all() {
+    for release in RELEASES {
+        let machine = Machine::boot(release, ECHO);
+        let _servers =
+            [echo(&machine), machine.on(|| Server::named_on("other", SocketAddr::from(([127, 0, 0, 1], 7001))))];
+        machine.systemctl("start evenkeel.service");
+        let process = machine.property("MainPID");
+        let mut staying = machine.on(|| connect(front()));
+        staying.say("before");
+        staying.hears("before");
+        machine.configure(&ECHO.replace("7000", "7001"));
+        machine.systemctl("reload evenkeel.service");
+        machine.logs(" reloaded");
+        machine.on(|| connect(front())).hears("other");
+        machine.configure("[[frontend]]\nnam = \"api\"\n");
+        // Whether or not systemctl is told: the process goes on.
+        machine.try_systemctl("reload evenkeel.service");
+        machine.logs("not reloaded");
+        machine.logs("/etc/evenkeel/evenkeel.toml:2:1");
+        machine.on(|| connect(front())).hears("other");
+        staying.say("after");
+        staying.hears("after");
+        assert_eq!([machine.property("MainPID"), machine.property("ActiveState")], [process, "active".to_owned()]);
+    }
+}

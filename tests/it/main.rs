@@ -24,3 +24,4 @@ mod start;
 mod stats;
 mod stop;
 mod timeouts;
+mod watch;
