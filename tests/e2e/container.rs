@@ -88,6 +88,12 @@ impl Podman {
 impl Drop for Podman {
     fn drop(&mut self) {
         output(self.command("rm").args(["--all", "--force", "--time=0"]));
+        // The groups that podman puts all containers into stay, empty; those that are in use can't be removed.
+        let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|tree| tree.path());
+        for tree in trees.chain([PathBuf::from("/sys/fs/cgroup")]) {
+            let _ = fs::remove_dir(tree.join("libpod_parent/conmon"));
+            let _ = fs::remove_dir(tree.join("libpod_parent"));
+        }
     }
 }
 
