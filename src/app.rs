@@ -20,8 +20,10 @@ mod retired;
 mod serving;
 mod sessions;
 mod shutdown;
+mod stall;
 mod systemd;
 pub mod upgrade;
+mod watch_file;
 mod workers;
 
 use std::io;
@@ -66,6 +68,8 @@ pub struct Bound {
     file: Option<File>,
     origin: Option<Origin>,
     predecessor: Option<Predecessor>,
+    /// Whether a change of the file is a reload.
+    watches: bool,
     probers: Probers,
     /// In the order of the configuration's frontends.
     frontends: Vec<Vec<net::Bound>>,
@@ -118,6 +122,7 @@ impl Bound {
             file: None,
             origin: None,
             predecessor: None,
+            watches: false,
             probers,
             frontends,
             pages,
@@ -132,6 +137,11 @@ impl Bound {
     /// Has a reload read this file again.
     pub fn reloading(self, file: File) -> Self {
         Self { file: Some(file), ..self }
+    }
+
+    /// Has other content of that file be a reload, too.
+    pub fn watching(self, watches: bool) -> Self {
+        Self { watches, ..self }
     }
 
     /// Has an upgrade start the program as it was started.
@@ -175,6 +185,9 @@ impl Bound {
     async fn control(self, logging: &Logging) -> Result<(), RunError> {
         // Before anyone is told that we are ready: a stop may follow at once.
         let mut signals = orders::Signals::listen().map_err(RunError::Runtime)?;
+        if let Some(file) = self.file.as_ref().filter(|_| self.watches) {
+            signals.watch(&file.path);
+        }
         self.tell_start();
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
         let (mut serving, workers) = self.start(logging, phases)?;
@@ -194,7 +207,7 @@ impl Bound {
             }
         }
         drop(serving);
-        workers.join();
+        workers.join().await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -250,6 +263,7 @@ impl Bound {
         let pages = Pages::serve(self.pages, &config, views(&facts, Actions::new(&facts, &observe)))
             .map_err(RunError::Runtime)?;
         spawn_local(tell_phases(Arc::clone(&observe), phases));
+        spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
         let watched = workers.watch();
         let (file, origin) = (self.file, self.origin);
@@ -281,9 +295,15 @@ impl Bound {
     /// What an operator should know of the way it started.
     fn tell_start(&self) {
         for name in &self.unused {
-            tracing::warn!(name, "an inherited socket fits no listen address and is not used");
+            tracing::warn!(
+                name,
+                "an inherited socket fits no listen address and is not used: its clients wait in vain"
+            );
         }
         for bound in self.frontends.iter().flatten().chain(self.pages.stats()) {
+            if let (true, Ok(local)) = (bound.adopted, bound.local_address()) {
+                tracing::info!(listen = %bound.address(), %local, "listening on a socket that was opened for us");
+            }
             if bound.ipv4_only {
                 tracing::warn!(listen = %bound.address(), "this host has no IPv6: listening on IPv4 only");
             }

@@ -82,7 +82,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve, until a signal ends it
-    Run(ConfigFile),
+    Run(RunOptions),
     /// Find every mistake of a configuration, and change nothing
     Check(ConfigFile),
     /// Print what a file expands to, and where each value is from
@@ -134,6 +134,15 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+struct RunOptions {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Reload whenever the file has other content, as with SIGHUP: for a mounted ConfigMap
+    #[arg(long)]
+    watch: bool,
+}
+
+#[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration [default: /etc/evenkeel/evenkeel.toml]
     #[arg(value_name = "FILE")]
@@ -175,7 +184,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Exit {
     match command {
-        Command::Run(file) => run(file.path()),
+        Command::Run(options) => run(&options),
         Command::Check(file) => check(file.path()),
         Command::Show(file) => show(file.path()),
         Command::Demo(options) => demo::run(&options),
@@ -223,25 +232,26 @@ fn duration(text: &str) -> Result<Duration, String> {
     config::duration(text).map_err(|error| format!("{error}; expected a time such as 60s or 5m"))
 }
 
-fn run(path: &Path) -> Exit {
+fn run(options: &RunOptions) -> Exit {
+    let path = options.file.path();
     match config::open(path) {
         Ok(Loaded { config, settings, warnings }) => {
             tell(&warnings);
-            serve(config, File { path: path.to_owned(), settings })
+            serve(config, File { path: path.to_owned(), settings }, options.watch)
         }
         Err(report) => refuse(&report),
     }
 }
 
 /// Binds everything, gives up what that took, then serves until a signal.
-fn serve(config: Config, file: File) -> Exit {
+fn serve(config: Config, file: File, watch: bool) -> Exit {
     let mut source = ListenerSource::inherited();
     let (origin, predecessor) = match (Origin::of_this_process(), Predecessor::meet(&mut source)) {
         (Ok(origin), Ok(predecessor)) => (origin, predecessor),
         (Err(error), _) | (_, Err(error)) => return fail(&error),
     };
     match Bound::new(config, source).and_then(|bound| bound.confine(&file.path)) {
-        Ok(bound) => serve_bound(bound.reloading(file).replaceable(origin).replacing(predecessor)),
+        Ok(bound) => serve_bound(bound.reloading(file).watching(watch).replaceable(origin).replacing(predecessor)),
         Err(error) => fail(&error),
     }
 }

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod credential;
+mod descriptor;
 mod log;
 mod network;
 mod password;
 
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
+pub use self::descriptor::{Descriptor, DescriptorName};
 pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
 pub use self::network::Network;
 pub use self::password::{Group, PasswordHash, PasswordHashError, StatsAccess, User};
@@ -629,23 +631,28 @@ pub enum ListenAddress {
     DualStack { port: u16 },
     /// One address; an IPv6 one accepts IPv6 only.
     Tcp(SocketAddr),
+    /// A socket that was opened for us (`fd@api`, `fd@3`), whatever its address is.
+    Descriptor(Descriptor),
 }
 
 impl ListenAddress {
-    pub fn port(self) -> u16 {
+    /// `None` if only the socket itself knows.
+    pub fn port(self) -> Option<u16> {
         match self {
-            Self::DualStack { port } => port,
-            Self::Tcp(address) => address.port(),
+            Self::DualStack { port } => Some(port),
+            Self::Tcp(address) => Some(address.port()),
+            Self::Descriptor(_) => None,
         }
     }
 
     /// Whether a socket on `self` and one on `other` would collide.
     pub fn overlaps(self, other: Self) -> bool {
         let port = self.port();
-        if port != other.port() || port == 0 {
+        if port != other.port() || port == Some(0) {
             return false;
         }
         match (self, other) {
+            (Self::Descriptor(_), _) | (_, Self::Descriptor(_)) => self == other,
             (Self::DualStack { .. }, _) | (_, Self::DualStack { .. }) => true,
             (Self::Tcp(a), Self::Tcp(b)) => {
                 a.is_ipv4() == b.is_ipv4() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
@@ -659,6 +666,7 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::DualStack { port } => write!(f, ":{port}"),
             Self::Tcp(address) => write!(f, "{address}"),
+            Self::Descriptor(descriptor) => write!(f, "fd@{descriptor}"),
         }
     }
 }
@@ -858,5 +866,7 @@ mod tests {
         let other_port = ListenAddress::Tcp("127.0.0.1:6444".parse().unwrap());
         assert!(dual.overlaps(v4) && v6.overlaps(dual) && any_v4.overlaps(v4) && v4.overlaps(v4));
         assert!(!v4.overlaps(other_v4) && !v4.overlaps(v6) && !any_v4.overlaps(v6) && !dual.overlaps(other_port));
+        let [three, four] = [3, 4].map(|number| ListenAddress::Descriptor(Descriptor::Number(number)));
+        assert!(three.overlaps(three) && !three.overlaps(four) && !three.overlaps(dual) && !v4.overlaps(three));
     }
 }

@@ -51,6 +51,8 @@ pub struct Bound {
     address: ListenAddress,
     /// The host has no IPv6: a dual-stack address became an IPv4 one.
     pub ipv4_only: bool,
+    /// It was opened for us, and whoever did so may hold it, too.
+    pub adopted: bool,
 }
 
 /// Binds and listens. The socket is not shared (no SO_REUSEPORT): an address that is taken is an error.
@@ -67,6 +69,7 @@ pub fn bind(address: ListenAddress, options: BindOptions) -> Result<Bound, BindE
             }
             Err(error) => return Err(failed(error)),
         },
+        ListenAddress::Descriptor(_) => return Err(BindError::new(address, NOT_BINDABLE)),
         ListenAddress::Tcp(at) => {
             let socket = stream_socket(Domain::for_address(at)).map_err(failed)?;
             if at.is_ipv6() {
@@ -76,17 +79,30 @@ pub fn bind(address: ListenAddress, options: BindOptions) -> Result<Bound, BindE
         }
     };
     prepare(&socket, at, options).map_err(failed)?;
-    Ok(Bound { socket, address, ipv4_only })
+    Ok(Bound { socket, address, ipv4_only, adopted: false })
 }
 
-/// Takes over a socket that listens already, with the options that it can still be given.
+/// What is not bound but given.
+const NOT_BINDABLE: &str = "only whoever started this process can have opened it";
+
+/// Takes over a socket that was opened for us, with the options that it can still be given.
 pub fn adopt(socket: Socket, address: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
     let prepared = || {
         socket.set_nonblocking(true)?;
-        options::inherit_on_accept(&socket, options.keepalive)
+        options::inherit_on_accept(&socket, options.keepalive)?;
+        // Where it listens already, this sets the length of its queue.
+        socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
     };
     prepared().map_err(|source| BindError { address, source })?;
-    Ok(Bound { socket, address, ipv4_only: false })
+    Ok(Bound { socket, address, ipv4_only: false, adopted: true })
+}
+
+/// The address of a TCP socket that listens or can do so; `None` for whatever else was opened for us.
+pub fn listening_address(socket: &Socket) -> Option<SocketAddr> {
+    let is_stream = socket.r#type().is_ok_and(|kind| kind == Type::STREAM);
+    let address = socket.local_addr().ok()?.as_socket()?;
+    let is_connected = socket.peer_addr().is_ok();
+    (is_stream && address.port() != 0 && !is_connected).then_some(address)
 }
 
 fn stream_socket(domain: Domain) -> io::Result<Socket> {
@@ -126,7 +142,8 @@ impl Bound {
 
     /// Another descriptor of the same socket, for one more runtime to accept on: all share one accept queue.
     pub fn share(&self) -> io::Result<Self> {
-        Ok(Self { socket: self.socket.try_clone()?, address: self.address, ipv4_only: self.ipv4_only })
+        let Self { address, ipv4_only, adopted, .. } = *self;
+        Ok(Self { socket: self.socket.try_clone()?, address, ipv4_only, adopted })
     }
 
     /// Ends listening on the socket, through whichever of its descriptors: the kernel refuses clients, and those that wait
@@ -169,14 +186,17 @@ pub struct BindError {
 }
 
 impl BindError {
+    /// An address that can't be listened on for a reason that is not the kernel's.
+    pub fn new(address: ListenAddress, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { address, source: io::Error::other(reason) }
+    }
+
     fn sentence(&self) -> String {
         let Self { address, source } = self;
         match source.kind() {
             io::ErrorKind::AddrInUse => {
-                format!(
-                    "can't listen on {address}: the port is taken (`ss -ltnp 'sport = :{}'` tells by whom)",
-                    address.port()
-                )
+                let port = address.port().unwrap_or_default();
+                format!("can't listen on {address}: the port is taken (`ss -ltnp 'sport = :{port}'` tells by whom)")
             }
             io::ErrorKind::AddrNotAvailable => format!(
                 "can't listen on {address}: this host does not hold the address (`freebind = true` binds it all the same)"

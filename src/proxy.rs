@@ -30,7 +30,9 @@ pub mod sources;
 pub mod trace;
 pub mod worker;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 
 use self::listener::Accepted;
@@ -44,8 +46,12 @@ pub async fn session(accepted: Accepted) {
         Poll::Ready(())
     })
     .await;
+    let (worker, id) = (Rc::clone(&accepted.record.worker), accepted.record.cell().id);
+    let mut life = pin!(live(accepted));
+    // Should a turn of it never end, it is known whose turn it was.
+    let turns = poll_fn(|cx| worker.seat.pulse().carry(id, || life.as_mut().poll(cx)));
     // Whichever way it ended, its record says so, and is written where this value is dropped.
-    let (Ok(ended) | Err(ended)) = live(accepted).await;
+    let (Ok(ended) | Err(ended)) = turns.await;
     drop(ended);
 }
 
@@ -57,21 +63,27 @@ async fn live(accepted: Accepted) -> Result<Ended, Ended> {
     let assigned = Box::pin(lease::lease(routed)).await?;
     let connected = Box::pin(dial::dial(assigned)).await?;
     #[cfg(debug_assertions)]
-    panic_if_told();
+    misbehave_if_told();
     Ok(relay::relay(connected).await)
 }
 
-/// The way of tests to see that a panic ends one session and nothing else: the environment names the session by its
-/// number, counted from 1. A release has no such thing.
+/// The way of tests to see that a panic ends one session and nothing else, and that a worker that hangs is found out: the
+/// environment names the session by its number, counted from 1. A release has no such thing.
 #[cfg(debug_assertions)]
-fn panic_if_told() {
+fn misbehave_if_told() {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     static SESSIONS: AtomicU64 = AtomicU64::new(0);
-    static TOLD: LazyLock<Option<u64>> =
-        LazyLock::new(|| std::env::var("EVENKEEL_PANIC_IN_SESSION").ok()?.parse().ok());
+    fn told(variable: &str) -> Option<u64> {
+        std::env::var(variable).ok()?.parse().ok()
+    }
+    static PANIC: LazyLock<Option<u64>> = LazyLock::new(|| told("EVENKEEL_PANIC_IN_SESSION"));
+    static HANG: LazyLock<Option<u64>> = LazyLock::new(|| told("EVENKEEL_HANG_IN_SESSION"));
     let number = SESSIONS.fetch_add(1, Relaxed) + 1;
-    assert!(*TOLD != Some(number), "told to panic in session {number}");
+    assert!(*PANIC != Some(number), "told to panic in session {number}");
+    while *HANG == Some(number) {
+        std::thread::park();
+    }
 }
 
 /// Returns when the session is told to end, or when its client resets while nobody reads from it.

@@ -1,9 +1,10 @@
 //! Where listening sockets come from: they are bound, or were opened for us by whoever started the process.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use rustix::process::geteuid;
 use socket2::Socket;
 
 use super::confine::Identity;
-use crate::model::{self, Group, ListenAddress};
+use crate::model::{self, Descriptor, Group, ListenAddress};
 use crate::net::{self, BindError, BindOptions, Bound, sys};
 
 /// Gives a listening socket for an address, a given one before a new one.
@@ -22,15 +23,25 @@ pub struct ListenerSource {
     given: Vec<Given>,
     /// The admin socket of the process that this one replaces, and its file.
     admin: Option<(PathBuf, UnixListener)>,
+    /// Given ones that are in use, and as what.
+    used: Vec<(Handle, ListenAddress)>,
 }
 
-/// A socket that listens already.
+/// A socket that was opened for us.
 #[derive(Debug)]
 struct Given {
-    name: String,
+    handle: Handle,
     from: Origin,
-    address: SocketAddr,
     socket: Socket,
+}
+
+/// What is known of a socket before it is looked for.
+#[derive(Debug)]
+struct Handle {
+    name: String,
+    number: Option<u16>,
+    /// `None` if it is no TCP socket that can listen.
+    address: Option<SocketAddr>,
 }
 
 /// Who opened a socket that we did not.
@@ -57,11 +68,11 @@ impl ListenerSource {
         source
     }
 
-    /// Adds a socket that listens already; one that is not of TCP is left alone.
+    /// Adds a socket that was opened for us. One that is not of TCP serves nobody, and counts as left over.
     pub fn give(&mut self, name: String, from: Origin, socket: Socket) {
-        if let Some(address) = socket.local_addr().ok().and_then(|address| address.as_socket()) {
-            self.given.push(Given { name, from, address, socket });
-        }
+        let number = (from == Origin::Inherited).then(|| u16::try_from(socket.as_raw_fd()).ok()).flatten();
+        let address = net::listening_address(&socket);
+        self.given.push(Given { handle: Handle { name, number, address }, from, socket });
     }
 
     /// Adds an admin socket that listens already, and whose file is there.
@@ -83,30 +94,136 @@ impl ListenerSource {
     }
 
     /// A listening socket for this address.
-    pub fn listen(&mut self, address: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
-        let fits = |given: &Given| is_at(&given.socket, given.address, address);
-        let Some(place) = self.given.iter().position(fits) else { return net::bind(address, options) };
-        let given = self.given.swap_remove(place);
-        net::adopt(given.socket, address, options)
+    pub fn listen(&mut self, wanted: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+        let place = match wanted {
+            ListenAddress::Descriptor(descriptor) => {
+                Some(self.find(descriptor).map_err(|error| BindError::new(wanted, error))?)
+            }
+            _ => self.given.iter().position(|given| given.is_at(wanted)),
+        };
+        let Some(place) = place else { return self.bind_beside_given(wanted, options) };
+        let Given { handle, socket, .. } = self.given.swap_remove(place);
+        self.used.push((handle, wanted));
+        net::adopt(socket, wanted, options)
     }
 
-    /// The names of sockets that no listen address fitted.
+    /// The place of the one socket that is meant.
+    fn find(&self, wanted: Descriptor) -> Result<usize, DescriptorError> {
+        if let Some((handle, by)) = self.used.iter().find(|(handle, _)| handle.is(wanted)) {
+            return Err(DescriptorError::InUse { handle: handle.to_string(), by: *by });
+        }
+        let mut places = (0..).zip(&self.given).filter(|(_, given)| given.handle.is(wanted));
+        let Some((place, found)) = places.next() else { return Err(self.nothing_given()) };
+        let others: Vec<String> = places.map(|(_, other)| other.handle.to_string()).collect();
+        if !others.is_empty() {
+            let all = format!("{}, {}", found.handle, others.join(", "));
+            return Err(DescriptorError::Ambiguous { count: 1 + others.len(), all });
+        }
+        match found.handle.address {
+            Some(_) => Ok(place),
+            None => Err(DescriptorError::NotListening { handle: found.handle.to_string() }),
+        }
+    }
+
+    fn nothing_given(&self) -> DescriptorError {
+        let all = self.used.iter().map(|(handle, _)| handle).chain(self.given.iter().map(|given| &given.handle));
+        let mut all: Vec<&Handle> = all.collect();
+        all.sort_by_key(|handle| handle.number);
+        match all.is_empty() {
+            true => DescriptorError::NothingGiven,
+            false => {
+                DescriptorError::NotGiven { all: all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") }
+            }
+        }
+    }
+
+    /// Binds. Where that fails because of a socket that was opened for us, its configuration is what has to change.
+    fn bind_beside_given(&self, wanted: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+        net::bind(wanted, options).map_err(|error| match self.given.iter().find(|given| given.overlaps(wanted)) {
+            Some(given) => BindError::new(wanted, DescriptorError::Overlaps { handle: given.handle.to_string() }),
+            None => error,
+        })
+    }
+
+    /// The sockets that no listen address fitted.
     pub fn left_over(self) -> Vec<String> {
-        let name = |Given { name, from, address, .. }: Given| match from {
-            Origin::Inherited => format!("{address} {name}").trim_end().to_owned(),
-            Origin::HandedOver => format!("{address} (handed over)"),
+        let name = |Given { handle, from, .. }: Given| match from {
+            Origin::Inherited => handle.to_string(),
+            Origin::HandedOver => format!("{handle}, handed over"),
         };
         self.given.into_iter().map(name).collect()
     }
 }
 
-fn is_at(socket: &Socket, local: SocketAddr, wanted: ListenAddress) -> bool {
-    match wanted {
-        ListenAddress::Tcp(address) => local == address,
-        ListenAddress::DualStack { port } => {
-            local == SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)) && !socket.only_v6().unwrap_or(true)
+impl Given {
+    fn is_at(&self, wanted: ListenAddress) -> bool {
+        let Some(local) = self.handle.address else { return false };
+        match wanted {
+            ListenAddress::Tcp(address) => local == address,
+            ListenAddress::DualStack { port } => {
+                local == SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)) && self.is_dual_stack()
+            }
+            ListenAddress::Descriptor(_) => false,
         }
     }
+
+    fn overlaps(&self, wanted: ListenAddress) -> bool {
+        let Some(local) = self.handle.address else { return false };
+        let everywhere = local.ip().is_unspecified() && local.is_ipv6() && self.is_dual_stack();
+        let own = if everywhere { ListenAddress::DualStack { port: local.port() } } else { ListenAddress::Tcp(local) };
+        own.overlaps(wanted)
+    }
+
+    fn is_dual_stack(&self) -> bool {
+        !self.socket.only_v6().unwrap_or(true)
+    }
+}
+
+impl Handle {
+    fn is(&self, wanted: Descriptor) -> bool {
+        match wanted {
+            Descriptor::Number(number) => self.number == Some(number),
+            Descriptor::Name(name) => self.name == name.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(number) = self.number {
+            write!(f, "fd@{number} ")?;
+        }
+        if !self.name.is_empty() {
+            write!(f, "\"{}\" ", self.name)?;
+        }
+        match self.address {
+            Some(address) => write!(f, "on {address}"),
+            None => write!(f, "which is no TCP socket that can listen"),
+        }
+    }
+}
+
+/// Why a listener can't have the descriptor that is meant for it.
+#[derive(Debug, thiserror::Error)]
+enum DescriptorError {
+    #[error(
+        "no socket was handed over to this process: let a socket unit start it (systemd/evenkeel.socket), or write an \
+         address such as \":6443\""
+    )]
+    NothingGiven,
+    #[error("the service manager handed over no such descriptor, but {all}")]
+    NotGiven { all: String },
+    #[error("{count} descriptors have this name: write the number of one of {all}")]
+    Ambiguous { count: usize, all: String },
+    #[error("it is {handle}")]
+    NotListening { handle: String },
+    #[error("{handle} is used already, for {by}")]
+    InUse { handle: String, by: ListenAddress },
+    #[error(
+        "the service manager holds {handle}, which takes its port: listen on that very address, or change `ListenStream=` in \
+         the socket unit"
+    )]
+    Overlaps { handle: String },
 }
 
 /// The admin socket, whose file is removed with it.
@@ -235,21 +352,125 @@ impl Drop for AdminSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::DescriptorName;
 
     const OPTIONS: BindOptions = BindOptions { freebind: false, backlog: 16, keepalive: None };
 
+    fn open(address: &str) -> Socket {
+        Socket::from(std::net::TcpListener::bind(address).unwrap())
+    }
+
+    fn local(socket: &Socket) -> SocketAddr {
+        socket.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    /// What the manager hands over, and the number of the last one.
+    fn handing(sockets: impl IntoIterator<Item = (&'static str, Socket)>) -> (ListenerSource, u16) {
+        let mut source = ListenerSource::bind();
+        for (name, socket) in sockets {
+            source.give(name.to_owned(), Origin::Inherited, socket);
+        }
+        let number = source.given.last().and_then(|given| given.handle.number).expect("there is one");
+        (source, number)
+    }
+
+    fn named(name: &str) -> ListenAddress {
+        ListenAddress::Descriptor(Descriptor::Name(DescriptorName::new(name).unwrap()))
+    }
+
+    fn numbered(number: u16) -> ListenAddress {
+        ListenAddress::Descriptor(Descriptor::Number(number))
+    }
+
+    fn refusal(source: &mut ListenerSource, wanted: ListenAddress) -> String {
+        source.listen(wanted, OPTIONS).expect_err("it is to be refused").to_string()
+    }
+
     #[test]
     fn a_given_socket_is_used_and_another_is_told_of() {
-        let open = |address: &str| Socket::from(std::net::TcpListener::bind(address).unwrap());
-        let (wanted, other) = (open("127.0.0.1:0"), open("127.0.0.1:0"));
-        let address = wanted.local_addr().unwrap().as_socket().unwrap();
-        let mut source = ListenerSource::bind();
-        source.give("api".into(), Origin::Inherited, wanted);
-        source.give("other".into(), Origin::Inherited, other);
+        let wanted = open("127.0.0.1:0");
+        let address = local(&wanted);
+        let (mut source, _) = handing([("api", wanted), ("other", open("127.0.0.1:0"))]);
         let bound = source.listen(ListenAddress::Tcp(address), OPTIONS).unwrap();
-        assert_eq!(bound.local_address().unwrap(), address);
+        assert!(bound.local_address().unwrap() == address && bound.adopted);
         let left = source.left_over();
-        assert!(left.len() == 1 && left[0].ends_with("other"), "{left:?}");
+        assert!(left.len() == 1 && left[0].contains("\"other\" on 127.0.0.1:"), "{left:?}");
+    }
+
+    #[test]
+    fn a_given_socket_is_found_by_its_name_and_by_its_number() {
+        let (one, other) = (open("127.0.0.1:0"), open("127.0.0.1:0"));
+        let (first, second) = (local(&one), local(&other));
+        let (mut source, number) = handing([("api", one), ("other", other)]);
+        let by_number = source.listen(numbered(number), OPTIONS).unwrap();
+        let by_name = source.listen(named("api"), OPTIONS).unwrap();
+        assert_eq!([by_name, by_number].map(|bound| bound.local_address().unwrap()), [first, second]);
+        assert!(source.left_over().is_empty());
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_there_is_said_with_those_that_are() {
+        let nothing = refusal(&mut ListenerSource::bind(), named("api"));
+        assert!(nothing.contains("can't listen on fd@api: no socket was handed over"), "{nothing}");
+        let (mut source, number) = handing([("api", open("127.0.0.1:0"))]);
+        let other = refusal(&mut source, named("ap"));
+        assert!(other.contains(&format!("no such descriptor, but fd@{number} \"api\" on 127.0.0.1:")), "{other}");
+    }
+
+    #[test]
+    fn a_descriptor_serves_once() {
+        let socket = open("127.0.0.1:0");
+        let address = ListenAddress::Tcp(local(&socket));
+        let (mut source, number) = handing([("api", socket)]);
+        let _first = source.listen(address, OPTIONS).unwrap();
+        for again in [named("api"), numbered(number)] {
+            let error = refusal(&mut source, again);
+            assert!(error.contains(&format!("is used already, for {address}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_several_descriptors_means_none_of_them() {
+        let (mut source, number) = handing(["127.0.0.1:0", "127.0.0.1:0"].map(|address| ("evenkeel", open(address))));
+        let error = refusal(&mut source, named("evenkeel"));
+        assert!(error.contains("2 descriptors have this name") && error.contains(&format!("fd@{number}")), "{error}");
+        source.listen(numbered(number), OPTIONS).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_tcp_socket_that_can_listen_is_refused_and_left_over() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (local, _) = UnixStream::pair().unwrap();
+        for socket in [connected.into(), datagrams.into(), Socket::from(local)] {
+            let (mut source, _) = handing([("api", socket)]);
+            let error = refusal(&mut source, named("api"));
+            assert!(error.contains("is no TCP socket that can listen"), "{error}");
+            assert_eq!(source.left_over().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_port_that_a_given_socket_takes_is_said_to_be_the_managers() {
+        let socket = open("[::]:0");
+        let port = local(&socket).port();
+        let (mut source, _) = handing([("evenkeel.socket", socket)]);
+        let error = refusal(&mut source, ListenAddress::Tcp(([127, 0, 0, 1], port).into()));
+        assert!(error.contains(&format!("\"evenkeel.socket\" on [::]:{port}, which takes its port")), "{error}");
+        source.listen(ListenAddress::DualStack { port }, OPTIONS).unwrap();
+    }
+
+    #[test]
+    fn a_given_socket_that_has_ceased_to_listen_listens_again() {
+        // A port that the kernel chose would be given back with the end of listening.
+        let address = local(&open("127.0.0.1:0"));
+        let socket = open(&address.to_string());
+        socket.shutdown(std::net::Shutdown::Read).unwrap();
+        assert!(std::net::TcpStream::connect(address).is_err());
+        let (mut source, _) = handing([("api", socket)]);
+        let _bound = source.listen(named("api"), OPTIONS).unwrap();
+        std::net::TcpStream::connect(address).unwrap();
     }
 
     #[test]

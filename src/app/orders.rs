@@ -1,6 +1,7 @@
 //! What the process is told while it serves, by signals.
 
 use std::io;
+use std::path::Path;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -8,10 +9,12 @@ use super::reload::{ReloadError, Reloaded, lines};
 use super::serving::Serving;
 use super::systemd;
 use super::upgrade::Successor;
+use super::watch_file::FileWatch;
 
-/// The signals that are answered.
+/// The signals that are answered, and a change of the file if it is watched.
 #[derive(Debug)]
 pub struct Signals {
+    file: Option<FileWatch>,
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -22,7 +25,8 @@ pub struct Signals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Stop,
-    Reload,
+    /// Because of this.
+    Reload(&'static str),
     Upgrade,
 }
 
@@ -37,11 +41,17 @@ pub enum End {
 impl Signals {
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
+            file: None,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
             upgrade: signal(SignalKind::user_defined2())?,
         })
+    }
+
+    /// Counts a change of this file as SIGHUP.
+    pub fn watch(&mut self, file: &Path) {
+        self.file = Some(FileWatch::new(file));
     }
 
     /// The next one. However many of a kind came meanwhile, they are one.
@@ -50,8 +60,9 @@ impl Signals {
             biased;
             _ = self.terminate.recv() => Order::Stop,
             _ = self.interrupt.recv() => Order::Stop,
-            _ = self.hang_up.recv() => Order::Reload,
+            _ = self.hang_up.recv() => Order::Reload("SIGHUP"),
             _ = self.upgrade.recv() => Order::Upgrade,
+            () = change_of(&mut self.file) => Order::Reload("a change of the file"),
         }
     }
 
@@ -60,10 +71,17 @@ impl Signals {
         loop {
             match self.next().await {
                 Order::Stop => return,
-                Order::Reload => tracing::warn!("SIGHUP: the process is stopping and does not reload"),
+                Order::Reload(by) => tracing::warn!("{by}: the process is stopping and does not reload"),
                 Order::Upgrade => tracing::warn!("SIGUSR2: the process is stopping and is not replaced"),
             }
         }
+    }
+}
+
+async fn change_of(file: &mut Option<FileWatch>) {
+    match file {
+        Some(file) => file.changed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -86,10 +104,10 @@ impl Serving {
                         Err(error) => tracing::error!(by = "SIGUSR2", %error, "not upgraded"),
                     }
                 }
-                Order::Reload => {
+                Order::Reload(by) => {
                     systemd::reloading();
                     let outcome = self.reload().await;
-                    self.tell_reload(&outcome, "SIGHUP");
+                    self.tell_reload(&outcome, by);
                     systemd::ready();
                 }
             }

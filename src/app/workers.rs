@@ -26,6 +26,9 @@ use crate::proxy::worker::{Pulse, Worker};
 /// A worker that has not turned for so long is stuck.
 pub const STUCK: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether something has ended: a stop that is this late is not noticed.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// The listeners that are open.
 pub type Listeners = Arc<[Arc<OpenListener>]>;
 
@@ -86,11 +89,17 @@ impl Workers {
         self.watched.clone()
     }
 
-    /// Ends them, and whatever sessions they still have; each writes its record.
-    pub fn join(self) {
+    /// Ends them, and whatever sessions they still have; each writes its record. A worker that is stuck is not waited for:
+    /// its thread ends with the process.
+    pub async fn join(self) {
         self.end.send_replace(true);
-        for thread in self.threads {
-            if thread.join().is_err() {
+        for (index, (thread, watched)) in self.threads.into_iter().zip(self.watched).enumerate() {
+            while !thread.is_finished() && watched.pulse.age() < STUCK {
+                tokio::time::sleep(LOOK).await;
+            }
+            if !thread.is_finished() {
+                tracing::error!(worker = index, "a worker hangs: ending without it");
+            } else if thread.join().is_err() {
                 tracing::error!("a worker ended by a panic");
             }
         }
@@ -154,8 +163,6 @@ impl Drop for Accepting {
 
 /// Waits until nobody has a session left, or until the time is up; says whether nobody is.
 pub async fn wait_until_empty(workers: &[Watched], longest: Duration) -> bool {
-    /// A stop that is this late is not noticed.
-    const LOOK: Duration = Duration::from_millis(10);
     let empty = async {
         while workers.iter().any(|worker| !worker.sessions.is_empty()) {
             tokio::time::sleep(LOOK).await;

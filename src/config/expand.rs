@@ -329,5 +329,5 @@ fn settle_required(proxies: &mut [Proxy]) {
 }
 
 fn listens_on(frontend: &Frontend, port: u16) -> bool {
-    frontend.listen.iter().flat_map(|listen| &listen.value.0).any(|address| address.value.port() == port)
+    frontend.listen.iter().flat_map(|listen| &listen.value.0).any(|address| address.value.port() == Some(port))
 }

@@ -10,8 +10,7 @@ use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
 use crate::model::{
-    Balance, Connect, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
-    OnRemoved,
+    Balance, Connect, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
 };
 
 // ---- numbers and truth ----

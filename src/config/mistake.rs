@@ -9,7 +9,7 @@ use super::raw::File;
 use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
-use crate::model::{NameError, PasswordHashError};
+use crate::model::{Descriptor, DescriptorName, NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -389,9 +389,16 @@ fn address_hint(text: &str, error: &AddressError) -> String {
         },
         AddressError::Url => "leave the scheme and the path off".to_owned(),
         AddressError::ListenHost => r#"write ":6443" for all addresses, or "10.0.0.1:6443" for one"#.to_owned(),
-        AddressError::Descriptor | AddressError::UnixSocket => "this version listens on IP addresses only, as in \
-            \":6443\": descriptors that are inherited by name, and unix sockets, are not supported"
-            .to_owned(),
+        AddressError::Descriptor(_) => format!(
+            "write \"fd@api\" for what the service manager opened under `FileDescriptorName=api` (1 to {} letters, digits \
+             and `-_.`), or \"fd@{}\" for the first that it opened",
+            DescriptorName::MAX,
+            Descriptor::FIRST
+        ),
+        AddressError::UnixSocket => {
+            "sessions come in over IP only: write \":6443\", or \"fd@api\" for a TCP socket of the service manager's"
+                .to_owned()
+        }
         AddressError::WithPort => "leave the port off".to_owned(),
         AddressError::Bracketed | AddressError::NoHost | AddressError::Host(_) | AddressError::Unspecified => {
             "an address is an IPv4 address, an IPv6 one, or a host name".to_owned()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::model::{Endpoint, HostAddress, ListenAddress, Network};
+use crate::model::{Descriptor, DescriptorName, Endpoint, HostAddress, ListenAddress, Network};
 
 // ---- durations ----
 
@@ -132,8 +132,8 @@ pub enum AddressError {
     Host(String),
     #[error("a listener needs an IP address, or none for all")]
     ListenHost,
-    #[error("it is an inherited descriptor")]
-    Descriptor,
+    #[error("`{0}` is neither a descriptor's name nor its number")]
+    Descriptor(String),
     #[error("it is a unix socket")]
     UnixSocket,
     #[error("it stands for every address and is no machine's own")]
@@ -143,14 +143,14 @@ pub enum AddressError {
 }
 
 /// Reads where to listen: `:6443` and `*:6443` for all addresses of both families, `10.0.0.1:6443`, `[::1]:6443`.
-/// `0.0.0.0` is every IPv4 address, `[::]` every IPv6 one.
+/// `0.0.0.0` is every IPv4 address, `[::]` every IPv6 one; `fd@api` and `fd@3` are sockets that were opened for us.
 pub fn listen(text: &str) -> Result<ListenAddress, AddressError> {
     // As HAProxy's `bind` takes them.
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
-    if begins(&["fd@", "sockpair@"]) {
-        return Err(AddressError::Descriptor);
+    if let Some(which) = text.strip_prefix("fd@") {
+        return descriptor(which).map(ListenAddress::Descriptor);
     }
-    if begins(&["/", "unix@", "unix:", "abns@", "abnsz@"]) {
+    if begins(&["/", "unix@", "unix:", "abns@", "abnsz@", "sockpair@"]) {
         return Err(AddressError::UnixSocket);
     }
     let (host, port) = split(text)?;
@@ -160,6 +160,12 @@ pub fn listen(text: &str) -> Result<ListenAddress, AddressError> {
     }
     let ip: IpAddr = host.parse().map_err(|_| AddressError::ListenHost)?;
     Ok(ListenAddress::Tcp(SocketAddr::new(ip.to_canonical(), port)))
+}
+
+fn descriptor(text: &str) -> Result<Descriptor, AddressError> {
+    let number = || text.parse().ok().filter(|number| *number >= Descriptor::FIRST && text.as_bytes()[0] != b'+');
+    let name = || DescriptorName::new(text).map(Descriptor::Name);
+    number().map(Descriptor::Number).or_else(name).ok_or_else(|| AddressError::Descriptor(text.to_owned()))
 }
 
 /// Reads a server's address: `10.10.0.2:6443`, `[fd00::2]:6443`, `controller-1.example:6443`.

@@ -15,7 +15,8 @@ use socket2::Socket;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// A descriptor that the service manager opened for us, with the name that it has there (empty without one).
+/// A descriptor that the service manager opened for us, with the name that it has there (empty without one). It keeps
+/// the number that it came with for as long as it is owned.
 #[derive(Debug)]
 pub struct Inherited {
     pub name: String,
@@ -23,7 +24,7 @@ pub struct Inherited {
 }
 
 /// The first number that `sd_listen_fds(3)` hands over.
-const FIRST: RawFd = 3;
+const FIRST: RawFd = crate::model::Descriptor::FIRST as RawFd;
 
 /// The descriptors handed over by the service manager (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`).
 ///

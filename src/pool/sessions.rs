@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -122,22 +122,21 @@ impl Sessions {
         self.lock().taken.iter().map(|(_, place)| Arc::clone(&place.cell)).collect()
     }
 
+    /// A session, for whoever must not wait: a worker that hangs may hold the lock.
+    pub fn try_find(&self, id: SessionId) -> Option<Live> {
+        let places = match self.places.try_lock() {
+            Ok(places) => places,
+            Err(TryLockError::Poisoned(places)) => places.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let place = places.taken.get(id.slot as usize).filter(|place| place.cell.id == id)?;
+        Some(place.live(self.now()))
+    }
+
     /// All sessions, with their servers.
     pub fn live(&self) -> Vec<Live> {
-        // Copied first: what is worked out of it must not keep the worker waiting.
-        let copied: Vec<_> = (self.lock().taken.iter())
-            .map(|(_, place)| (Arc::clone(&place.cell), place.way.clone(), place.server.clone(), place.source))
-            .collect();
         let now = self.now();
-        let live = copied.into_iter().map(|(cell, way, server, source)| Live {
-            way,
-            source,
-            age: cell.age(now),
-            idle: cell.idle(now),
-            cell,
-            server,
-        });
-        live.collect()
+        self.lock().taken.iter().map(|(_, place)| place.live(now)).collect()
     }
 
     /// Tells a session to end; `false` if it has ended already.
@@ -215,6 +214,17 @@ enum Due {
 }
 
 impl Place {
+    fn live(&self, now: u64) -> Live {
+        Live {
+            cell: Arc::clone(&self.cell),
+            way: self.way.clone(),
+            server: self.server.clone(),
+            source: self.source,
+            age: self.cell.age(now),
+            idle: self.cell.idle(now),
+        }
+    }
+
     /// `turn` is another one for each session at the same time: what is done now and then is spread over them.
     fn due(&self, now: u64, turn: usize) -> Due {
         if self.cell.is_overdue(now) {

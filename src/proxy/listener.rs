@@ -115,6 +115,19 @@ impl OpenListener {
     }
 }
 
+/// Whoever opened a socket for us keeps it, and the clients of the next process wait in it: it is left as it came. systemd
+/// gives up a socket unit of which a socket does not listen.
+impl Drop for OpenListener {
+    fn drop(&mut self) {
+        if !self.is_shut() || !self.bound.adopted {
+            return;
+        }
+        if let Err(error) = self.bound.listen_again(self.frontend().spec.backlog) {
+            tracing::error!(listener = %self.bound.address(), %error, "a socket that was opened for us is left closed");
+        }
+    }
+}
+
 impl Closing {
     /// Waits until it is closed. The caller bounds the time.
     pub async fn wait(mut self) {

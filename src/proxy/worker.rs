@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::handover::Seat;
 use super::listener;
+use crate::event::SessionId;
 use crate::net::pipe::Pipes;
 use crate::net::reactor::Reactor;
 use crate::observe::access_log::Records;
@@ -67,17 +68,19 @@ impl Worker {
     }
 }
 
-/// When a worker last turned, readable from any thread.
+/// When a worker last turned, and which session it carries at the moment, readable from any thread.
 #[derive(Debug)]
 pub struct Pulse {
     epoch: Instant,
     /// Milliseconds since `epoch`.
     last: AtomicU64,
+    /// Place and generation of the session whose turn it is; 0 between turns. Generations begin at 1.
+    carried: AtomicU64,
 }
 
 impl Pulse {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { epoch: Instant::now(), last: AtomicU64::new(0) })
+        Arc::new(Self { epoch: Instant::now(), last: AtomicU64::new(0), carried: AtomicU64::new(0) })
     }
 
     /// Notes that it turns.
@@ -85,8 +88,47 @@ impl Pulse {
         self.last.store(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// Polls a session, which is known to be the one that is carried for as long as that takes.
+    pub fn carry<T>(&self, session: SessionId, poll: impl FnOnce() -> T) -> T {
+        /// A poll that panics is over as well.
+        struct Over<'a>(&'a AtomicU64);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                self.0.store(0, Relaxed);
+            }
+        }
+        self.carried.store(u64::from(session.slot) << 32 | u64::from(session.generation), Relaxed);
+        let _over = Over(&self.carried);
+        poll()
+    }
+
+    /// The session that the worker of this number carries at the moment.
+    pub fn carried(&self, worker: u16) -> Option<SessionId> {
+        let carried = self.carried.load(Relaxed);
+        let id = SessionId { worker, slot: (carried >> 32) as u32, generation: carried as u32 };
+        (carried != 0).then_some(id)
+    }
+
     /// Since the worker last turned.
     pub fn age(&self) -> Duration {
         self.epoch.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn whose_turn_it_is_is_known_for_as_long_as_it_lasts() {
+        let pulse = Pulse::new();
+        let id = SessionId { worker: 3, slot: 0, generation: 1 };
+        assert_eq!(pulse.carry(id, || pulse.carried(3)), Some(id));
+        assert_eq!(pulse.carried(3), None);
+        let id = SessionId { worker: 0, slot: u32::MAX, generation: u32::MAX };
+        let panicked = catch_unwind(AssertUnwindSafe(|| pulse.carry(id, || panic!("{:?}", pulse.carried(0)))));
+        assert!(panicked.is_err() && pulse.carried(0).is_none());
     }
 }

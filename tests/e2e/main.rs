@@ -10,6 +10,7 @@ mod harness;
 
 mod browser;
 mod certificates;
+mod container;
 mod demo;
 mod etcd;
 mod hosts;
@@ -17,4 +18,5 @@ mod logs;
 mod openssl;
 mod privileges;
 mod silence;
+mod systemd;
 mod tools;

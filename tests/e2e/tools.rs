@@ -51,7 +51,7 @@ fn the_kernel_asks_quiet_peers_on_both_sides() {
 
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
-fn systemd_accepts_the_unit() {
+fn systemd_accepts_the_units() {
     let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/evenkeel.service")).unwrap();
     let installed = "/usr/bin/evenkeel";
     assert!(unit.contains(installed), "the unit starts {installed}");
@@ -59,7 +59,9 @@ fn systemd_accepts_the_unit() {
     let file = directory.path().join("evenkeel.service");
     // systemd looks whether the program is there; here it is where cargo put it.
     std::fs::write(&file, unit.replace(installed, BINARY)).unwrap();
-    let verdict = output(Command::new("systemd-analyze").arg("verify").arg("--man=no").arg(&file));
+    let socket = directory.path().join("evenkeel.socket");
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/evenkeel.socket"), &socket).unwrap();
+    let verdict = output(Command::new("systemd-analyze").arg("verify").arg("--man=no").arg(&file).arg(&socket));
     let said = String::from_utf8_lossy(&verdict.stderr);
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("evenkeel")).collect();
     assert!(verdict.status.success() && ours.is_empty(), "{said}");

@@ -103,6 +103,11 @@ impl Config {
         self
     }
 
+    /// Where the stats page is, for a configuration that takes the place of another.
+    pub fn on_stats(self, stats: SocketAddr) -> Self {
+        Self { stats, ..self }
+    }
+
     pub fn front(&self) -> SocketAddr {
         self.front
     }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -46,13 +47,18 @@ impl Host {
 
     /// Does something on this host. A socket that is made there stays there, whoever uses it.
     pub fn on<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.name)).unwrap();
-        let there = || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may do this");
-            act()
-        };
-        thread::scope(|scope| scope.spawn(there).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        inside(&Path::new("/run/netns").join(&self.name), act)
     }
+}
+
+/// Does something in the network namespace that this file stands for.
+pub fn inside<T: Send>(namespace: &Path, act: impl FnOnce() -> T + Send) -> T {
+    let namespace = File::open(namespace).unwrap();
+    let there = || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may do this");
+        act()
+    };
+    thread::scope(|scope| scope.spawn(there).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Drop for Host {

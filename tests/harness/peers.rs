@@ -198,7 +198,11 @@ impl Server {
 
     /// Says its name, then does as an echo server.
     pub fn named(name: &'static str) -> Self {
-        Self::start(bind(local()), move |stream| {
+        Self::named_on(name, local())
+    }
+
+    pub fn named_on(name: &'static str, address: SocketAddr) -> Self {
+        Self::start(bind(address), move |stream| {
             let _ = (&stream).write_all(name.as_bytes());
             let _ = io::copy(&mut &stream, &mut &stream);
             let _ = stream.shutdown(Shutdown::Write);

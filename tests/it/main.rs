@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "each test binary uses its own part of it")]
 mod harness;
 
+mod activation;
 mod admin;
 mod balance;
 mod drain;
@@ -24,8 +25,10 @@ mod reload;
 mod reset;
 mod sandbox;
 mod sources;
+mod stall;
 mod start;
 mod stats;
 mod stop;
 mod timeouts;
 mod upgrade;
+mod watch;

@@ -55,7 +55,9 @@ impl LowPorts {
     pub fn of(config: &Config, below: u16) -> Self {
         let stats = config.stats.iter().flat_map(|stats| &stats.listen);
         let listen = config.frontends.iter().flat_map(|frontend| &frontend.listen).chain(stats);
-        Self { below, bound: listen.copied().filter(|address| address.port() < below).collect() }
+        // A socket that was given to us needs no right of ours.
+        let is_low = |address: &ListenAddress| address.port().is_some_and(|port| port < below);
+        Self { below, bound: listen.copied().filter(is_low).collect() }
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) fn all(case: &Case) -> Vec<Finding> {
     let frontends = case.config.frontends.iter().map(|frontend| (&frontend.listen, frontend.freebind));
     let stats = case.config.stats.iter().map(|stats| (&stats.listen, stats.freebind));
     let addresses = frontends.chain(stats).flat_map(|(listen, freebind)| listen.iter().map(move |at| (*at, freebind)));
+    // What the service manager opens, it can't find taken for us.
+    let addresses = addresses.filter(|(address, _)| !matches!(address, ListenAddress::Descriptor(_)));
     addresses.map(|(address, freebind)| judge(case, address, freebind)).collect()
 }
 
@@ -51,6 +53,7 @@ fn try_to_bind(address: ListenAddress) -> io::Result<()> {
     let (at, dual_stack) = match address {
         ListenAddress::DualStack { port } => (SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), true),
         ListenAddress::Tcp(at) => (at, false),
+        ListenAddress::Descriptor(_) => return Ok(()),
     };
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -63,7 +66,7 @@ fn try_to_bind(address: ListenAddress) -> io::Result<()> {
 fn without_ipv6(address: ListenAddress) -> io::Result<()> {
     match address {
         ListenAddress::DualStack { port } => try_to_bind(ListenAddress::Tcp((Ipv4Addr::UNSPECIFIED, port).into())),
-        ListenAddress::Tcp(_) => Err(io::Error::from(Errno::ADDRNOTAVAIL)),
+        ListenAddress::Tcp(_) | ListenAddress::Descriptor(_) => Err(io::Error::from(Errno::ADDRNOTAVAIL)),
     }
 }
 

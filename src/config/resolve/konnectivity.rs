@@ -30,7 +30,7 @@ fn is_konnectivity(backend: &raw::Backend, expanded: &Expanded) -> bool {
     let leads_here = |frontend: &&raw::Frontend| frontend.backend.as_ref().is_some_and(|to| to.value == name.value);
     let mut listen = expanded.frontends().filter(leads_here).flat_map(|frontend| &frontend.listen);
     name.value.as_str() == BACKEND
-        || listen.any(|listen| listen.value.0.iter().any(|address| address.value.port() == KONNECTIVITY))
+        || listen.any(|listen| listen.value.0.iter().any(|address| address.value.port() == Some(KONNECTIVITY)))
         || members(backend)
             .any(|server| server.address.as_ref().is_some_and(|address| address.value.endpoint.port == KONNECTIVITY))
 }

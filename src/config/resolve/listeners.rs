@@ -36,7 +36,7 @@ impl Listener {
 
 /// Notes each listener that would collide with one before it.
 pub fn note_collisions(expanded: &Expanded, mistakes: &mut Mistakes) {
-    let mut ports: HashMap<u16, Port> = HashMap::new();
+    let mut ports: HashMap<Option<u16>, Port> = HashMap::new();
     for listener in listeners(expanded) {
         let port = ports.entry(listener.address.port()).or_default();
         if let Some(first) = port.colliding(listener.address) {
@@ -55,7 +55,7 @@ pub fn note_collisions(expanded: &Expanded, mistakes: &mut Mistakes) {
 /// Notes each server that is a listener of a frontend: its sessions would come back, and take another session each
 /// time. Only what is sure on any machine is noted: the very address, or loopback where all addresses are listened on.
 pub fn note_circles(expanded: &Expanded, mistakes: &mut Mistakes) {
-    let mut ports: HashMap<u16, Port> = HashMap::new();
+    let mut ports: HashMap<Option<u16>, Port> = HashMap::new();
     for listener in frontends_listeners(expanded) {
         ports.entry(listener.address.port()).or_default().add(listener);
     }
@@ -65,7 +65,7 @@ pub fn note_circles(expanded: &Expanded, mistakes: &mut Mistakes) {
         for member in backend.servers.iter().flat_map(|servers| &servers.value.0) {
             let Some(address) = &member.value.0.address else { continue };
             let endpoint = &address.value.endpoint;
-            let listener = ports.get(&endpoint.port).and_then(|port| port.taking(endpoint));
+            let listener = ports.get(&Some(endpoint.port)).and_then(|port| port.taking(endpoint));
             let Some(listener) = listener.filter(|_| noted.insert(address.span())) else { continue };
             let mistake = Mistake::LeadsToItself {
                 server: super::named("server", &super::text(&member.value.0.name)),
@@ -78,7 +78,7 @@ pub fn note_circles(expanded: &Expanded, mistakes: &mut Mistakes) {
     }
 }
 
-/// The listeners of one port, such that looking for a collision doesn't look at each of many addresses.
+/// The listeners of one port, or all those of which only the socket knows it, such that looking for a collision doesn't look at each of many addresses.
 #[derive(Default)]
 struct Port {
     /// Those on all addresses of a family or of both.
@@ -124,6 +124,7 @@ fn is_wide(address: ListenAddress) -> bool {
     match address {
         ListenAddress::DualStack { .. } => true,
         ListenAddress::Tcp(address) => address.ip().is_unspecified(),
+        ListenAddress::Descriptor(_) => false,
     }
 }
 

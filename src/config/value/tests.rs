@@ -190,6 +190,24 @@ fn wildcards_mean_what_they_say() {
 }
 
 #[test]
+fn a_descriptor_has_a_number_or_a_name() {
+    let number = |number| Ok(ListenAddress::Descriptor(Descriptor::Number(number)));
+    let name = |name| Ok(ListenAddress::Descriptor(Descriptor::Name(DescriptorName::new(name).unwrap())));
+    assert_eq!(listen("fd@3"), number(3));
+    assert_eq!(listen("fd@65535"), number(65535));
+    assert_eq!(listen("fd@api"), name("api"));
+    assert_eq!(listen("fd@evenkeel.socket"), name("evenkeel.socket"));
+    // 0 to 2 are standard input, output and error; the service manager hands over none of them.
+    for wrong in ["", "0", "2", "65536", "-1", "+3", "a:6443", "a b"] {
+        assert_eq!(listen(&format!("fd@{wrong}")), Err(AddressError::Descriptor(wrong.to_owned())));
+    }
+    for written in ["fd@3", "fd@api"] {
+        assert_eq!(listen(written).unwrap().to_string(), written);
+    }
+    assert!(endpoint("fd@api").is_err(), "no server is one");
+}
+
+#[test]
 fn what_is_no_host_is_refused() {
     let long_label = format!("{}.example", "x".repeat(64));
     let long_name = ["x"; 128].join(".");

@@ -1,0 +1,259 @@
+//! The units in a Debian of their own, under a systemd that is booted for each test.
+
+mod machine;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use self::machine::{Machine, RELEASES};
+use crate::harness::http;
+use crate::harness::namespace::inside;
+use crate::harness::peers::{Peer, Server, connect};
+use crate::harness::wait::{PATIENCE, pause, until};
+
+const REFERENCE: &str = include_str!("../../config/evenkeel.toml");
+
+/// On all ports of the reference configuration, in front of one server of the machine itself.
+const ECHO: &str = r#"
+[stats]
+listen = ":9000"
+[[frontend]]
+name = "kubeAPI"
+listen = ":6443"
+backend = "echo"
+[[frontend]]
+name = "others"
+listen = [":8132", ":9443"]
+backend = "echo"
+[[backend]]
+name = "echo"
+check = "off"
+servers = ["127.0.0.1:7000"]
+"#;
+
+fn front() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 6443))
+}
+
+fn stats() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 9000))
+}
+
+fn echo(machine: &Machine) -> Server {
+    machine.on(|| Server::echo_on(SocketAddr::from(([127, 0, 0, 1], 7000))))
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_start_returns_when_it_serves_and_the_service_has_no_rights() {
+    for release in RELEASES {
+        let machine = Machine::boot(release, REFERENCE);
+        machine.systemctl("start evenkeel.service");
+        // Nothing is waited for: systemctl has.
+        let status = machine.on(|| http::get(stats(), "/livez").expect("it serves").status);
+        assert_eq!(status, 200);
+        machine.on(|| [6443, 8132, 9443].map(|port| connect(SocketAddr::from(([127, 0, 0, 1], port)))));
+        assert_eq!(machine.property("ActiveState"), "active");
+        assert_eq!(machine.property("Type"), "notify");
+        let text = machine.systemctl("status evenkeel.service");
+        assert!(text.contains("Status: \"serving"), "{text}");
+        has_one_capability(&machine);
+        let security = machine.run("systemd-analyze", "security --no-pager evenkeel.service");
+        let exposure = security.split("exposure level for evenkeel.service: ").nth(1).expect("a verdict");
+        let exposure: f64 = exposure.split(' ').next().and_then(|number| number.parse().ok()).expect("a number");
+        assert!(exposure <= 1.5, "{release}: {security}");
+    }
+}
+
+/// Neither root, nor able to become it, nor allowed more than to take a port below 1024.
+fn has_one_capability(machine: &Machine) {
+    let status = machine.run("cat", &format!("/proc/{}/status", machine.property("MainPID")));
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name} {status}"));
+        line.trim().to_owned()
+    };
+    assert!(!field("Uid:").split_whitespace().any(|uid| uid == "0"), "{status}");
+    assert_eq!([field("NoNewPrivs:"), field("Seccomp:")], ["1", "2"]);
+    // Bit 10 is CAP_NET_BIND_SERVICE.
+    for set in ["CapEff:", "CapPrm:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(u64::from_str_radix(&field(set), 16).unwrap(), 1 << 10, "{set}");
+    }
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn the_journal_has_every_line_as_json() {
+    let machine = Machine::boot("bookworm", ECHO);
+    let _server = echo(&machine);
+    machine.systemctl("start evenkeel.service");
+    let mut client = machine.on(|| connect(front()));
+    client.say("for the record");
+    client.hears("for the record");
+    let address = client.local_addr().unwrap().to_string();
+    drop(client);
+    machine.logs(&address);
+    let journal = machine.journal();
+    let line = |text: &str| {
+        let said = |line: &&serde_json::Value| line["MESSAGE"].as_str().is_some_and(|message| message.contains(text));
+        journal.iter().find(said).unwrap_or_else(|| panic!("{text} in {journal:#?}"))
+    };
+    for text in [" serving", &address] {
+        assert_eq!(line(text)["_SYSTEMD_UNIT"], "evenkeel.service");
+        assert_eq!(line(text)["SYSLOG_IDENTIFIER"], "evenkeel");
+    }
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_stop_closes_the_sessions_within_its_grace_and_ends_well() {
+    let machine = Machine::boot("bookworm", ECHO);
+    let _server = echo(&machine);
+    machine.systemctl("start evenkeel.service");
+    let mut clients: Vec<TcpStream> = machine.on(|| (0..20).map(|_| connect(front())).collect());
+    for client in &mut clients {
+        client.say("to stay");
+        client.hears("to stay");
+    }
+    let begun = Instant::now();
+    let stopping = thread::scope(|scope| {
+        let stop = scope.spawn(|| machine.systemctl("stop evenkeel.service"));
+        // A FIN each, not a reset, and not all at once.
+        let mut ends: Vec<Duration> = Vec::new();
+        for client in &mut clients {
+            client.sees_fin();
+            ends.push(begun.elapsed());
+        }
+        stop.join().unwrap();
+        (ends[0], ends[ends.len() - 1])
+    });
+    // The one that has been idle for longest is the first. The grace is 5 s, which a busy machine may exceed.
+    let (first, last) = stopping;
+    assert!(first < last / 2 && (Duration::from_secs(3)..Duration::from_secs(15)).contains(&last), "{stopping:?}");
+    assert_eq!([machine.property("Result"), machine.property("ExecMainStatus")], ["success", "0"]);
+    machine.logs("stopped");
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_restart_under_load_refuses_nobody() {
+    for release in RELEASES {
+        let machine = Machine::boot(release, ECHO);
+        let server = echo(&machine);
+        machine.systemctl("enable --now evenkeel.socket");
+        machine.systemctl("start evenkeel.service");
+        machine.logs("opened for us");
+        let load = Load::default();
+        let network = machine.network();
+        thread::scope(|scope| {
+            for address in [6443, 8132, 9443, 6443].map(|port| SocketAddr::from(([127, 0, 0, 1], port))) {
+                let (load, network) = (&load, &network);
+                scope.spawn(move || inside(network, || load.dial(address)));
+            }
+            for _ in 0..3 {
+                load.serves_more(50);
+                machine.systemctl("restart evenkeel.service");
+            }
+            load.serves_more(50);
+            load.over.store(true, SeqCst);
+        });
+        assert_eq!(load.failures.load(SeqCst), 0, "of {} clients on {release}", load.served.load(SeqCst));
+        assert!(server.accepted() >= 200, "they came through evenkeel");
+        assert_eq!(machine.property("NRestarts"), "0", "it was told to, each time");
+    }
+}
+
+/// Clients that come one after another, each of which must be served.
+#[derive(Default)]
+struct Load {
+    served: AtomicUsize,
+    failures: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Load {
+    fn dial(&self, address: SocketAddr) {
+        while !self.over.load(SeqCst) {
+            match exchange(address) {
+                Ok(()) => self.served.fetch_add(1, SeqCst),
+                Err(_) => self.failures.fetch_add(1, SeqCst),
+            };
+            // Some hundreds a second: more would use up the ports of the loopback address before the test ends.
+            pause(Duration::from_millis(5));
+        }
+    }
+
+    fn serves_more(&self, count: usize) {
+        let wanted = self.served.load(SeqCst) + count;
+        until("clients are served", || (self.served.load(SeqCst) >= wanted).then_some(()));
+    }
+}
+
+fn exchange(address: SocketAddr) -> std::io::Result<()> {
+    let mut client = TcpStream::connect(address)?;
+    client.set_read_timeout(Some(PATIENCE))?;
+    client.write_all(b"echo")?;
+    client.read_exact(&mut [0; 4])
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn the_watchdog_ends_a_process_of_which_a_worker_hangs_and_the_journal_says_why() {
+    let machine = Machine::boot("bookworm", ECHO);
+    let _server = echo(&machine);
+    machine.drop_in("WatchdogSec=3\nEnvironment=EVENKEEL_HANG_IN_SESSION=1");
+    machine.systemctl("start evenkeel.service");
+    let first = machine.property("MainPID");
+    let client = machine.on(|| connect(front()));
+    let line = machine.logs("a worker hangs");
+    let address = client.local_addr().unwrap().to_string();
+    assert!(line.contains(&address) && line.contains("worker") && line.contains("sleeping"), "{line}");
+    // systemd's own words are in the journal of the unit, too.
+    machine.logs("Watchdog timeout");
+    until("it is started again", || (machine.property("NRestarts") == "1").then_some(()));
+    until("it serves again", || machine.on(|| http::get(stats(), "/livez")).filter(|answer| answer.status == 200));
+    assert_ne!(machine.property("MainPID"), first);
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_refused_configuration_fails_the_start_once_and_says_where() {
+    let machine = Machine::boot("bookworm", "[[frontend]]\nnam = \"api\"\n");
+    let start = machine.try_systemctl("start evenkeel.service");
+    assert!(!start.status.success());
+    assert_eq!([machine.property("ExecMainStatus"), machine.property("NRestarts")], ["2", "0"]);
+    assert_eq!(machine.property("ActiveState"), "failed");
+    machine.logs("/etc/evenkeel/evenkeel.toml:2:1");
+    machine.configure(REFERENCE);
+    machine.systemctl("start evenkeel.service");
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_reload_keeps_the_process_and_its_sessions_and_a_bad_one_keeps_all() {
+    for release in RELEASES {
+        let machine = Machine::boot(release, ECHO);
+        let _servers =
+            [echo(&machine), machine.on(|| Server::named_on("other", SocketAddr::from(([127, 0, 0, 1], 7001))))];
+        machine.systemctl("start evenkeel.service");
+        let process = machine.property("MainPID");
+        let mut staying = machine.on(|| connect(front()));
+        staying.say("before");
+        staying.hears("before");
+        machine.configure(&ECHO.replace("7000", "7001"));
+        machine.systemctl("reload evenkeel.service");
+        machine.logs(" reloaded");
+        machine.on(|| connect(front())).hears("other");
+        machine.configure("[[frontend]]\nnam = \"api\"\n");
+        // Whether or not systemctl is told: the process goes on.
+        machine.try_systemctl("reload evenkeel.service");
+        machine.logs("not reloaded");
+        machine.logs("/etc/evenkeel/evenkeel.toml:2:1");
+        machine.on(|| connect(front())).hears("other");
+        staying.say("after");
+        staying.hears("after");
+        assert_eq!([machine.property("MainPID"), machine.property("ActiveState")], [process, "active".to_owned()]);
+    }
+}
