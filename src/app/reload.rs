@@ -28,7 +28,7 @@ pub struct File {
     pub settings: Settings,
 }
 
-/// What a reload has done, or would do.
+/// What a reload has done.
 #[derive(Debug)]
 pub struct Reloaded {
     pub differences: Vec<Difference>,
@@ -73,15 +73,6 @@ impl Serving {
         drop(old);
         reloaded.closing = self.close_removed(renewed);
         self.file = Some(File { settings, ..file });
-        Ok(reloaded)
-    }
-
-    /// Says what a reload would do. Sockets are not tried: whether a new port is free shows only then.
-    pub async fn dry_run(&self) -> Result<Reloaded, ReloadError> {
-        let (file, loaded) = self.read_again().await?;
-        Probers::of(&loaded.config.backends).map_err(StartError::from)?;
-        let mut reloaded = self.compare(&file, &loaded);
-        reloaded.closing = self.would_close(&loaded.config);
         Ok(reloaded)
     }
 
@@ -140,19 +131,6 @@ impl Serving {
     fn sessions_of(&self, server: &Arc<Server>) -> Vec<Session> {
         let is_there = |live: &Live| live.server.as_ref().is_some_and(|of| Arc::ptr_eq(of, server));
         most_idle_first(&self.workers, is_there)
-    }
-
-    fn would_close(&self, config: &Config) -> usize {
-        let pools = self.current.pools.iter().filter(|pool| pool.spec.closing.on_removed != OnRemoved::Keep);
-        let stays = |backend: &crate::model::Backend, name, endpoint| {
-            let servers = config.backend(&backend.name).map_or(&[][..], |backend| &backend.servers);
-            servers.iter().any(|server| server.name == name && server.address == endpoint)
-        };
-        pools
-            .flat_map(|pool| pool.servers().into_iter().map(move |server| (pool, server)))
-            .filter(|(pool, server)| !stays(&pool.spec, server.name.clone(), server.endpoint.clone()))
-            .map(|(_, server)| self.sessions_of(&server).len())
-            .sum()
     }
 }
 

@@ -37,6 +37,9 @@ const SHARED: [&str; 18] = [
 /// What names are looked up with.
 const RESOLVER: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
+/// Where the names of operators are from, who are told of with what they do.
+const ACCOUNTS: [&str; 2] = ["/etc/passwd", "/etc/group"];
+
 /// What an upgrade may reach through: programs are started with it as their input.
 const NULL: &str = "/dev/null";
 
@@ -54,7 +57,7 @@ impl Allowed {
         for file in config.files().into_iter().chain([file]) {
             allowed.read_beside(file);
         }
-        for file in RESOLVER.map(Path::new) {
+        for file in RESOLVER.iter().chain(&ACCOUNTS).map(Path::new) {
             allowed.read_beside(file);
         }
         if needs_names(config) && !rustix::process::geteuid().is_root() {
@@ -235,7 +238,7 @@ mod tests {
     fn what_stands_among_others_is_allowed_by_itself() {
         let allowed = allowed("", Path::new("/etc/evenkeel.toml"));
         assert!(allowed.reads(Path::new("/etc/evenkeel.toml")));
-        assert!(!allowed.reads(Path::new("/etc/passwd")));
+        assert!(!allowed.reads(Path::new("/etc/shadow")));
         assert_eq!(directory_of(Path::new("/run/admin.sock")), None);
     }
 
