@@ -31,7 +31,7 @@ impl Retired {
     /// All that they have counted, as [`add_shared`] adds it.
     pub fn sum(&self) -> Counts {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sum = inner.done.clone();
+        let mut sum = inner.done;
         inner.open.iter().for_each(|counters| add_shared(&mut sum, &counters.counts()));
         sum
     }

@@ -177,7 +177,7 @@ fn flat(table: Table) -> BTreeMap<String, String> {
 fn flatten(key: &str, value: Value, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(table) => {
-            table.into_iter().for_each(|(inner, value)| flatten(&format!("{key}.{inner}"), value, into))
+            table.into_iter().for_each(|(inner, value)| flatten(&format!("{key}.{inner}"), value, into));
         }
         Value::String(text) => drop(into.insert(key.to_owned(), text)),
         value => drop(into.insert(key.to_owned(), value.to_string())),
