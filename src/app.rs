@@ -3,7 +3,7 @@
 //! [`Bound::new`] binds everything and starts nothing, so that a port that is taken leaves nothing behind and rights can
 //! be given up before the first thread, which [`Bound::confine`] does. [`Bound::run`] then starts workers and the control
 //! thread, which is the one that called it: checks, pages and signals live there, so that none of them shows up as
-//! latency of a session. What it serves ([`serving`]) a reload exchanges ([`reload`]).
+//! latency of a session. What it serves (`serving`) a reload exchanges (`reload`).
 
 mod actions;
 mod closing;

@@ -1,6 +1,6 @@
 //! Health checks: who is probed when, and what a probe sees.
 //!
-//! One [`Monitor`] watches one machine, whatever number of servers run on it, and writes what it finds into their pools
+//! One `Monitor` watches one machine, whatever number of servers run on it, and writes what it finds into their pools
 //! and nowhere else. Monitors live on the control thread, away from the workers that carry sessions.
 
 pub mod probe;

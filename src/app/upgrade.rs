@@ -1,7 +1,7 @@
 //! An upgrade: the program is started anew, from the file that it was started from, which may be another release by now.
 //!
 //! The new process is given the listening sockets, so that no client is ever refused, and what the old one knows
-//! ([`state`]). Once it says that it serves, the old one stops accepting, and lives for as long as its sessions do, and those of
+//! (`state`). Once it says that it serves, the old one stops accepting, and lives for as long as its sessions do, and those of
 //! processes before it, at most `process.upgrade_grace`; meanwhile it tells the new one what it still counts. If the new process does not come so far,
 //! nothing has happened.
 
