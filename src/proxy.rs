@@ -31,31 +31,51 @@ pub mod trace;
 pub mod worker;
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use self::listener::Accepted;
 use self::record::{Ended, Record};
+use self::worker::Worker;
+use crate::event::SessionId;
 use crate::net::reactor::Stream;
 
+pin_project! {
+    /// One session on its way to its end.
+    pub struct Carried<F> {
+        worker: Rc<Worker>,
+        id: SessionId,
+        #[pin]
+        life: F,
+    }
+}
+
 /// Carries one session to its end.
-pub async fn session(accepted: Accepted) {
+pub fn session(accepted: Accepted) -> Carried<impl Future<Output = Result<Ended, Ended>>> {
+    let (worker, id) = (Rc::clone(&accepted.record.worker), accepted.record.cell().id);
+    Carried { worker, id, life: live(accepted) }
+}
+
+impl<F: Future<Output = Result<Ended, Ended>>> Future for Carried<F> {
+    type Output = ();
+
+    /// Should a turn of it never end, it is known whose turn it was.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        // Whichever way it ends, its record says so, and is written where this value is dropped.
+        this.worker.seat.pulse().carry(*this.id, || this.life.poll(cx)).map(drop)
+    }
+}
+
+async fn live(accepted: Accepted) -> Result<Ended, Ended> {
     poll_fn(|cx| {
         accepted.record.entered().wake_with(cx.waker().clone());
         Poll::Ready(())
     })
     .await;
-    let (worker, id) = (Rc::clone(&accepted.record.worker), accepted.record.cell().id);
-    let mut life = pin!(live(accepted));
-    // Should a turn of it never end, it is known whose turn it was.
-    let turns = poll_fn(|cx| worker.seat.pulse().carry(id, || life.as_mut().poll(cx)));
-    // Whichever way it ended, its record says so, and is written where this value is dropped.
-    let (Ok(ended) | Err(ended)) = turns.await;
-    drop(ended);
-}
-
-async fn live(accepted: Accepted) -> Result<Ended, Ended> {
     let admitted = admit::admit(accepted)?;
     let inspected = inspect::inspect(admitted)?;
     let routed = route::route(inspected)?;
