@@ -40,7 +40,12 @@ fn the_list_of_sessions_is_what_the_kernel_and_the_peers_see() {
     let server = Manual::listen();
     let (app, operator, _directory) = app(Config::to(&[server.address()]).process("workers = 2"));
     let sessions: Vec<_> = (0..5).map(|_| talking(&app, &server)).collect();
-    let document = operator.get("/api/v1/sessions?sort=client");
+    // What a client has heard is counted a moment later.
+    let document = until("all bytes are counted", || {
+        let document = operator.get("/api/v1/sessions?sort=client");
+        let all = document["sessions"].as_array().unwrap().iter().all(|session| session["bytes_out"] != 0);
+        all.then_some(document)
+    });
     schema::fits(&document, "Sessions");
     assert_eq!(document["total"], 5);
     let listed: Vec<(String, String)> = (document["sessions"].as_array().unwrap().iter())
