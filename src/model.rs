@@ -22,7 +22,7 @@ pub use self::credential::{Credential, Identity, Secret, Token, TokenError, Toke
 pub use self::descriptor::{Descriptor, DescriptorName};
 pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
 pub use self::network::Network;
-pub use self::password::{Group, PasswordHash, PasswordHashError, StatsAccess, User};
+pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -533,7 +533,7 @@ pub struct Admin {
     /// Permission bits of the socket.
     pub mode: u32,
     /// `None` leaves it to the group that the process runs as.
-    pub group: Option<Group>,
+    pub group: Option<Account>,
 }
 
 /// What is logged, and where to.

@@ -14,7 +14,7 @@ use rustix::process::geteuid;
 use socket2::Socket;
 
 use super::confine::Identity;
-use crate::model::{self, Descriptor, Group, ListenAddress};
+use crate::model::{self, Account, Descriptor, ListenAddress};
 use crate::net::{self, BindError, BindOptions, Bound, sys};
 
 /// Gives a listening socket for an address, a given one before a new one.
@@ -329,11 +329,11 @@ impl AsFd for AdminSocket {
 }
 
 /// Gives the socket's file to a group; `path` is what the socket will be called.
-fn give(file: &Path, group: &Group, path: &Path) -> Result<(), AdminSocketError> {
+fn give(file: &Path, group: &Account, path: &Path) -> Result<(), AdminSocketError> {
     let wrong = |source| AdminSocketError::Group { path: path.to_owned(), group: group.to_string(), source };
     let id = match group {
-        Group::Id(id) => Some(*id),
-        Group::Name(name) => net::accounts::group_id(name).map_err(wrong)?,
+        Account::Id(id) => Some(*id),
+        Account::Name(name) => net::accounts::group_id(name).map_err(wrong)?,
     };
     let Some(id) = id else {
         return Err(AdminSocketError::NoSuchGroup { path: path.to_owned(), group: group.to_string() });

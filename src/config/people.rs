@@ -2,7 +2,7 @@
 
 use super::mistake::Mistake;
 use super::text::Text;
-use crate::model::{Group, PasswordHash};
+use crate::model::{Account, PasswordHash};
 
 /// A name for HTTP's basic authentication, where a colon ends it (RFC 7617, section 2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,24 +39,28 @@ impl Text for PasswordHash {
     }
 }
 
-impl Text for Group {
+/// A group as the admin socket's key takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupName(pub Account);
+
+impl Text for GroupName {
     const WANTED: &'static str = "a group's name or number in quotation marks";
 
     fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
         if let Ok(id) = text.parse() {
-            return Ok(Self::Id(id));
+            return Ok(Self(Account::Id(id)));
         }
         // As group files and their tools take them (groupadd(8)), and no more.
         let may_stand = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.$@".contains(&byte);
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(may_stand);
         match fits && !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => Ok(Self::Name(text.to_owned())),
+            true => Ok(Self(Account::Name(text.to_owned()))),
             false => Err(bad(key, text, "a group is a number, or a name of 1 to 32 letters, digits and `_-.$@`")),
         }
     }
 
     fn text(&self) -> String {
-        self.to_string()
+        self.0.to_string()
     }
 }
 

@@ -8,7 +8,7 @@ use super::account::Root;
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
-use super::people::UserName;
+use super::people::{GroupName, UserName};
 use super::preset::Preset;
 use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::show::Writer;
@@ -17,7 +17,7 @@ use super::syntax;
 use super::target::{Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
-    Account, BackendName, Balance, Connect, FrontendName, Group, ListenAddress, LogFormat, LogLevel, Network, OnDown,
+    Account, BackendName, Balance, Connect, FrontendName, ListenAddress, LogFormat, LogLevel, Network, OnDown,
     OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, ServerName,
 };
 
@@ -263,7 +263,7 @@ section! {
     Admin, "`[admin]`";
     "socket" => socket: Switch<SocketPath>,
     "mode" => mode: Mode,
-    "group" => group: Group,
+    "group" => group: GroupName,
 }
 
 section! {

@@ -79,23 +79,6 @@ impl PasswordHash {
     }
 }
 
-/// The group that owns the admin socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Group {
-    Id(u32),
-    /// Looked up in `/etc/group` when the socket is made.
-    Name(String),
-}
-
-impl fmt::Display for Group {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => write!(f, "{id}"),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use landlock::{
 };
 
 use crate::model::{Config, Connect, HostAddress};
+use crate::net::accounts::{GROUP, PASSWD};
 
 /// What may be opened, by the kind of use. Paths are as the file system has them, links followed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,7 +39,7 @@ const SHARED: [&str; 18] = [
 const RESOLVER: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
 /// Where the names of operators are from, who are told of with what they do.
-const ACCOUNTS: [&str; 2] = ["/etc/passwd", "/etc/group"];
+const ACCOUNTS: [&str; 2] = [PASSWD, GROUP];
 
 /// What an upgrade may reach through: programs are started with it as their input.
 const NULL: &str = "/dev/null";

@@ -1,15 +1,13 @@
 //! Who the process is to become: names to numbers.
 //!
-//! `/etc/passwd` and `/etc/group` are read here, because a static binary has no other way to look a name up. A name that
-//! only a directory service knows is therefore unknown: its number does as well.
+//! A name that only a directory service knows is unknown here ([`accounts`]): its number does as well.
 
-use std::fs;
 use std::io;
-use std::path::Path;
 
 use rustix::process::{Gid, Uid, geteuid};
 
 use crate::model::{Account, Process};
+use crate::net::accounts::{self, GROUP, PASSWD};
 
 /// The user and the group that the process changes to. `None` stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +29,6 @@ pub enum IdentityError {
     NoGroup { id: u32 },
 }
 
-const PASSWD: &str = "/etc/passwd";
-const GROUP: &str = "/etc/group";
-
 impl Identity {
     /// Who the configuration says it is to be.
     ///
@@ -49,68 +44,37 @@ impl Identity {
     fn look_up(spec: &Process) -> Result<Self, IdentityError> {
         let user = spec.user.as_ref().map(|user| look_up_user(user, spec.group.is_some())).transpose()?;
         let group = spec.group.as_ref().map(look_up_group).transpose()?;
-        let users_group = user.and_then(|user| user.group);
-        Ok(Self { user: user.map(|user| Uid::from_raw(user.id)), group: group.or(users_group).map(Gid::from_raw) })
+        let users_group = user.and_then(|(_, group)| group);
+        Ok(Self { user: user.map(|(id, _)| Uid::from_raw(id)), group: group.or(users_group).map(Gid::from_raw) })
     }
 }
 
-/// A line of `/etc/passwd`, as far as it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct User {
-    id: u32,
-    group: Option<u32>,
-}
-
-fn look_up_user(user: &Account, group_is_stated: bool) -> Result<User, IdentityError> {
-    match user {
-        Account::Id(id) if group_is_stated => Ok(User { id: *id, group: None }),
-        Account::Id(id) => {
-            let users = read("user", PASSWD, &id.to_string())?;
-            let found = users.lines().filter_map(user_of).find(|(_, user)| user.id == *id);
-            found.map(|(_, user)| user).ok_or(IdentityError::NoGroup { id: *id })
-        }
-        Account::Name(name) => {
-            let users = read("user", PASSWD, name)?;
-            let found = users.lines().filter_map(user_of).find(|(found, _)| found == name);
-            found.map(|(_, user)| user).ok_or_else(|| unknown("user", PASSWD, name))
-        }
-    }
+/// The number of a user, and that of its group unless another one is stated.
+fn look_up_user(user: &Account, group_is_stated: bool) -> Result<(u32, Option<u32>), IdentityError> {
+    let unreadable = |source| unreadable("user", PASSWD, user, source);
+    let found = match user {
+        Account::Id(id) if group_is_stated => return Ok((*id, None)),
+        Account::Id(id) => accounts::user_of_id(*id).map_err(unreadable)?.ok_or(IdentityError::NoGroup { id: *id }),
+        Account::Name(name) => accounts::user(name).map_err(unreadable)?.ok_or_else(|| unknown("user", PASSWD, name)),
+    };
+    found.map(|user| (user.id, Some(user.group)))
 }
 
 fn look_up_group(group: &Account) -> Result<u32, IdentityError> {
     match group {
         Account::Id(id) => Ok(*id),
-        Account::Name(name) => {
-            let groups = read("group", GROUP, name)?;
-            let found = groups.lines().filter_map(group_of).find(|(found, _)| found == name);
-            found.map(|(_, id)| id).ok_or_else(|| unknown("group", GROUP, name))
-        }
+        Account::Name(name) => accounts::group_id(name)
+            .map_err(|source| unreadable("group", GROUP, group, source))?
+            .ok_or_else(|| unknown("group", GROUP, name)),
     }
 }
 
-fn read(key: &'static str, file: &'static str, name: &str) -> Result<String, IdentityError> {
-    let unreadable = |source| IdentityError::Unreadable { key, file, name: name.to_owned(), source };
-    // Comments of a full name need not be UTF-8; names and numbers are.
-    fs::read(Path::new(file)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(unreadable)
+fn unreadable(key: &'static str, file: &'static str, account: &Account, source: io::Error) -> IdentityError {
+    IdentityError::Unreadable { key, file, name: account.to_string(), source }
 }
 
 fn unknown(key: &'static str, file: &'static str, name: &str) -> IdentityError {
     IdentityError::Unknown { key, file, name: name.to_owned() }
-}
-
-/// passwd(5): `name:password:UID:GID:GECOS:directory:shell`.
-fn user_of(line: &str) -> Option<(&str, User)> {
-    let mut fields = line.split(':');
-    let name = fields.next()?;
-    let id = fields.nth(1)?.parse().ok()?;
-    Some((name, User { id, group: Some(fields.next()?.parse().ok()?) }))
-}
-
-/// group(5): `name:password:GID:members`.
-fn group_of(line: &str) -> Option<(&str, u32)> {
-    let mut fields = line.split(':');
-    let name = fields.next()?;
-    Some((name, fields.nth(1)?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -121,18 +85,6 @@ mod tests {
     fn identity(process: &str) -> Result<Identity, IdentityError> {
         let text = format!("preset = 'k0s'\ncontrollers = ['10.10.0.2']\n[process]\n{process}");
         Identity::of(&config::parse(&text, "evenkeel.toml").unwrap().process)
-    }
-
-    #[test]
-    fn lines_are_read_as_their_manual_pages_say() {
-        let haproxy = User { id: 101, group: Some(104) };
-        assert_eq!(user_of("haproxy:x:101:104:a, b:/var/lib/haproxy:/usr/sbin/nologin"), Some(("haproxy", haproxy)));
-        assert_eq!(group_of("haproxy:x:104:one,two"), Some(("haproxy", 104)));
-        // Of NIS, a comment, a number that is none, a line that ends too early.
-        for line in ["+::::::", "# haproxy", "haproxy:x:-2:104::/:", "haproxy:x:101"] {
-            assert_eq!(user_of(line), None, "{line}");
-        }
-        assert_eq!(group_of("haproxy:x"), None);
     }
 
     /// Both files are on every Linux host, and root is in both.

@@ -25,7 +25,7 @@ pub fn limits(raw: &raw::Limits) -> Limits {
 /// `None` without a socket.
 pub fn admin(raw: &raw::Admin) -> Option<Admin> {
     let socket = filled(&raw.socket);
-    let group = raw.group.as_ref().map(|group| group.value.clone());
+    let group = raw.group.as_ref().map(|group| group.value.0.clone());
     Some(Admin { socket: socket.on()?.0.clone(), mode: filled(&raw.mode).0, group })
 }
 
