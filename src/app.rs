@@ -265,24 +265,10 @@ impl Bound {
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
-        let watched = workers.watch();
         let (file, origin) = (self.file, self.origin);
-        let serving = Serving {
-            current,
-            file,
-            origin,
-            listeners,
-            pages,
-            facts,
-            workers: watched,
-            monitors,
-            network,
-            observe,
-            hosts,
-            show,
-        };
+        let serving = Serving { file, origin, listeners, pages, facts, monitors, network, observe, hosts, show };
         if let Some(predecessor) = &self.predecessor {
-            predecessor.take_over(&serving.facts, &serving.current);
+            predecessor.take_over(&serving.facts, &current);
         }
         serving.show_listeners();
         if let Some(predecessor) = self.predecessor {
@@ -384,7 +370,8 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
 
 impl Serving {
     fn tell_serving(&self) {
-        let (config, facts) = (&self.current.config, &self.facts);
+        let (current, facts) = (self.facts.current(), &self.facts);
+        let config = &current.config;
         for frontend in &config.frontends {
             let listen: Vec<_> = frontend.listen.iter().map(ToString::to_string).collect();
             tracing::info!(frontend = %frontend.name, listen = listen.join(" "), backend = %frontend.backend, "listening");
@@ -409,7 +396,8 @@ impl Serving {
     }
 
     fn tell_affordable(&self) {
-        let (configured, max) = (self.current.config.limits.max_sessions, self.facts.process.limit.max());
+        let configured = self.facts.current().config.limits.max_sessions;
+        let max = self.facts.process.limit.max();
         if max < configured {
             tracing::warn!(
                 max_sessions = max,

@@ -158,7 +158,7 @@ struct Understood {
 
 impl Understood {
     fn loaded(self) -> Loaded {
-        let settings = Settings::of(&self.shown());
+        let settings = Settings::of(self.shown());
         Loaded { config: self.config, settings, warnings: self.warnings }
     }
 

@@ -16,7 +16,6 @@ use super::workers::{STUCK, Watched};
 use crate::admin::Door;
 use crate::clock;
 use crate::event::{Counts, Fitness, Predecessor, ProcessPhase, ProcessSnapshot, Snapshot};
-use crate::model::Config;
 use crate::net::pipe::Pipes;
 use crate::observe::history::History;
 use crate::observe::logging::Tally;
@@ -53,11 +52,6 @@ impl Facts {
         Arc::clone(&self.current.borrow())
     }
 
-    /// The process under another configuration, with so many sessions at most.
-    pub fn renew_process(&self, config: &Config, max_sessions: u32) -> Arc<Process> {
-        self.process.renewed(config, max_sessions)
-    }
-
     /// Notes which processes that this one has replaced still have sessions.
     pub fn note_predecessors(&self, predecessors: Vec<Predecessor>) {
         *self.predecessors.lock().unwrap_or_else(PoisonError::into_inner) = predecessors;
@@ -69,14 +63,11 @@ impl Facts {
 
     /// Keeps what was counted of frontends and backends that there are no more.
     pub fn retire(&self, old: &Current, new: &Current) {
-        let gone = |name| !new.frontends.iter().any(|frontend| frontend.spec.name == name);
-        for frontend in old.frontends.iter().filter(|frontend| gone(frontend.spec.name.clone())) {
-            self.retired.add(Arc::clone(&frontend.counters));
-        }
-        let gone = |name| !new.pools.iter().any(|pool| pool.spec.name == name);
-        for pool in old.pools.iter().filter(|pool| gone(pool.spec.name.clone())) {
-            self.retired.add(Arc::clone(&pool.counters));
-        }
+        let frontends =
+            old.frontends.iter().filter(|old| new.frontends.iter().all(|new| new.spec.name != old.spec.name));
+        let pools = old.pools.iter().filter(|old| new.pools.iter().all(|new| new.spec.name != old.spec.name));
+        let gone = frontends.map(|frontend| &frontend.counters).chain(pools.map(|pool| &pool.counters));
+        gone.for_each(|counters| self.retired.add(Arc::clone(counters)));
     }
 
     /// Everything as it is now.

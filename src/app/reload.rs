@@ -12,11 +12,11 @@ use super::StartError;
 use super::closing::{Session, close_evenly, most_idle_first};
 use super::listeners::ListenerSource;
 use super::pages::Opened;
-use super::serving::{NewSockets, Serving};
+use super::serving::Serving;
 use crate::check::Probers;
 use crate::config::{self, Difference, Loaded, Report, Settings};
 use crate::model::{Config, OnRemoved};
-use crate::net::BindOptions;
+use crate::net::{self, BindOptions};
 use crate::pool::Renewed;
 use crate::pool::server::Server;
 use crate::pool::sessions::{Command, Live};
@@ -55,7 +55,7 @@ pub enum ReloadError {
 
 /// All that a configuration needs beyond what is there.
 struct Prepared {
-    sockets: NewSockets,
+    sockets: Vec<net::Bound>,
     probers: Probers,
     pages: Opened,
 }
@@ -63,47 +63,33 @@ struct Prepared {
 impl Serving {
     /// Reads the file again and goes over to it.
     pub async fn reload(&mut self) -> Result<Reloaded, ReloadError> {
-        let (file, loaded) = self.read_again().await?;
-        let prepared = self.prepare(&loaded.config)?;
-        let mut reloaded = self.compare(&file, &loaded);
-        let Loaded { config, settings, .. } = loaded;
+        let (path, loaded, differences) = self.read_again().await?;
+        let Loaded { config, settings, warnings } = loaded;
+        let prepared = self.prepare(&config)?;
+        let later = later(&self.facts.current().config, &config);
         self.pages.go_over(prepared.pages, &config)?;
-        let old = Arc::clone(&self.current);
         let renewed = self.go_over(config, prepared.sockets, prepared.probers);
-        drop(old);
-        reloaded.closing = self.close_removed(renewed);
-        self.file = Some(File { settings, ..file });
-        Ok(reloaded)
+        let closing = self.close_removed(renewed);
+        self.file = Some(File { path, settings });
+        Ok(Reloaded { differences, later, closing, warnings: lines(&warnings) })
     }
 
-    /// Reading is not this thread's: a long file would keep checks and pages waiting.
-    async fn read_again(&self) -> Result<(File, Loaded), ReloadError> {
-        let file = self.file.clone().ok_or(ReloadError::NoFile)?;
-        let path = file.path.clone();
-        let read = tokio::task::spawn_blocking(move || config::open(&path)).await;
-        match read.map_err(io::Error::other)? {
-            Ok(loaded) => Ok((file, loaded)),
-            Err(report) => Err(ReloadError::Refused(report)),
-        }
-    }
-
-    fn compare(&self, file: &File, loaded: &Loaded) -> Reloaded {
-        Reloaded {
-            differences: file.settings.differences(&loaded.settings),
-            later: later(&self.current.config, &loaded.config),
-            closing: 0,
-            warnings: lines(&loaded.warnings),
-        }
+    /// Neither reading nor comparing is this thread's: a long file would keep checks and pages waiting.
+    async fn read_again(&self) -> Result<(PathBuf, Loaded, Vec<Difference>), ReloadError> {
+        let File { path, settings } = self.file.clone().ok_or(ReloadError::NoFile)?;
+        let read = tokio::task::spawn_blocking(move || {
+            let loaded = config::open(&path)?;
+            let differences = settings.differences(&loaded.settings);
+            Ok((path, loaded, differences))
+        });
+        read.await.map_err(io::Error::other)?.map_err(ReloadError::Refused)
     }
 
     fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
         let probers = Probers::of(&config.backends)?;
         let mut source = ListenerSource::bind();
         let missing: Vec<_> = self.missing(config).collect();
-        let sockets = missing.into_iter().map(|(address, frontend)| {
-            let options = BindOptions::of(frontend);
-            source.listen(address, options).map(|bound| (address, bound))
-        });
+        let sockets = missing.into_iter().map(|(address, frontend)| source.listen(address, BindOptions::of(frontend)));
         let sockets = sockets.collect::<Result<_, _>>()?;
         // Last, because a socket may take the place of the old one's file.
         let pages = self.pages.open_missing(config, &mut source)?;
@@ -130,7 +116,7 @@ impl Serving {
 
     fn sessions_of(&self, server: &Arc<Server>) -> Vec<Session> {
         let is_there = |live: &Live| live.server.as_ref().is_some_and(|of| Arc::ptr_eq(of, server));
-        most_idle_first(&self.workers, is_there)
+        most_idle_first(&self.facts.workers, is_there)
     }
 }
 

@@ -11,7 +11,7 @@ use super::hosts::Hosts;
 use super::pages::Pages;
 use super::process::{self, Facts};
 use super::upgrade::Origin;
-use super::workers::{Listeners, STUCK, Watched, within};
+use super::workers::{Listeners, STUCK, within};
 use super::{File, net};
 use crate::check::{Monitors, Probers};
 use crate::model::{self, Config, ListenAddress};
@@ -31,7 +31,6 @@ pub struct Current {
 
 /// Everything that runs, but for the workers.
 pub struct Serving {
-    pub current: Arc<Current>,
     /// Where the configuration is from; without a file there is no reload.
     pub file: Option<File>,
     /// How the process was started; without it there is no upgrade.
@@ -39,7 +38,6 @@ pub struct Serving {
     pub listeners: Vec<Listener>,
     pub pages: Pages,
     pub facts: Arc<Facts>,
-    pub workers: Vec<Watched>,
     pub monitors: Monitors,
     pub network: Arc<Network>,
     pub observe: Observe,
@@ -60,9 +58,6 @@ pub struct Listener {
     pub open: Arc<OpenListener>,
     closing: Closing,
 }
-
-/// Sockets for the listen addresses of a frontend that are new.
-pub type NewSockets = Vec<(ListenAddress, net::Bound)>;
 
 impl Current {
     /// What a configuration comes to when nothing was there before.
@@ -120,14 +115,15 @@ impl Serving {
 
     /// Goes over to another configuration. Nothing in it can fail: sockets are bound, checks can be run. Gives the
     /// servers that are no longer in it.
-    pub fn go_over(&mut self, config: Config, sockets: NewSockets, probers: Probers) -> Renewed {
+    pub fn go_over(&mut self, config: Config, sockets: Vec<net::Bound>, probers: Probers) -> Renewed {
         let config = Arc::new(config);
-        let renewed = Pool::renew(&self.current.pools, &config, &self.network, &self.observe);
-        let max = process::affordable_sessions(config.limits.max_sessions, self.facts.descriptors, self.workers.len());
-        let process = self.facts.renew_process(&config, max);
-        let current = Arc::new(self.current.renewed(Arc::clone(&config), renewed.pools.clone(), &process));
-        self.facts.retire(&self.current, &current);
-        self.current = Arc::clone(&current);
+        let old = self.facts.current();
+        let renewed = Pool::renew(&old.pools, &config, &self.network, &self.observe);
+        let max =
+            process::affordable_sessions(config.limits.max_sessions, self.facts.descriptors, self.facts.workers.len());
+        let process = self.facts.process.renewed(&config, max);
+        let current = Arc::new(old.renewed(Arc::clone(&config), renewed.pools.clone(), &process));
+        self.facts.retire(&old, &current);
         self.hosts.know(&config.hosts, &current.pools);
         self.monitors.renew(&config.hosts, &current.pools, probers);
         self.show.pools.send_replace(current.pools.clone());
@@ -137,7 +133,7 @@ impl Serving {
     }
 
     /// Leads every listener to its frontend, opens new ones and closes those that nobody wants any more.
-    fn lead(&mut self, current: &Current, mut sockets: NewSockets) {
+    fn lead(&mut self, current: &Current, mut sockets: Vec<net::Bound>) {
         let mut old = std::mem::take(&mut self.listeners);
         for (address, frontend) in current.doors() {
             if let Some(place) = old.iter().position(|listener| listener.address() == address) {
@@ -145,9 +141,8 @@ impl Serving {
                 listener.open.lead_to(Arc::clone(frontend));
                 renew_options(&listener.open, frontend);
                 self.listeners.push(listener);
-            } else if let Some(place) = sockets.iter().position(|(bound, _)| *bound == address) {
-                let (_, bound) = sockets.swap_remove(place);
-                self.listeners.push(Listener::new(bound, Arc::clone(frontend)));
+            } else if let Some(place) = sockets.iter().position(|bound| bound.address() == address) {
+                self.listeners.push(Listener::new(sockets.swap_remove(place), Arc::clone(frontend)));
             }
         }
         old.iter().for_each(|listener| listener.open.close());

@@ -22,12 +22,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use self::state::{Greeting, State, VERSION};
-use super::closing::{close_evenly, most_idle_first};
 use super::serving::Serving;
-use super::systemd;
 use super::workers::wait_until_empty;
+use super::{shutdown, systemd};
 use crate::event::ProcessPhase;
-use crate::pool::sessions::Command;
 
 /// Set in the environment of a process that is to meet its predecessor on its standard input.
 const MARK: &str = "EVENKEEL_UPGRADE";
@@ -142,7 +140,7 @@ impl Serving {
     }
 
     fn state(&self) -> State {
-        State::of(&self.facts.snapshot(), &self.current.config)
+        State::of(&self.facts.snapshot(), &self.facts.current().config)
     }
 
     /// Leaves everything but its sessions to the new process, and returns when these have ended.
@@ -151,8 +149,9 @@ impl Serving {
         phase.send_replace(ProcessPhase::Replaced);
         self.pages.leave();
         self.close_listeners().await;
-        let process = self.current.config.process.clone();
-        let sessions = most_idle_first(&self.workers, |_| true).len();
+        let current = self.facts.current();
+        let (workers, process) = (&self.facts.workers, &current.config.process);
+        let sessions = shutdown::count(workers);
         tracing::info!(by = successor.pid, sessions, grace = ?process.upgrade_grace, "replaced: no longer accepting");
         let grace = Instant::now() + process.upgrade_grace;
         let mut successor = Some(successor.stream);
@@ -161,26 +160,21 @@ impl Serving {
             let turn = TELL.min(grace.saturating_duration_since(Instant::now()));
             sleep(turn).await;
             // What an older one tells goes through this one.
-            if wait_until_empty(&self.workers, Duration::ZERO).await && !self.facts.has_predecessors() {
+            if wait_until_empty(workers, Duration::ZERO).await && !self.facts.has_predecessors() {
                 break;
             }
             if Instant::now() >= grace {
-                self.end_all(process.shutdown_grace).await;
+                tracing::warn!(
+                    sessions = shutdown::count(workers),
+                    over = ?process.shutdown_grace,
+                    "replaced: closing the sessions that are left"
+                );
+                shutdown::end_sessions(workers, process.shutdown_grace).await;
                 break;
             }
         }
         self.tell(&mut successor).await;
         tracing::info!("replaced: the last session has ended");
-    }
-
-    async fn end_all(&self, over: Duration) {
-        let left = most_idle_first(&self.workers, |_| true);
-        tracing::warn!(sessions = left.len(), ?over, "replaced: closing the sessions that are left");
-        close_evenly(left, over, |(sessions, id)| {
-            sessions.command(*id, Command::Shutdown);
-        })
-        .await;
-        wait_until_empty(&self.workers, TELL).await;
     }
 
     /// Tells the new process what this one still has and counts, for as long as it listens.

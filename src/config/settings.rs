@@ -7,9 +7,15 @@ use std::fmt;
 
 use toml::{Table, Value};
 
-/// Every setting, named as in the file.
-#[derive(Debug, Clone, PartialEq)]
+/// Every setting of a configuration. Read only once they are compared: most are never.
+#[derive(Debug, Clone)]
 pub struct Settings {
+    /// What [`super::show()`] prints.
+    shown: String,
+}
+
+/// Every setting, named as in the file.
+struct Named {
     /// `limits.max_sessions`, of the process as a whole.
     process: BTreeMap<String, String>,
     parts: BTreeMap<Part, BTreeMap<String, String>>,
@@ -40,8 +46,18 @@ pub enum Difference {
 const FOR_ALL: [&str; 2] = ["defaults", "timeouts"];
 
 impl Settings {
-    /// Reads what [`super::show()`] has printed.
-    pub(super) fn of(shown: &str) -> Self {
+    pub(super) fn of(shown: String) -> Self {
+        Self { shown }
+    }
+
+    /// What it takes to come from these to others, in the order of the parts.
+    pub fn differences(&self, new: &Self) -> Vec<Difference> {
+        Named::of(&self.shown).differences(&Named::of(&new.shown))
+    }
+}
+
+impl Named {
+    fn of(shown: &str) -> Self {
         let mut settings = Self { process: BTreeMap::new(), parts: BTreeMap::new() };
         let table: Table = shown.parse().expect("what is shown can be read, which has a test of its own");
         for (section, value) in table {
@@ -67,8 +83,7 @@ impl Settings {
         }
     }
 
-    /// What it takes to come from these to others, in the order of the parts.
-    pub fn differences(&self, new: &Self) -> Vec<Difference> {
+    fn differences(&self, new: &Self) -> Vec<Difference> {
         let mut differences = changes("", &self.process, &new.process);
         let for_all: Vec<_> = differences.iter().filter_map(Difference::for_all).collect();
         let names: BTreeSet<_> = self.parts.keys().chain(new.parts.keys()).collect();
@@ -194,7 +209,7 @@ mod tests {
     "#;
 
     fn settings(text: &str) -> Settings {
-        Settings::of(&crate::config::show_text(text, "a.toml").unwrap())
+        Settings::of(crate::config::show_text(text, "a.toml").unwrap())
     }
 
     fn differences(old: &str, new: &str) -> Vec<String> {

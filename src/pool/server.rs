@@ -18,7 +18,7 @@ use crate::event::{
     AdminState, Certificate, CheckSnapshot, DownCause, Evidence, Kept, Orders, Readiness, ServerChange, ServerSnapshot,
     ServerState, Verdict, VerdictSource,
 };
-use crate::model::{self, Endpoint, HostAddress, ServerId, ServerName, Weight};
+use crate::model::{self, Endpoint, HostAddress, ServerName, Weight};
 
 /// A member of a backend: who it is, and what is counted of it. A reload that leaves its name and its address leaves it.
 ///
@@ -73,11 +73,6 @@ impl Server {
     /// As it is configured now.
     pub fn spec(&self) -> Arc<model::Server> {
         Arc::clone(&self.spec.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Its number in its backend, as it is configured now.
-    pub fn id(&self) -> ServerId {
-        self.spec().id
     }
 
     /// Takes what a new configuration says of it.

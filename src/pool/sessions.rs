@@ -117,11 +117,6 @@ impl Sessions {
         self.len() == 0
     }
 
-    /// The cells of all sessions.
-    pub fn list(&self) -> Vec<Arc<Cell>> {
-        self.lock().taken.iter().map(|(_, place)| Arc::clone(&place.cell)).collect()
-    }
-
     /// A session, for whoever must not wait: a worker that hangs may hold the lock.
     pub fn try_find(&self, id: SessionId) -> Option<Live> {
         let places = match self.places.try_lock() {

@@ -373,7 +373,7 @@ proptest! {
             match (expected, pool.lease(SOURCE, &Tried::new())) {
                 (None, Lease::Refused(_)) => {}
                 (Some(server), Lease::Leased(leased)) => {
-                    prop_assert_eq!(leased.server.id(), ServerId(server as u32 + 1));
+                    prop_assert_eq!(leased.server.spec().id, ServerId(server as u32 + 1));
                     open[server] += 1;
                     chosen_at[server] = now + 1;
                     held.push((server, leased));

@@ -95,7 +95,7 @@ impl World {
         agent.dials += 1;
         let Lease::Leased(mut leased) = self.pool.lease(source, &Tried::new()) else { return };
         leased.connected(Duration::ZERO);
-        let server = leased.server.id().0 as usize - 1;
+        let server = leased.server.spec().id.0 as usize - 1;
         assert!(self.serving[server], "only who serves is given");
         match agent.sessions.entry(server) {
             Entry::Occupied(_) => self.closing.push_back((self.now + ANSWER, leased)),
@@ -111,7 +111,7 @@ impl World {
         probe(&self.pool, server + 1, REFUSED);
         for agent in &mut self.agents {
             agent.sessions.remove(&server);
-            agent.lost.retain(|leased| leased.server.id().0 as usize != server + 1);
+            agent.lost.retain(|leased| leased.server.spec().id.0 as usize != server + 1);
         }
     }
 

@@ -25,7 +25,7 @@ fn connected(pool: &Arc<Pool>, source: IpAddr) -> Leased {
 }
 
 fn number(leased: &Leased) -> usize {
-    leased.server.id().0 as usize - 1
+    leased.server.spec().id.0 as usize - 1
 }
 
 #[test]
