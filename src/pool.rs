@@ -25,6 +25,7 @@ mod member;
 mod operator;
 mod renewal;
 mod slow_start;
+mod standing;
 mod state;
 mod tier;
 

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::Pool;
-use super::server::{Server, Standing};
+use super::server::Server;
+use super::standing::Standing;
 use crate::clock;
 use crate::event::{DownCause, Orders};
 

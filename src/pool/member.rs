@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::dials::Refusals;
 use super::network::Network;
-use super::server::{Server, Standing};
+use super::server::Server;
 use super::slow_start::SlowStart;
+use super::standing::Standing;
 use super::tier::Tier;
 use crate::balance::{Candidate, Given};
 use crate::event::AdminState;

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::Pool;
-use super::server::{Server, Standing};
+use super::server::Server;
+use super::standing::Standing;
 use crate::event::{AdminState, Orders};
 use crate::model::Weight;
 

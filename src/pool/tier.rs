@@ -1,6 +1,6 @@
 //! The order in which servers are used: whom a session may be given to, best first.
 
-use super::server::Standing;
+use super::standing::Standing;
 use crate::event::{AdminState, ServerState};
 use crate::model::{self, Balance};
 

@@ -1,0 +1,293 @@
+//! What is at one moment: everything that pages, JSON, metrics and CSV show.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use super::{AdminState, Certificate, Evidence, Orders, ServerState};
+use crate::model::{
+    BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
+};
+
+/// The whole process at one moment. Figures were read within the same instant, not under one lock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    pub at: SystemTime,
+    pub process: ProcessSnapshot,
+    /// In file order.
+    pub frontends: Vec<FrontendSnapshot>,
+    /// In file order.
+    pub backends: Vec<BackendSnapshot>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessSnapshot {
+    pub pid: u32,
+    pub version: &'static str,
+    /// The host's name.
+    pub node: String,
+    pub started: SystemTime,
+    pub uptime: Duration,
+    pub workers: u32,
+    pub sessions: u32,
+    pub max_sessions: u32,
+    /// Soft limit of open files.
+    pub max_descriptors: u64,
+    pub open_descriptors: u64,
+    /// Bytes of memory in use.
+    pub resident_memory: u64,
+    /// Processor time used, user and kernel, in all threads.
+    pub cpu: Duration,
+    pub phase: ProcessPhase,
+    /// Processes that this one has replaced and that still have sessions, the last one first.
+    pub predecessors: Vec<Predecessor>,
+    /// Cut off from the hosts behind it, as far as can be told: nothing is closed for their silence.
+    pub isolated: bool,
+    /// Log lines that were dropped because their target was too slow.
+    pub dropped_logs: u64,
+    /// In the order of the configuration.
+    pub log_targets: Vec<LogTargetSnapshot>,
+    /// Times that the process-wide limit was reached.
+    pub limit_reached: u64,
+    /// Times that accepting paused for want of descriptors or memory.
+    pub accept_pauses: u64,
+    /// Events so far: the number of the last one.
+    pub events: u64,
+    /// Actions of operators that were carried out, and that were refused for want of a credential.
+    pub actions: u64,
+    pub actions_refused: u64,
+    pub counts: Counts,
+}
+
+/// A process that has been replaced by an upgrade, while it still has sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predecessor {
+    pub pid: u32,
+    pub version: String,
+    /// When it was replaced.
+    pub replaced: SystemTime,
+    pub sessions: u32,
+}
+
+/// How a target of the log fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTargetSnapshot {
+    /// Its place: `stdout`, `syslog 127.0.0.1:514`.
+    pub name: String,
+    /// Lines that it lost.
+    pub dropped: u64,
+    /// Whether it took what was last written to it, as far as can be told.
+    pub reached: bool,
+}
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProcessPhase {
+    Serving,
+    /// Told to stop, still accepting.
+    Preempt,
+    /// No longer accepting, sessions are closed.
+    Stopping,
+    /// A newer process has taken over the listeners; the sessions that are left may end by themselves.
+    Replaced,
+}
+
+impl ProcessPhase {
+    /// The word for it on pages and in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Preempt => "preempt",
+            Self::Stopping => "stopping",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrontendSnapshot {
+    pub id: ProxyId,
+    pub name: FrontendName,
+    pub listen: Vec<ListenAddress>,
+    pub backend: BackendName,
+    pub max_sessions: Option<u32>,
+    /// At its limit right now: clients wait.
+    pub full: bool,
+    /// Times that its own limit was reached.
+    pub limit_reached: u64,
+    pub counts: Counts,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackendSnapshot {
+    pub id: ProxyId,
+    pub name: BackendName,
+    pub balance: Balance,
+    pub required: bool,
+    /// Whether any server is usable.
+    pub up: bool,
+    /// When `up` last changed.
+    pub since: SystemTime,
+    /// Whether a server has ever been seen ready.
+    pub ever_up: bool,
+    /// Usable primaries and backups.
+    pub active: u32,
+    pub backup: u32,
+    /// Sum of the weights of the usable servers that are in use.
+    pub weight: u32,
+    /// Time without a usable server, the present one included.
+    pub downtime: Duration,
+    pub queued: u32,
+    /// Where the balance method is to bring each source to every server: one that several clients share.
+    pub shared_source: Option<SharedSource>,
+    pub counts: Counts,
+    /// In file order.
+    pub servers: Vec<ServerSnapshot>,
+}
+
+/// An address that several clients share, seen by its having several sessions at every server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedSource {
+    /// The one with the most sessions.
+    pub address: IpAddr,
+    pub sessions: u32,
+    /// How many more addresses are shared.
+    pub others: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerSnapshot {
+    pub id: ServerId,
+    pub name: ServerName,
+    pub address: Endpoint,
+    pub host: HostAddress,
+    pub weight: Weight,
+    pub backup: bool,
+    pub max_sessions: Option<u32>,
+    pub state: ServerState,
+    /// Its last probe has failed, and it isn't down yet: it is chosen only if no other is usable.
+    pub suspect: bool,
+    pub admin: AdminState,
+    /// What of it an operator has set since the start.
+    pub orders: Orders,
+    pub since: SystemTime,
+    /// `None` if it is not checked.
+    pub check: Option<CheckSnapshot>,
+    /// Time spent down, the present one included.
+    pub downtime: Duration,
+    pub counts: Counts,
+}
+
+/// A server's check and its last result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckSnapshot {
+    /// The check's type, as the configuration says it.
+    pub kind: &'static str,
+    pub rise: u16,
+    pub fall: u16,
+    /// The health counter, 0 to `rise + fall - 1`; up from `rise` on.
+    pub health: u16,
+    /// A probe is under way.
+    pub running: bool,
+    /// `None` before the first one has ended.
+    pub last: Option<Evidence>,
+    /// The last certificate seen, also when the last probe did not come so far.
+    pub certificate: Option<Certificate>,
+}
+
+/// What is counted of a frontend, a server, a backend or the whole process: every column of HAProxy's CSV that means
+/// something in TCP. Totals never go backwards. A field that does not apply is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Counts {
+    /// Sessions open now, and the most at a time.
+    pub sessions: u32,
+    pub sessions_max: u32,
+    pub sessions_total: u64,
+    /// Client to server, in every row.
+    pub bytes_in: u64,
+    /// Server to client, in every row.
+    pub bytes_out: u64,
+    /// New sessions in the last second, and the most in one second.
+    pub rate: u32,
+    pub rate_max: u32,
+    /// Sessions that wait for a slot, and the most at a time.
+    pub queued: u32,
+    pub queued_max: u32,
+    /// Clients refused by a rule.
+    pub denied: u64,
+    /// Clients that left, or sent something unreadable, before a backend was known.
+    pub request_errors: u64,
+    /// Dials that failed (server), sessions that found no server (backend).
+    pub connect_errors: u64,
+    /// Sessions that a server ended by an error before its first byte.
+    pub response_errors: u64,
+    /// Dials after the first.
+    pub retries: u64,
+    /// Sessions that moved to another server.
+    pub moves: u64,
+    /// Silent dials that were joined by one to another server.
+    pub hedges: u64,
+    /// Dials begun.
+    pub connects: u64,
+    /// Times chosen: connections that came about.
+    pub chosen: u64,
+    /// Sessions that a client or a server ended by an error.
+    pub client_aborts: u64,
+    pub server_aborts: u64,
+    /// Probes that failed while the server was up.
+    pub check_failures: u64,
+    /// Changes from up to down.
+    pub downs: u64,
+    /// Since the last session was given to it; `None` if there was none.
+    pub last_session: Option<Duration>,
+    /// Of the last 1,024 sessions: average, and the longest ever.
+    pub queue_time: Duration,
+    pub queue_time_max: Duration,
+    pub connect_time: Duration,
+    pub connect_time_max: Duration,
+    pub total_time: Duration,
+    pub total_time_max: Duration,
+}
+
+impl Counts {
+    /// These, counted on from where another process had come to: totals are added, and of maxima the larger one counts.
+    /// What is open or was recent is this process's alone.
+    #[must_use]
+    pub fn after(mut self, earlier: &Self) -> Self {
+        self.sessions_total += earlier.sessions_total;
+        self.bytes_in += earlier.bytes_in;
+        self.bytes_out += earlier.bytes_out;
+        self.denied += earlier.denied;
+        self.request_errors += earlier.request_errors;
+        self.connect_errors += earlier.connect_errors;
+        self.response_errors += earlier.response_errors;
+        self.retries += earlier.retries;
+        self.moves += earlier.moves;
+        self.hedges += earlier.hedges;
+        self.connects += earlier.connects;
+        self.chosen += earlier.chosen;
+        self.client_aborts += earlier.client_aborts;
+        self.server_aborts += earlier.server_aborts;
+        self.check_failures += earlier.check_failures;
+        self.downs += earlier.downs;
+        self.sessions_max = self.sessions_max.max(earlier.sessions_max);
+        self.rate_max = self.rate_max.max(earlier.rate_max);
+        self.queued_max = self.queued_max.max(earlier.queued_max);
+        self.queue_time_max = self.queue_time_max.max(earlier.queue_time_max);
+        self.connect_time_max = self.connect_time_max.max(earlier.connect_time_max);
+        self.total_time_max = self.total_time_max.max(earlier.total_time_max);
+        self
+    }
+}
+
+/// The answer to `/livez`, `/readyz`: empty reasons are a yes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fitness {
+    /// Why not, each a short sentence.
+    pub reasons: Vec<String>,
+}
+
+impl Fitness {
+    pub fn is_ok(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}

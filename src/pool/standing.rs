@@ -1,0 +1,413 @@
+//! Where a server stands, and the one function that says what becomes of new sessions there.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::counters::Counters;
+use super::expiry::Expiry;
+use super::health::{Health, Turn};
+use super::server::Server;
+use crate::clock;
+use crate::event::{
+    AdminState, Certificate, CheckSnapshot, DownCause, Evidence, Kept, Orders, Readiness, ServerChange, ServerSnapshot,
+    ServerState, Verdict, VerdictSource,
+};
+use crate::model::{self, Weight};
+
+/// Where a server stands: what operator and verdicts made of it. Part of the pool's locked state.
+#[derive(Debug)]
+pub struct Standing {
+    /// What holds of both: the operator's word, or else the file's.
+    pub admin: AdminState,
+    pub weight: Weight,
+    /// What of them is the operator's word.
+    pub orders: Orders,
+    /// `None` if it is not checked.
+    health: Option<Health>,
+    /// Whether it takes new work, by its own word: counted as health is, so that one odd answer is not enough.
+    willing: Option<Health>,
+    cause: DownCause,
+    /// Whether one failed probe makes it suspect.
+    suspicion: bool,
+    /// A probe has failed since the last success, and it isn't down.
+    suspect: bool,
+    /// Since it is down its kernel has taken a connection that its process left unanswered, and none was refused.
+    hung: bool,
+    /// When rise and fall took it down; while it is up, when they last did.
+    down_at: Option<Instant>,
+    /// Whether a probe has ever passed.
+    ever_passed: bool,
+    /// Its certificate is from another authority than the others'.
+    pub stranger: bool,
+    /// Why it is in use though it is down.
+    keep: Option<Kept>,
+    state: ServerState,
+    since: (SystemTime, Instant),
+    /// Finished times of being down.
+    downtime: Duration,
+    last: Option<Evidence>,
+    /// What the last [`ServerChange::RECENT`] probes saw, the oldest first, without certificates.
+    recent: Vec<Evidence>,
+    /// What real traffic has shown since.
+    passive: Option<Evidence>,
+    certificate: Option<Certificate>,
+    /// What has been told of that certificate's end.
+    expiry: Expiry,
+}
+
+/// All that bears on a server's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inputs {
+    pub admin: AdminState,
+    /// By rise and fall; `None` if it is not checked.
+    pub up: Option<bool>,
+    /// Whether it says, by rise and fall, that it takes new work.
+    pub willing: bool,
+    /// Why it is down, if it is.
+    pub cause: DownCause,
+    /// Why it is in use though it is down, if it is.
+    pub keep: Option<Kept>,
+    /// Its certificate is from another authority than the others'.
+    pub stranger: bool,
+}
+
+/// What becomes of new sessions: the operator's word lies on top of the server's own, and that on top of health.
+pub fn effective(inputs: Inputs) -> ServerState {
+    let down = inputs.up == Some(false);
+    match (inputs.admin, inputs.keep) {
+        (AdminState::Maint, _) => ServerState::Maint,
+        (_, None) if down => ServerState::Down(inputs.cause),
+        (AdminState::Drain, _) => ServerState::Drain,
+        // It gets nothing, whatever else it says: it may be somebody else's.
+        (AdminState::Ready, _) if inputs.stranger => ServerState::Stranger,
+        (AdminState::Ready, Some(kept)) if down => ServerState::Kept(kept),
+        (AdminState::Ready, _) if !inputs.willing => ServerState::Draining,
+        (AdminState::Ready, _) => ServerState::Ready,
+    }
+}
+
+impl Standing {
+    /// A checked server starts up, but one failure from down.
+    pub fn starting(spec: &model::Server, suspicion: bool) -> Self {
+        let admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
+        let health = spec.check.as_ref().map(|check| Health::starting(check.rise, check.fall));
+        let mut standing = Self {
+            admin,
+            weight: spec.weight,
+            orders: Orders::default(),
+            willing: health.clone(),
+            health,
+            cause: DownCause::Unreachable,
+            suspicion,
+            suspect: false,
+            hung: false,
+            down_at: None,
+            ever_passed: false,
+            stranger: false,
+            keep: None,
+            state: ServerState::Ready,
+            since: (clock::wall(), Instant::now()),
+            downtime: Duration::ZERO,
+            last: None,
+            recent: Vec::new(),
+            passive: None,
+            certificate: None,
+            expiry: Expiry::default(),
+        };
+        standing.state = effective(standing.inputs());
+        standing
+    }
+
+    /// Goes on by a new configuration; `anew` has its check begin anew, on the side on which it was.
+    pub fn renew(&mut self, spec: &model::Server, anew: bool, suspicion: bool) {
+        self.suspicion = suspicion;
+        self.suspect &= suspicion;
+        if anew {
+            let up = self.health.as_ref().is_none_or(Health::is_up);
+            self.health = spec.check.as_ref().map(|check| Health::resuming(check.rise, check.fall, up));
+            self.willing = spec.check.as_ref().map(|check| Health::starting(check.rise, check.fall));
+            (self.suspect, self.hung) = (false, false);
+            (self.last, self.passive, self.certificate) = (None, None, None);
+        }
+    }
+
+    /// Goes on from a health counter of the same rise and fall; `down` is why it was down, and since when, if it was.
+    pub(super) fn go_on_from(&mut self, counter: u16, down: Option<(DownCause, Instant)>) {
+        let Some(health) = self.health.as_mut() else { return };
+        health.go_on_from(counter);
+        if let Some((cause, since)) = down {
+            (self.cause, self.down_at) = (cause, Some(since));
+        }
+        self.ever_passed |= down.is_none();
+    }
+
+    /// Has its state be what it is since then, without that being a change.
+    pub(super) fn stand_since(&mut self, since: (SystemTime, Instant), downtime: Duration) {
+        self.state = self.due();
+        self.since = since;
+        self.downtime = downtime;
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            admin: self.admin,
+            up: self.health.as_ref().map(Health::is_up),
+            willing: self.willing.as_ref().is_none_or(Health::is_up),
+            cause: self.cause,
+            keep: self.keep,
+            stranger: self.stranger,
+        }
+    }
+
+    pub fn state(&self) -> ServerState {
+        self.state
+    }
+
+    /// The state that the next [`Standing::settle`] will find.
+    pub fn due(&self) -> ServerState {
+        effective(self.inputs())
+    }
+
+    /// How long it has been in this state.
+    pub fn age(&self) -> Duration {
+        self.since.1.elapsed()
+    }
+
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    pub fn is_hung(&self) -> bool {
+        self.hung
+    }
+
+    /// Whether the next results of its probes may change its health.
+    pub fn in_transition(&self) -> bool {
+        self.health.as_ref().is_some_and(Health::in_transition)
+    }
+
+    /// Why rise and fall have it down, and since when, if they do.
+    pub fn down(&self) -> Option<(DownCause, Instant)> {
+        let down = self.health.as_ref().is_some_and(|health| !health.is_up());
+        Some((self.cause, self.down_at.filter(|_| down)?))
+    }
+
+    /// Whether no probe has ever passed.
+    pub fn has_never_passed(&self) -> bool {
+        !self.ever_passed
+    }
+
+    pub fn keep(&mut self, keep: Option<Kept>) {
+        self.keep = keep;
+    }
+
+    /// The last certificate that it showed.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// What decided its state: what the last probe saw, or what real traffic has shown since.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.passive.as_ref().or(self.last.as_ref())
+    }
+
+    /// On what it came from `from` to its present state: what decided it, and what was seen before. Nothing, if an
+    /// operator did.
+    pub fn grounds(&self, from: ServerState) -> (Option<Evidence>, Vec<Evidence>) {
+        let lifted = from.is_ordered() && !matches!(self.state, ServerState::Down(_));
+        match self.state.is_ordered() || lifted {
+            true => (None, Vec::new()),
+            false => (self.evidence().cloned(), self.recent.clone()),
+        }
+    }
+
+    /// The certificate that it shows and how long that is good for, if it is time to tell of it.
+    pub fn expiry_due(&mut self, now: SystemTime) -> Option<(Option<Duration>, &Certificate)> {
+        let certificate = self.certificate.as_ref()?;
+        let due = self.expiry.look(certificate.not_after, now)?;
+        Some((due.left, certificate))
+    }
+
+    fn remember(&mut self, evidence: &Evidence) {
+        if self.recent.len() == ServerChange::RECENT {
+            self.recent.remove(0);
+        }
+        self.recent.push(Evidence { certificate: None, detail: evidence.detail.clone(), ..*evidence });
+    }
+
+    /// Until the next probe is due, from the start of the last.
+    pub fn probe_interval(&self, check: &model::Check) -> Duration {
+        let unsettled = self.willing.as_ref().filter(|willing| willing.in_transition());
+        unsettled.or(self.health.as_ref()).map_or(check.interval, |health| health.interval(check))
+    }
+
+    /// Counts a verdict; says whether health changed sides.
+    pub fn apply(&mut self, verdict: Verdict, counters: &Counters) -> Option<Turn> {
+        let Verdict { state, evidence, source } = verdict;
+        if evidence.certificate.is_some() {
+            self.certificate.clone_from(&evidence.certificate);
+        }
+        self.passive = None;
+        match source {
+            VerdictSource::Probe => {
+                self.remember(&evidence);
+                self.last = Some(evidence);
+            }
+            VerdictSource::Passive => self.passive = Some(evidence),
+            VerdictSource::Operator => {}
+        }
+        let health = self.health.as_mut()?;
+        let was_up = health.is_up();
+        let turn = match state {
+            Readiness::Down(cause) if source == VerdictSource::Passive => {
+                self.cause = cause;
+                health.fail()
+            }
+            // An error of our own says nothing of the server.
+            Readiness::Down(DownCause::Local) => return None,
+            Readiness::Down(cause) => {
+                if was_up {
+                    super::counters::count(&counters.check_failures);
+                }
+                self.cause = cause;
+                health.apply(false)
+            }
+            Readiness::Ready | Readiness::Draining => {
+                self.ever_passed = true;
+                health.apply(true)
+            }
+        };
+        self.note_course(state, was_up);
+        if let Some(willing) = self.willing.as_mut() {
+            match state {
+                Readiness::Draining => drop(willing.apply(false)),
+                Readiness::Ready => drop(willing.apply(true)),
+                Readiness::Down(_) => {}
+            }
+        }
+        if turn == Some(Turn::Down) {
+            super::counters::count(&counters.downs);
+        }
+        turn
+    }
+
+    /// Notes what a verdict means beside its count.
+    fn note_course(&mut self, state: Readiness, was_up: bool) {
+        let up = self.health.as_ref().is_some_and(Health::is_up);
+        self.suspect = self.suspicion && up && matches!(state, Readiness::Down(_));
+        if was_up && !up {
+            self.down_at = Some(Instant::now());
+        }
+        self.hung = match state {
+            _ if up => false,
+            Readiness::Down(DownCause::TimedOut) => true,
+            Readiness::Down(DownCause::Refused) => false,
+            _ => self.hung,
+        };
+    }
+
+    /// Works out the state anew; the old one if it is another kind of state now.
+    pub fn settle(&mut self) -> Option<ServerState> {
+        let (old, new) = (self.state, self.due());
+        self.state = new;
+        if std::mem::discriminant(&old) == std::mem::discriminant(&new) {
+            return None;
+        }
+        let (_, since) = self.since;
+        if matches!(old, ServerState::Down(_)) {
+            self.downtime += since.elapsed();
+        }
+        self.since = (clock::wall(), Instant::now());
+        Some(old)
+    }
+
+    pub fn snapshot(&self, server: &Server) -> ServerSnapshot {
+        let spec = server.spec();
+        let running = matches!(self.state, ServerState::Down(_)).then(|| self.since.1.elapsed());
+        ServerSnapshot {
+            id: spec.id,
+            name: server.name.clone(),
+            address: server.endpoint.clone(),
+            host: server.endpoint.host.clone(),
+            weight: self.weight,
+            backup: spec.backup,
+            max_sessions: spec.max_sessions,
+            state: self.state,
+            suspect: self.suspect,
+            admin: self.admin,
+            orders: self.orders,
+            since: self.since.0,
+            check: spec.check.as_ref().zip(self.health.as_ref()).map(|(check, health)| CheckSnapshot {
+                kind: check.probe.kind(),
+                rise: check.rise,
+                fall: check.fall,
+                health: health.counter(),
+                running: server.is_probed(),
+                last: self.last.clone(),
+                certificate: self.certificate.clone(),
+            }),
+            downtime: self.downtime + running.unwrap_or_default(),
+            counts: server.counters.counts(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: Inputs = Inputs {
+        admin: AdminState::Ready,
+        up: Some(true),
+        willing: true,
+        cause: DownCause::Refused,
+        keep: None,
+        stranger: false,
+    };
+
+    #[test]
+    fn maintenance_lies_on_top_of_everything() {
+        let inputs = Inputs { admin: AdminState::Maint, up: Some(false), willing: false, ..WELL };
+        assert_eq!(effective(inputs), ServerState::Maint);
+    }
+
+    #[test]
+    fn a_server_in_drain_that_is_down_is_down() {
+        let drain = Inputs { admin: AdminState::Drain, ..WELL };
+        assert_eq!(effective(drain), ServerState::Drain);
+        assert_eq!(effective(Inputs { up: Some(false), ..drain }), ServerState::Down(DownCause::Refused));
+    }
+
+    #[test]
+    fn who_takes_no_new_work_drains_while_it_lives() {
+        let unwilling = Inputs { willing: false, ..WELL };
+        assert_eq!(effective(unwilling), ServerState::Draining);
+        assert_eq!(effective(Inputs { up: None, ..unwilling }), ServerState::Draining);
+        assert_eq!(effective(Inputs { up: Some(false), ..unwilling }), ServerState::Down(DownCause::Refused));
+    }
+
+    #[test]
+    fn a_server_that_is_kept_is_in_use_though_it_is_down_unless_the_operator_took_it_out() {
+        let slow = Inputs { up: Some(false), keep: Some(Kept::Slow), ..WELL };
+        assert_eq!(effective(slow), ServerState::Kept(Kept::Slow));
+        assert_eq!(effective(Inputs { up: Some(true), ..slow }), ServerState::Ready);
+        assert_eq!(effective(Inputs { admin: AdminState::Drain, ..slow }), ServerState::Drain);
+        assert_eq!(effective(Inputs { admin: AdminState::Maint, ..slow }), ServerState::Maint);
+    }
+
+    #[test]
+    fn a_stranger_gets_nothing_whatever_it_says() {
+        let stranger = Inputs { stranger: true, ..WELL };
+        assert_eq!(effective(stranger), ServerState::Stranger);
+        assert_eq!(effective(Inputs { willing: false, ..stranger }), ServerState::Stranger);
+        let slow = Inputs { up: Some(false), keep: Some(Kept::Slow), ..stranger };
+        assert_eq!(effective(slow), ServerState::Stranger);
+        assert_eq!(effective(Inputs { up: Some(false), ..stranger }), ServerState::Down(DownCause::Refused));
+    }
+
+    #[test]
+    fn without_a_check_a_server_is_ready() {
+        assert_eq!(effective(Inputs { up: None, ..WELL }), ServerState::Ready);
+    }
+}
