@@ -48,6 +48,9 @@ const NULL: &str = "/dev/null";
 /// `/proc/self` alone, because the kernel makes that directory anew when memory is short, and the rule would be lost.
 const ITSELF: [&str; 2] = ["/proc", "/sys/fs/cgroup"];
 
+/// Chance, where a static binary finds no getrandom: names are asked for under numbers that can't be guessed.
+const CHANCE: [&str; 2] = ["/dev/random", "/dev/urandom"];
+
 /// The domain name service (RFC 7766): a name server that has much to say is asked over TCP.
 const DNS: u16 = 53;
 
@@ -65,7 +68,7 @@ impl Allowed {
             // Who hands out addresses replaces resolv.conf. Root alone could read what is secret beside it.
             allowed.read.insert(PathBuf::from("/etc"));
         }
-        allowed.read.extend(ITSELF.map(PathBuf::from));
+        allowed.read.extend(ITSELF.iter().chain(&CHANCE).map(PathBuf::from));
         if let Some(admin) = &config.admin
             && let Some(directory) = directory_of(&admin.socket)
         {
