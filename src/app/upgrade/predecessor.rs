@@ -7,9 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::de::DeserializeOwned;
 use socket2::{Domain, Socket};
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
 use super::state::{Greeting, State, VERSION};
@@ -109,7 +107,7 @@ impl Predecessor {
     ) -> io::Result<()> {
         let mut first = true;
         loop {
-            let state: State = receive(&mut stream).await?;
+            let state: State = wire::receive_async(&mut stream).await?;
             if std::mem::take(&mut first) {
                 // Only now is this one the service's main process, whose word counts.
                 systemd::ready();
@@ -126,15 +124,4 @@ impl Drop for Predecessor {
     fn drop(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
-}
-
-/// As [`wire::receive`], without waiting on a thread.
-async fn receive<T: DeserializeOwned>(stream: &mut tokio::net::UnixStream) -> io::Result<T> {
-    let length = stream.read_u32().await? as usize;
-    if length > wire::LARGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that is too long"));
-    }
-    let mut text = vec![0; length];
-    stream.read_exact(&mut text).await?;
-    Ok(serde_json::from_slice(&text)?)
 }

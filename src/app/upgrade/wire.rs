@@ -12,9 +12,10 @@ use rustix::net::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Largest frame, in bytes: the state of some ten thousand servers.
-pub const LARGEST: usize = 32 << 20;
+const LARGEST: usize = 32 << 20;
 
 /// Descriptors that go with one byte; the kernel takes 253 (unix(7)).
 const AT_ONCE: usize = 64;
@@ -31,13 +32,24 @@ pub fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()>
 pub fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<T> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
-    let length = u32::from_be_bytes(length) as usize;
-    if length > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that is too long"));
-    }
-    let mut text = vec![0; length];
+    let mut text = room(u32::from_be_bytes(length))?;
     stream.read_exact(&mut text)?;
     Ok(serde_json::from_slice(&text)?)
+}
+
+/// As [`receive`], without waiting on a thread.
+pub async fn receive_async<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+    let mut text = room(stream.read_u32().await?)?;
+    stream.read_exact(&mut text).await?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+/// For a frame of this length.
+fn room(length: u32) -> io::Result<Vec<u8>> {
+    match length as usize {
+        length @ ..=LARGEST => Ok(vec![0; length]),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "a message that is too long")),
+    }
 }
 
 /// Sends descriptors.
