@@ -31,8 +31,8 @@ const EVENT: Duration = Duration::from_secs(2);
 /// How long after an error of accepting the next connection is taken.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the demo's certificates are valid, in days.
-const DAYS: i64 = 30;
+/// How long the demo's certificates are valid, in days: nobody is warned of their end.
+const DAYS: i64 = 365;
 
 /// The demo's own certificate authority, made anew each time.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
