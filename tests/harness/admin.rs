@@ -40,9 +40,15 @@ impl Operator {
         answer(&mut stream)
     }
 
+    /// What is at a path; `None` if nobody answers.
+    pub fn look(&self, path: &str) -> Option<Value> {
+        let mut stream = UnixStream::connect(&self.socket).ok()?;
+        stream.write_all(get(path).as_bytes()).ok()?;
+        Some(answer(&mut stream)?.json())
+    }
+
     pub fn get(&self, path: &str) -> Value {
-        let text = format!("GET {path} HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n");
-        let answer = self.sends(text.as_bytes()).expect("an answer");
+        let answer = self.sends(get(path).as_bytes()).expect("an answer");
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.json()
     }
@@ -67,6 +73,10 @@ impl Operator {
     pub fn events(&self) -> Vec<Value> {
         self.get("/api/v1/events?after=0&limit=4096")["events"].as_array().expect("a list").clone()
     }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n")
 }
 
 /// The text of an action with these headers, each with its line's end.
