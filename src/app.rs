@@ -40,6 +40,7 @@ pub use self::workers::count as worker_count;
 
 use self::actions::Actions;
 use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
+use self::drain::Drains;
 use self::hosts::Hosts;
 use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
 use self::orders::End;
@@ -260,20 +261,22 @@ impl Bound {
         monitors.renew(&config.hosts, &pools, self.probers);
         spawn_local(Watch::new(Arc::clone(&network), show.pools.subscribe(), Arc::clone(&observe)).run());
         spawn_local(gate::keep(show.listeners.subscribe()));
-        let pages = Pages::serve(self.pages, &config, views(&facts, Actions::new(&facts, &observe)))
+        let drains = Arc::new(Drains::new(facts.workers.clone(), Arc::clone(&observe)));
+        let pages = Pages::serve(self.pages, &config, views(&facts, Actions::new(&facts, &drains, &observe)))
             .map_err(RunError::Runtime)?;
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
         let (file, origin) = (self.file, self.origin);
-        let serving = Serving { file, origin, listeners, pages, facts, monitors, network, observe, hosts, show };
+        let serving =
+            Serving { file, origin, listeners, pages, facts, drains, monitors, network, observe, hosts, show };
         if let Some(predecessor) = &self.predecessor {
             predecessor.take_over(&serving.facts, &current);
         }
         serving.show_listeners();
         if let Some(predecessor) = self.predecessor {
-            let facts = Arc::clone(&serving.facts);
-            spawn_local(predecessor.tell_and_hear(facts, serving.show.current.subscribe()));
+            let (facts, wishes) = (Arc::clone(&serving.facts), serving.drains.wishes());
+            spawn_local(predecessor.tell_and_hear(facts, serving.show.current.subscribe(), wishes));
         }
         Ok((serving, workers))
     }

@@ -164,7 +164,7 @@ impl Pool {
 
     /// One of its servers as a page shows it; `None` if it is no longer here.
     pub fn server_snapshot(&self, server: &Arc<Server>) -> Option<ServerSnapshot> {
-        self.lock().member(server).map(|member| member.standing.snapshot(server))
+        self.lock().member(server).map(|member| member.snapshot())
     }
 
     /// Whether a server counts as up, by rise and fall alone; one that is not checked does.
@@ -245,7 +245,7 @@ impl Pool {
             queued: u32::try_from(state.queue.len()).unwrap_or(u32::MAX),
             shared_source: state.shared_source(),
             counts: self.counters.counts(),
-            servers: state.members.iter().map(|member| member.standing.snapshot(&member.server)).collect(),
+            servers: state.members.iter().map(Member::snapshot).collect(),
         }
     }
 

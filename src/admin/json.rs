@@ -257,6 +257,7 @@ struct Server<'a> {
     sessions_limit: Option<u32>,
     downtime_seconds: f64,
     check: Option<Check<'a>>,
+    replaced_sessions: u32,
     counts: Figures,
 }
 
@@ -277,6 +278,7 @@ impl<'a> Server<'a> {
             sessions_limit: server.max_sessions,
             downtime_seconds: server.downtime.as_secs_f64(),
             check: server.check.as_ref().map(Check::of),
+            replaced_sessions: server.replaced_sessions,
             counts: Figures::of(&server.counts),
         }
     }

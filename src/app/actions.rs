@@ -17,7 +17,7 @@ use crate::pool::{Observe, Pool};
 /// All that actions are done with.
 pub struct Actions {
     facts: Arc<Facts>,
-    drains: Drains,
+    drains: Arc<Drains>,
     observe: Observe,
 }
 
@@ -25,9 +25,8 @@ pub struct Actions {
 type Member = (Arc<Pool>, Arc<Server>);
 
 impl Actions {
-    pub fn new(facts: &Arc<Facts>, observe: &Observe) -> Self {
-        let drains = Drains::new(facts.workers.clone(), Arc::clone(observe));
-        Self { facts: Arc::clone(facts), drains, observe: Arc::clone(observe) }
+    pub fn new(facts: &Arc<Facts>, drains: &Arc<Drains>, observe: &Observe) -> Self {
+        Self { facts: Arc::clone(facts), drains: Arc::clone(drains), observe: Arc::clone(observe) }
     }
 
     /// Does it, and tells of it.
@@ -56,7 +55,7 @@ impl Actions {
         let mut texts = Vec::new();
         let done = self.change(target, |(pool, server)| {
             let from = pool.set_admin_state(server, state)?;
-            let (backend, sessions) = (&pool.spec.name, server.counters.sessions());
+            let (backend, sessions) = (&pool.spec.name, pool.sessions(server));
             // Whatever is wanted now, it takes the place of what was wanted before.
             let stopped = self.drains.stop(backend, server);
             if let Some(over) = over {
@@ -74,7 +73,7 @@ impl Actions {
         let done = self.change(target, |(pool, server)| {
             let from = pool.set_weight(server, weight)?;
             texts.push(format!("{}/{}: weight {from} → {weight}", pool.spec.name, server.name));
-            Some((Setting::Weight(from, weight), server.counters.sessions()))
+            Some((Setting::Weight(from, weight), pool.sessions(server)))
         })?;
         Ok(Done { text: texts.join("; "), outcome: Outcome::Changed(done) })
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -25,7 +26,20 @@ pub struct Drains {
     observe: Observe,
     /// At most one for each server.
     running: Mutex<HashMap<(BackendName, ServerName), AbortHandle>>,
+    wishes: broadcast::Sender<Wish>,
 }
+
+/// What an operator wants of a server's sessions. Those of processes that this one has replaced are meant as well.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    pub backend: BackendName,
+    pub server: Arc<Server>,
+    /// They are to be closed over this time; `None` if no more of them are.
+    pub over: Option<Duration>,
+}
+
+/// Wishes that may wait to be passed on. They are typed by people.
+const WISHES: usize = 256;
 
 /// How often it is looked whether nobody is left.
 const LOOK: Duration = Duration::from_millis(50);
@@ -35,27 +49,38 @@ const STRAGGLERS: Duration = Duration::from_secs(60);
 
 impl Drains {
     pub fn new(workers: Vec<Watched>, observe: Observe) -> Self {
-        Self { workers, observe, running: Mutex::default() }
+        Self { workers, observe, running: Mutex::default(), wishes: broadcast::Sender::new(WISHES) }
+    }
+
+    /// Everything that is wanted from now on.
+    pub fn wishes(&self) -> broadcast::Receiver<Wish> {
+        self.wishes.subscribe()
     }
 
     /// Begins to close a server's sessions; it must have been taken out of the choice before. Takes the place of a drain
     /// that is under way there.
     pub fn begin(&self, backend: &BackendName, server: &Arc<Server>, over: Duration) {
         let drain = Drain { workers: self.workers.clone(), server: Arc::clone(server), closed: AtomicUsize::new(0) };
-        let (observe, backend) = (Arc::clone(&self.observe), backend.clone());
-        let key = (backend.clone(), server.name.clone());
+        let (observe, name) = (Arc::clone(&self.observe), backend.clone());
         let task = tokio::spawn(async move {
             if let Some(closed) = drain.run(over).await {
                 let server = drain.server.name.clone();
-                observe(&Change::Drained(Drained { backend, server, closed, at: clock::wall() }));
+                observe(&Change::Drained(Drained { backend: name, server, closed, at: clock::wall() }));
             }
         });
-        self.replace(key, Some(task.abort_handle()));
+        self.replace((backend.clone(), server.name.clone()), Some(task.abort_handle()));
+        self.pass_on(backend, server, Some(over));
     }
 
     /// Closes no more of a server's sessions; whether some were still to be closed.
-    pub fn stop(&self, backend: &BackendName, server: &Server) -> bool {
+    pub fn stop(&self, backend: &BackendName, server: &Arc<Server>) -> bool {
+        self.pass_on(backend, server, None);
         self.replace((backend.clone(), server.name.clone()), None)
+    }
+
+    fn pass_on(&self, backend: &BackendName, server: &Arc<Server>, over: Option<Duration>) {
+        // Nobody listens if no process has been replaced.
+        let _ = self.wishes.send(Wish { backend: backend.clone(), server: Arc::clone(server), over });
     }
 
     fn replace(&self, key: (BackendName, ServerName), next: Option<AbortHandle>) -> bool {

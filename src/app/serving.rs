@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::drain::Drains;
 use super::hosts::Hosts;
 use super::pages::Pages;
 use super::process::{self, Facts};
@@ -38,6 +39,7 @@ pub struct Serving {
     pub listeners: Vec<Listener>,
     pub pages: Pages,
     pub facts: Arc<Facts>,
+    pub drains: Arc<Drains>,
     pub monitors: Monitors,
     pub network: Arc<Network>,
     pub observe: Observe,

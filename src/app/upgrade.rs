@@ -6,6 +6,7 @@
 //! nothing has happened.
 
 pub mod predecessor;
+mod retirement;
 mod state;
 mod wire;
 
@@ -18,23 +19,15 @@ use std::process::{Child, Command as Program, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
 
 use self::state::{Greeting, State, VERSION};
 use super::serving::Serving;
-use super::workers::wait_until_empty;
-use super::{shutdown, systemd};
-use crate::event::ProcessPhase;
 
 /// Set in the environment of a process that is to meet its predecessor on its standard input.
 const MARK: &str = "EVENKEEL_UPGRADE";
 
 /// How long the new process may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// From one word of the old process to the next.
-const TELL: Duration = Duration::from_secs(1);
 
 /// How the process was started, to be started so again.
 #[derive(Debug, Clone)]
@@ -43,10 +36,17 @@ pub struct Origin {
     arguments: Vec<OsString>,
 }
 
-/// What the new process says to the old one.
+/// What the new process says to the old one: first that it serves, then what an operator wants of sessions there.
 #[derive(Debug, Serialize, Deserialize)]
-enum Answer {
+enum Word {
     Serves,
+    /// Close those of a server over so many milliseconds, or no more of them.
+    Drain {
+        backend: String,
+        server: String,
+        address: String,
+        over: Option<u64>,
+    },
 }
 
 /// Why the old process goes on as if nothing had happened.
@@ -142,49 +142,6 @@ impl Serving {
     fn state(&self) -> State {
         State::of(&self.facts.snapshot(), &self.facts.current().config)
     }
-
-    /// Leaves everything but its sessions to the new process, and returns when these have ended.
-    pub async fn retire(&mut self, successor: Successor, phase: &watch::Sender<ProcessPhase>) {
-        systemd::hand_over_to(successor.pid);
-        phase.send_replace(ProcessPhase::Replaced);
-        self.pages.leave();
-        self.close_listeners().await;
-        let current = self.facts.current();
-        let (workers, process) = (&self.facts.workers, &current.config.process);
-        let sessions = shutdown::count(workers);
-        tracing::info!(by = successor.pid, sessions, grace = ?process.upgrade_grace, "replaced: no longer accepting");
-        let grace = Instant::now() + process.upgrade_grace;
-        let mut successor = Some(successor.stream);
-        loop {
-            self.tell(&mut successor).await;
-            let turn = TELL.min(grace.saturating_duration_since(Instant::now()));
-            sleep(turn).await;
-            // What an older one tells goes through this one.
-            if wait_until_empty(workers, Duration::ZERO).await && !self.facts.has_predecessors() {
-                break;
-            }
-            if Instant::now() >= grace {
-                tracing::warn!(
-                    sessions = shutdown::count(workers),
-                    over = ?process.shutdown_grace,
-                    "replaced: closing the sessions that are left"
-                );
-                shutdown::end_sessions(workers, process.shutdown_grace).await;
-                break;
-            }
-        }
-        self.tell(&mut successor).await;
-        tracing::info!("replaced: the last session has ended");
-    }
-
-    /// Tells the new process what this one still has and counts, for as long as it listens.
-    async fn tell(&self, successor: &mut Option<UnixStream>) {
-        let Some(mut stream) = successor.take() else { return };
-        let state = self.state();
-        let told = tokio::task::spawn_blocking(move || wire::send(&mut stream, &state).map(|()| stream)).await;
-        // One that has ended, or been replaced itself, wants to know no more.
-        *successor = told.ok().and_then(Result::ok);
-    }
 }
 
 /// Ends a conversation that nobody waits for any more.
@@ -212,8 +169,10 @@ fn meet(mut stream: UnixStream, greeting: &Greeting, sockets: &[OwnedFd], state:
     wire::send_descriptors(&stream, &sockets.iter().map(AsFd::as_fd).collect::<Vec<_>>())?;
     wire::send(&mut stream, state)?;
     stream.flush()?;
-    let Answer::Serves = wire::receive(&mut stream)?;
-    Ok(())
+    match wire::receive(&mut stream)? {
+        Word::Serves => Ok(()),
+        Word::Drain { .. } => Err(io::Error::new(io::ErrorKind::InvalidData, "it wants something before it serves")),
+    }
 }
 
 impl Candidate {

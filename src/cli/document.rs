@@ -70,6 +70,8 @@ pub(super) struct Server {
     pub(super) weight: u16,
     pub(super) backup: bool,
     pub(super) check: Option<Check>,
+    #[serde(default)]
+    pub(super) replaced_sessions: u32,
     pub(super) counts: Counts,
 }
 

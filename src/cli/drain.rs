@@ -55,20 +55,16 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     let client = Client::new(&options.socket);
-    // Before the change: an interrupt from here on finds somebody who knows what to say, and whoever is asked to close
-    // sessions is the one whose count is believed.
-    let waits = match options.wait {
-        true => Some((Interrupts::listen()?, status(&client).await?.process.pid)),
-        false => None,
-    };
+    // Before the change: an interrupt from here on finds somebody who knows what to say.
+    let interrupts = options.wait.then(Interrupts::listen).transpose()?;
     let wanted = match options.over {
         Some(over) => json!({ "state": "drain", "over_seconds": over.as_secs_f64() }),
         None => json!({ "state": "drain" }),
     };
     let Changed { text, changed } = change(&client, &options.server, "state", &wanted).await?;
     put(&format!("{text}\n"))?;
-    match waits {
-        Some((interrupts, pid)) => Waiting::new(client, options, changed, pid).until_done(interrupts).await,
+    match interrupts {
+        Some(interrupts) => Waiting::new(client, options, changed).until_done(interrupts).await,
         None => Ok(Exit::Done),
     }
 }
@@ -102,7 +98,6 @@ struct Waiting {
     target: Target,
     over: Option<Duration>,
     servers: Vec<Change>,
-    pid: u32,
     screen: Screen,
     begun: Instant,
     /// Sessions at the beginning, which a bar is full of.
@@ -112,13 +107,12 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(client: Client, options: &Options, servers: Vec<Change>, pid: u32) -> Self {
+    fn new(client: Client, options: &Options, servers: Vec<Change>) -> Self {
         Self {
             client,
             target: options.server.clone(),
             over: options.over,
             servers,
-            pid,
             screen: Screen::of_stdout(),
             begun: Instant::now(),
             first: None,
@@ -168,17 +162,8 @@ impl Waiting {
         }
     }
 
-    /// Sessions that the servers still have.
+    /// Sessions that the servers still have, of processes that an upgrade has replaced as well.
     fn left(&self, status: &Status) -> anyhow::Result<u32> {
-        if status.process.pid != self.pid {
-            bail!(
-                "another process has taken over (pid {}, was {}): how many sessions its predecessor still has on {} is \
-                 not known here",
-                status.process.pid,
-                self.pid,
-                self.target
-            );
-        }
         self.servers.iter().try_fold(0, |sum, Change { backend, server }| {
             let Some(known) = status.server(backend, server) else {
                 bail!("{backend}/{server} is no longer there: it was removed while it was drained");
@@ -187,7 +172,7 @@ impl Waiting {
             if known.admin_state == "ready" {
                 bail!("{backend}/{server} is in use again: somebody has set it to ready");
             }
-            Ok(sum + known.counts.sessions)
+            Ok(sum + known.counts.sessions + known.replaced_sessions)
         })
     }
 

@@ -219,6 +219,7 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
             certificate: Some(certificate()),
         }),
         downtime: Duration::ZERO,
+        replaced_sessions: 0,
         counts: traffic(1),
     }
 }

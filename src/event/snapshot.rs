@@ -174,6 +174,8 @@ pub struct ServerSnapshot {
     pub check: Option<CheckSnapshot>,
     /// Time spent down, the present one included.
     pub downtime: Duration,
+    /// Sessions that processes still have there which this one has replaced.
+    pub replaced_sessions: u32,
     pub counts: Counts,
 }
 

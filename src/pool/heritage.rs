@@ -44,6 +44,12 @@ impl Pool {
         self.look();
     }
 
+    /// Sessions at a server, those of processes before this one included.
+    pub fn sessions(&self, server: &Arc<Server>) -> u32 {
+        let elsewhere = self.lock().member(server).map_or(0, |member| member.elsewhere);
+        server.counters.sessions() + elsewhere
+    }
+
     /// Says how many sessions the process before still has at a server: they weigh as much as this process's own.
     pub fn note_elsewhere(self: &Arc<Self>, server: &Arc<Server>, sessions: u32) {
         let mut state = self.lock();

@@ -11,7 +11,7 @@ use super::slow_start::SlowStart;
 use super::standing::Standing;
 use super::tier::Tier;
 use crate::balance::{Candidate, Given};
-use crate::event::AdminState;
+use crate::event::{AdminState, ServerSnapshot};
 use crate::model;
 
 /// A server and what the choice knows of it.
@@ -85,6 +85,10 @@ impl Member {
     /// Whether it will be usable by what is known of it alone, whatever the others are.
     pub fn stands_by_itself(&self) -> bool {
         self.standing.weight.value() > 0 && self.standing.due().is_usable()
+    }
+
+    pub fn snapshot(&self) -> ServerSnapshot {
+        self.standing.snapshot(&self.server, self.elsewhere)
     }
 
     pub fn has_room(&self) -> bool {

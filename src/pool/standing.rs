@@ -322,7 +322,7 @@ impl Standing {
         Some(old)
     }
 
-    pub fn snapshot(&self, server: &Server) -> ServerSnapshot {
+    pub fn snapshot(&self, server: &Server, replaced_sessions: u32) -> ServerSnapshot {
         let spec = server.spec();
         let running = matches!(self.state, ServerState::Down(_)).then(|| self.since.1.elapsed());
         ServerSnapshot {
@@ -348,6 +348,7 @@ impl Standing {
                 certificate: self.certificate.clone(),
             }),
             downtime: self.downtime + running.unwrap_or_default(),
+            replaced_sessions,
             counts: server.counters.counts(),
         }
     }

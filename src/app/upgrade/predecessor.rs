@@ -1,6 +1,7 @@
 //! The side of the new process: it meets the one that it replaces, and hears from it until its last session has ended.
 
 use std::fs::File;
+use std::future::pending;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -8,10 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use socket2::{Domain, Socket};
-use tokio::sync::watch;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
 use super::state::{Greeting, State, VERSION};
-use super::{Answer, MARK, wire};
+use super::{MARK, Word, wire};
+use crate::app::drain::Wish;
 use crate::app::listeners::{ListenerSource, Origin};
 use crate::app::process::Facts;
 use crate::app::serving::Current;
@@ -74,12 +78,21 @@ impl Predecessor {
         }
     }
 
-    /// Tells it that this process serves, and hears from it for as long as it lives. `current` is asked anew each time.
-    pub async fn tell_and_hear(mut self, facts: Arc<Facts>, current: watch::Receiver<Arc<Current>>) {
+    /// Tells it that this process serves, hears from it for as long as it lives, and passes on what is wanted of sessions.
+    /// `current` is asked anew each time.
+    pub async fn tell_and_hear(
+        mut self,
+        facts: Arc<Facts>,
+        current: watch::Receiver<Arc<Current>>,
+        wishes: broadcast::Receiver<Wish>,
+    ) {
         let replaced = clock::wall();
-        let told = wire::send(&mut self.stream, &Answer::Serves);
+        let told = wire::send(&mut self.stream, &Word::Serves);
         let heard = match told.and_then(|()| self.listening()) {
-            Ok(stream) => self.hear(stream, replaced, &facts, &current).await,
+            Ok((states, words)) => tokio::select! {
+                heard = self.hear(states, replaced, &facts, &current) => heard,
+                () = pass_on(wishes, words) => Ok(()),
+            },
             Err(error) => Err(error),
         };
         facts.note_predecessors(Vec::new());
@@ -92,22 +105,22 @@ impl Predecessor {
         }
     }
 
-    fn listening(&self) -> io::Result<tokio::net::UnixStream> {
+    fn listening(&self) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
         let stream = self.stream.try_clone()?;
         stream.set_nonblocking(true)?;
-        tokio::net::UnixStream::from_std(stream)
+        Ok(tokio::net::UnixStream::from_std(stream)?.into_split())
     }
 
     async fn hear(
         &self,
-        mut stream: tokio::net::UnixStream,
+        mut states: OwnedReadHalf,
         replaced: SystemTime,
         facts: &Facts,
         current: &watch::Receiver<Arc<Current>>,
     ) -> io::Result<()> {
         let mut first = true;
         loop {
-            let state: State = wire::receive_async(&mut stream).await?;
+            let state: State = wire::receive_async(&mut states).await?;
             if std::mem::take(&mut first) {
                 // Only now is this one the service's main process, whose word counts.
                 systemd::ready();
@@ -116,6 +129,30 @@ impl Predecessor {
                 state.count(facts, &current.borrow());
             }
             facts.note_predecessors(state.predecessors(&self.greeting, replaced));
+        }
+    }
+}
+
+/// Passes on what is wanted of sessions; returns only when nothing more will be.
+async fn pass_on(mut wishes: broadcast::Receiver<Wish>, mut words: OwnedWriteHalf) {
+    loop {
+        let Wish { backend, server, over } = match wishes.recv().await {
+            Ok(wish) => wish,
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "upgrade: the process before has not heard of every drain");
+                continue;
+            }
+            Err(RecvError::Closed) => return,
+        };
+        let word = Word::Drain {
+            backend: backend.to_string(),
+            server: server.name.to_string(),
+            address: server.endpoint.to_string(),
+            over: over.map(|over| u64::try_from(over.as_millis()).unwrap_or(u64::MAX)),
+        };
+        // One that hears no more has ended, and who reads from it learns so.
+        if wire::send_async(&mut words, &word).await.is_err() {
+            pending::<()>().await;
         }
     }
 }

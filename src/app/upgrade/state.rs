@@ -154,7 +154,8 @@ impl Server {
         Self {
             address: server.address.to_string(),
             figures: Figures::of(&server.counts),
-            sessions: server.counts.sessions,
+            // An older process's are told through this one.
+            sessions: server.counts.sessions + server.replaced_sessions,
             admin: server.orders.admin.map(|state| state.word().to_owned()),
             weight: server.orders.weight.map(Weight::value),
             stated_disabled: stated.disabled,

@@ -12,7 +12,7 @@ use rustix::net::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Largest frame, in bytes: the state of some ten thousand servers.
 const LARGEST: usize = 32 << 20;
@@ -22,10 +22,18 @@ const AT_ONCE: usize = 64;
 
 /// Sends one frame.
 pub fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    stream.write_all(&frame(message)?)
+}
+
+/// As [`send`], without waiting on a thread.
+pub async fn send_async(stream: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> io::Result<()> {
+    stream.write_all(&frame(message)?).await
+}
+
+fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let text = serde_json::to_vec(message)?;
     let length = u32::try_from(text.len()).map_err(io::Error::other)?;
-    stream.write_all(&length.to_be_bytes())?;
-    stream.write_all(&text)
+    Ok([&length.to_be_bytes(), text.as_slice()].concat())
 }
 
 /// Receives one frame.

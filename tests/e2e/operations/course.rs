@@ -168,11 +168,7 @@ fn reload(proxy: &mut dyn Balancer, clients: &Clients) -> [usize; 2] {
 }
 
 /// How many of these clients' sessions have not the name that they had.
-fn renamed(
-    long: &[SocketAddr],
-    before: &BTreeMap<SocketAddr, String>,
-    after: &BTreeMap<SocketAddr, String>,
-) -> usize {
+fn renamed(long: &[SocketAddr], before: &BTreeMap<SocketAddr, String>, after: &BTreeMap<SocketAddr, String>) -> usize {
     long.iter().filter(|client| before.get(client).is_none() || before.get(client) != after.get(client)).count()
 }
 
@@ -217,4 +213,3 @@ impl Outcome {
         asked.into_iter().filter(|(held, _)| !held).map(|(_, words)| words).collect()
     }
 }
-

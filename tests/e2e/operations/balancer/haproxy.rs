@@ -30,7 +30,10 @@ pub struct Haproxy {
 
 impl Haproxy {
     pub fn start() -> Self {
-        assert!(Path::new(FORKY).join(&HAPROXY[1..]).exists(), "no HAProxy 3.2 in {FORKY}: tests/run --full unpacks it");
+        assert!(
+            Path::new(FORKY).join(&HAPROXY[1..]).exists(),
+            "no HAProxy 3.2 in {FORKY}: tests/run --full unpacks it"
+        );
         let name = format!("operations-{}", std::process::id());
         let inside = |suffix: &str| format!("/run/{name}.{suffix}");
         let outside = |suffix: &str| PathBuf::from(format!("{FORKY}{}", inside(suffix)));
@@ -87,7 +90,11 @@ impl Balancer for Haproxy {
             let table = table()?;
             let front = table.iter().find(|row| row["svname"] == "FRONTEND" && row["pxname"] == "front")?;
             let count = |name: &str| front[name].parse().ok();
-            Some(Counters::from([(SESSIONS, count("stot")?), ("bytes in", count("bin")?), ("bytes out", count("bout")?)]))
+            Some(Counters::from([
+                (SESSIONS, count("stot")?),
+                ("bytes in", count("bin")?),
+                ("bytes out", count("bout")?),
+            ]))
         })
     }
 
