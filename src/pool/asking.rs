@@ -49,7 +49,7 @@ pub fn judge(signs: Signs, asked: Duration, host_heard: bool) -> Found {
         return Found::Alive;
     }
     // A connection that was idle has not been heard for long, and that says nothing: its probes are our own.
-    let lost = signs.unacknowledged > 0 && is_lost(signs);
+    let lost = is_lost(signs, Some(asked));
     let patience = if host_heard { LONG_PATIENCE } else { PATIENCE };
     let asked_in_vain = asked >= patience && signs.retransmits.max(signs.probes) >= QUESTIONS;
     if lost || asked_in_vain { Found::Dead } else { Found::Silent }
@@ -64,11 +64,13 @@ pub fn proof(signs: Signs, silent: Duration) -> (Duration, Duration) {
     (silent.min(question + SHORTLY), question)
 }
 
-/// Whether a peer that nobody has asked has gone: it acknowledges neither data nor window probes any more. One that lives
-/// and does not read answers the latter, and has nothing under way.
-pub fn is_lost(signs: Signs) -> bool {
+/// Whether a peer has gone, nobody else's word being needed: it acknowledges neither data nor probes any more. One that
+/// lives and does not read answers window probes, and has nothing under way. `asked` is how long ago it was asked, if it
+/// was: probes are then those questions, and it has as long for them as for data.
+pub fn is_lost(signs: Signs, asked: Option<Duration>) -> bool {
     let unanswered = if signs.unacknowledged > 0 { signs.retransmits } else { signs.probes };
-    signs.heard >= UNACKNOWLEDGED && unanswered > QUESTIONS
+    let had_time = signs.unacknowledged > 0 || asked.is_none_or(|asked| asked >= UNACKNOWLEDGED);
+    signs.heard >= UNACKNOWLEDGED && had_time && unanswered > QUESTIONS
 }
 
 #[cfg(test)]
@@ -122,9 +124,9 @@ mod tests {
     #[test]
     fn data_without_an_acknowledgement_for_five_seconds_is_lost() {
         let lost = Signs { heard: milliseconds(5000), unacknowledged: 1, retransmits: 4, ..Signs::default() };
-        assert!(is_lost(lost));
-        assert!(!is_lost(Signs { heard: milliseconds(4999), ..lost }));
-        assert!(!is_lost(Signs { retransmits: 2, ..lost }), "it may be under way for the first time");
+        assert!(is_lost(lost, None) && is_lost(lost, Some(milliseconds(1))));
+        assert!(!is_lost(Signs { heard: milliseconds(4999), ..lost }, None));
+        assert!(!is_lost(Signs { retransmits: 2, ..lost }, None), "it may be under way for the first time");
         assert_eq!(judge(lost, milliseconds(0), false), Found::Dead);
     }
 
@@ -132,8 +134,15 @@ mod tests {
     fn a_reader_that_pauses_is_not_lost_and_one_that_is_gone_meanwhile_is() {
         // Its window is shut: nothing is under way, and the kernel asks now and then whether it has opened.
         let paused = Signs { heard: Duration::from_secs(100), ..Signs::default() };
-        assert!(!is_lost(paused), "the last probe was answered, and the next is not due yet");
-        assert!(is_lost(Signs { probes: 3, ..paused }));
+        assert!(!is_lost(paused, None), "the last probe was answered, and the next is not due yet");
+        assert!(is_lost(Signs { probes: 3, ..paused }, None));
+    }
+
+    // Seen to fail with probes counted from whenever the peer was last heard.
+    #[test]
+    fn a_peer_that_was_asked_has_five_seconds_for_the_answer_though_it_was_idle_for_long() {
+        assert!(!is_lost(ASKED, Some(milliseconds(4999))));
+        assert!(is_lost(ASKED, Some(milliseconds(5000))));
     }
 
     // Seen to fail without SHORTLY, and with idle peers taken for busy ones.

@@ -31,13 +31,18 @@ impl Relay {
         let (pool, server) = (&self.record.frontend.pool, self.record.server.as_ref()?);
         let asked = entered.asked();
         if server.conduct() == Conduct::Leave {
-            // One that has not answered goes on being asked: with the ordinary count of questions the kernel would give
-            // it up at once.
-            if asked.is_some_and(|(since, answered)| answered || signs.heard < since) {
-                options::stop_asking(&self.server, pool.spec.keepalive);
-                entered.stop_asking();
+            match asked {
+                Some((since, answered)) if answered || signs.heard < since => {
+                    options::stop_asking(&self.server, pool.spec.keepalive);
+                    entered.stop_asking();
+                }
+                // One that has not answered goes on being asked: with the ordinary count of questions the kernel would
+                // give it up at once, and should the server be doubted again, time without a question would count.
+                Some((since, _)) => self.ask(since),
+                None => {}
             }
-            let lost = pool.spec.closing.on_down == OnDown::Ask && asking::is_lost(signs);
+            let lost =
+                pool.spec.closing.on_down == OnDown::Ask && asking::is_lost(signs, asked.map(|(since, _)| since));
             return (lost && self.may_blame_server(signs, signs.heard)).then_some(Command::ServerSilent);
         }
         // The first time, or again some time after it has answered.
@@ -89,6 +94,6 @@ impl Relay {
         let wanted = self.record.frontend.spec.keepalive.is_some();
         let (longest, shortest) = asking::proof(signs, signs.heard);
         let others = || signs.heard >= LONG || self.record.entered().is_another_client_heard(longest, shortest);
-        (wanted && asking::is_lost(signs) && others()).then_some(Command::ClientSilent)
+        (wanted && asking::is_lost(signs, None) && others()).then_some(Command::ClientSilent)
     }
 }
