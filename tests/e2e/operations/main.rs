@@ -22,6 +22,7 @@ mod watch;
 use balancer::Kind;
 
 /// "No connect is ever refused or reset": all that an operator does to a process that serves.
+// Seen to fail with a drain that is not passed on to the processes that were replaced.
 #[test]
 fn nobody_notices_reloads_upgrades_and_a_drain() {
     let outcome = course::run(Kind::Evenkeel);
