@@ -265,8 +265,9 @@ impl Bound {
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
-        let (file, origin) = (self.file, self.origin);
-        let serving = Serving { file, origin, listeners, pages, facts, monitors, network, observe, hosts, show };
+        let (file, origin, applied) = (self.file, self.origin, self.applied);
+        let serving =
+            Serving { file, origin, applied, listeners, pages, facts, monitors, network, observe, hosts, show };
         if let Some(predecessor) = &self.predecessor {
             predecessor.take_over(&serving.facts, &current);
         }

@@ -1,4 +1,4 @@
-//! An upgrade: the program is started anew, from the file that it was started from, which may be another release by now.
+//! An upgrade: the program is started anew, by the path that it was started by, where another release may be by now.
 //!
 //! The new process is given the listening sockets, so that no client is ever refused, and what the old one knows
 //! (`state`). Once it says that it serves, the old one stops accepting, and lives for as long as its sessions do, and those of
@@ -10,6 +10,7 @@ mod state;
 mod wire;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -22,6 +23,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use self::state::{Greeting, State, VERSION};
+use super::confine::Part;
+use super::process::program_file;
 use super::serving::Serving;
 use super::workers::wait_until_empty;
 use super::{shutdown, systemd};
@@ -56,8 +59,16 @@ pub enum UpgradeError {
     NoOrigin,
     #[error("process 1 of a container can't be replaced, because the container ends with it: replace the container")]
     Init,
+    #[error("{0}")]
+    Confined(String),
     #[error("can't start {}: {error}", program.display())]
     Start { program: PathBuf, error: io::Error },
+    #[error(
+        "can't start {}: the sandbox lets a program that has been replaced be run only in a directory that holds no other, \
+         such as /usr/lib/evenkeel; install it there and restart once",
+        program.display()
+    )]
+    Sandboxed { program: PathBuf },
     #[error(
         "the new process (pid {pid}) ended with {status} before it served; what it said of that is in its own lines"
     )]
@@ -83,9 +94,11 @@ struct Candidate {
 }
 
 impl Origin {
-    /// Of this process, to be asked before its file may have been exchanged.
+    /// Of this process, to be asked before the working directory may have changed.
     pub fn of_this_process() -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, arguments: std::env::args_os().skip(1).collect() })
+        let mut arguments = std::env::args_os();
+        let called = arguments.next().map(PathBuf::from).unwrap_or_default();
+        Ok(Self { program: installed(&called, program_file()?), arguments: arguments.collect() })
     }
 
     /// Starts it, with one end of a pair of sockets as its standard input.
@@ -108,15 +121,19 @@ impl Serving {
         if std::process::id() == 1 {
             return Err(UpgradeError::Init);
         }
-        let failed = |error| UpgradeError::Start { program: origin.program.clone(), error };
+        if let Some(applied) = &self.applied {
+            applied.upgrades().map_err(UpgradeError::Confined)?;
+        }
+        let failed = |error| self.not_started(origin, error);
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let mut candidate = origin.start(theirs).map_err(failed)?;
-        let (sockets, state) = (self.sockets().map_err(failed)?, self.state());
+        let ((listen, sockets), state) = (self.sockets().map_err(failed)?, self.state());
         let greeting = Greeting {
             version: VERSION,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             sockets: sockets.len(),
+            listen,
             admin: self.pages.admin_file().map(Path::to_owned),
         };
         let meeting = ours.try_clone().map_err(failed)?;
@@ -133,10 +150,21 @@ impl Serving {
         }
     }
 
-    /// Every socket that clients or operators come in by.
-    fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
-        let listeners = self.listeners.iter().map(|listener| listener.open.bound.as_fd().try_clone_to_owned());
-        listeners.chain(self.pages.sockets().into_iter().map(|socket| socket.try_clone_to_owned())).collect()
+    fn not_started(&self, origin: &Origin, error: io::Error) -> UpgradeError {
+        let program = origin.program.clone();
+        let sandboxed = self.applied.as_ref().is_some_and(|applied| matches!(applied.files, Part::On(_)));
+        match sandboxed && error.kind() == io::ErrorKind::PermissionDenied {
+            true => UpgradeError::Sandboxed { program },
+            false => UpgradeError::Start { program, error },
+        }
+    }
+
+    /// Every socket that clients or operators come in by, and its name among them.
+    fn sockets(&self) -> io::Result<(Vec<String>, Vec<OwnedFd>)> {
+        let listeners = self.listeners.iter().map(|listener| &listener.open.bound).chain(self.pages.stats());
+        let named = listeners.map(|bound| (bound.address().to_string(), bound.as_fd()));
+        let admin = self.pages.admin_socket().map(|socket| (String::new(), socket));
+        named.chain(admin).map(|(name, socket)| Ok((name, socket.try_clone_to_owned()?))).collect()
     }
 
     fn state(&self) -> State {
@@ -185,6 +213,14 @@ impl Serving {
         // One that has ended, or been replaced itself, wants to know no more.
         *successor = told.ok().and_then(Result::ok);
     }
+}
+
+/// Where the next version will be: at the path by which this one was called, which may be a link that is led elsewhere
+/// meanwhile, if that is a path to the file that runs.
+fn installed(called: &Path, file: PathBuf) -> PathBuf {
+    let is_path = called.parent().is_some_and(|directory| !directory.as_os_str().is_empty());
+    let called = std::path::absolute(called).ok().filter(|_| is_path);
+    called.filter(|called| fs::canonicalize(called).is_ok_and(|real| real == file)).unwrap_or(file)
 }
 
 /// Ends a conversation that nobody waits for any more.
@@ -243,5 +279,28 @@ impl Drop for Candidate {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    // Seen to fail when links are followed at the start.
+    #[test]
+    fn a_link_is_followed_when_the_next_version_is_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().canonicalize().unwrap().join(name);
+        for version in ["evenkeel-1", "evenkeel-2"] {
+            fs::write(at(version), "").unwrap();
+        }
+        symlink("evenkeel-1", at("evenkeel")).unwrap();
+        assert_eq!(installed(&at("evenkeel"), at("evenkeel-1")), at("evenkeel"));
+        // One that leads to another program by now, one that leads nowhere, and a name that was looked up in PATH.
+        assert_eq!(installed(&at("evenkeel"), at("evenkeel-2")), at("evenkeel-2"));
+        assert_eq!(installed(&at("other"), at("evenkeel-1")), at("evenkeel-1"));
+        assert_eq!(installed(Path::new("evenkeel"), at("evenkeel-1")), at("evenkeel-1"));
     }
 }

@@ -4,8 +4,9 @@ use std::io::{IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -28,7 +29,11 @@ struct Line {
 
 impl Line {
     fn start(config: &Config) -> Self {
-        Self { app: App::start(config), left: Vec::new() }
+        Self::of(App::start(config))
+    }
+
+    fn of(app: App) -> Self {
+        Self { app, left: Vec::new() }
     }
 
     /// Whoever serves now.
@@ -173,6 +178,86 @@ fn a_new_process_that_does_not_come_to_serve_changes_nothing() {
     line.app.connect().hears("a");
     std::fs::write(line.app.file(), config.text()).unwrap();
     line.upgrade();
+}
+
+/// A package does this: the file is another one. Mutations seen to fail: only the file may be run; its directory can't be
+/// looked into by the process that was started from there.
+#[test]
+fn in_the_sandbox_a_replaced_program_is_run_in_a_directory_of_its_own() {
+    let server = Server::named("a");
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("evenkeel");
+    let mut line = Line::of(App::start_copy(&program, &Config::to(&[server.address()])));
+    let sandbox = line.app.next_line("what is on", |line| line["message"] == "confined");
+    assert!(sandbox["sandbox"].as_str().unwrap().starts_with("landlock"), "{sandbox}");
+    for _ in 0..3 {
+        replace(&program);
+        line.upgrade();
+        line.app.connect().hears("a");
+    }
+    // Among others it can't be told from a shell, and what has taken its place is not run.
+    let others = tempfile::tempdir().unwrap();
+    let program = others.path().join("evenkeel");
+    std::fs::copy("/bin/true", others.path().join("true")).unwrap();
+    let mut line = Line::of(App::start_copy(&program, &Config::to(&[server.address()])));
+    line.upgrade();
+    replace(&program);
+    let pid = line.pid();
+    signal(&pid, Signal::USR2);
+    let refused = line.app.next_line("why not", |line| line["message"] == "not upgraded");
+    assert!(refused["error"].as_str().unwrap().contains("a directory that holds no other"), "{refused}");
+    assert_eq!(line.pid(), pid);
+}
+
+/// Puts another file of the same content there.
+fn replace(program: &Path) {
+    let fresh = program.with_file_name("evenkeel.new");
+    std::fs::copy(BINARY, &fresh).unwrap();
+    std::fs::rename(fresh, program).unwrap();
+}
+
+/// Each version in a directory of its own, and a link to the one that is to run.
+#[test]
+fn a_link_that_was_led_to_another_version_is_followed() {
+    let server = Server::named("a");
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    for version in ["1", "2"] {
+        std::fs::create_dir(at(version)).unwrap();
+        std::fs::copy(BINARY, at(version).join("evenkeel")).unwrap();
+    }
+    symlink("1", at("current")).unwrap();
+    let config = Config::to(&[server.address()]).more("[security]\nsandbox = false");
+    let mut line = Line::of(App::start_of(&at("current").join("evenkeel"), &config));
+    std::fs::remove_file(at("current")).unwrap();
+    symlink("2", at("current")).unwrap();
+    let (_, new) = line.upgrade();
+    assert_eq!(std::fs::read_link(format!("/proc/{new}/exe")).unwrap(), at("2").join("evenkeel"));
+}
+
+/// A reload leaves these to the next start. An upgrade is one.
+#[test]
+fn an_upgrade_applies_what_a_reload_leaves_to_the_next_start() {
+    let server = Server::named("a");
+    let config = Config::to(&[server.address()]).process("workers = 1");
+    let mut line = Line::start(&config);
+    let other = Config::to(&[server.address()]).at(&config).process("workers = 2").log("open = true");
+    line.app.reload(&other);
+    for setting in ["process.workers", "[log]"] {
+        line.app
+            .lines()
+            .iter()
+            .find(|line| line["setting"] == setting)
+            .unwrap_or_else(|| panic!("{setting} is told of"));
+    }
+    let opened = |line: &Line| line.app.lines().iter().any(|line| line["message"] == "session open");
+    line.app.connect().hears("a");
+    line.app.next_session();
+    assert!(!opened(&line), "not yet");
+    line.upgrade();
+    line.app.next_line("the new one", |line| line["message"] == "serving" && line["workers"] == 2);
+    line.app.connect().hears("a");
+    line.app.next_line("a session's beginning", |line| line["message"] == "session open");
 }
 
 #[test]

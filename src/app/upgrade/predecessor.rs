@@ -41,14 +41,16 @@ impl Predecessor {
         if Socket::from(stream.try_clone()?).domain().ok() != Some(Domain::UNIX) {
             return Ok(None);
         }
+        systemd::wait_to_take_over();
         rustix::stdio::dup2_stdin(&File::open("/dev/null")?)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let greeting: Greeting = wire::receive(&mut stream)?;
+        let mut names = greeting.listen.iter().cloned();
         for descriptor in wire::receive_descriptors(&stream, greeting.sockets)? {
-            let socket = Socket::from(descriptor);
+            let (name, socket) = (names.next().unwrap_or_default(), Socket::from(descriptor));
             match &greeting.admin {
                 Some(file) if socket.domain()? == Domain::UNIX => source.give_admin(file.clone(), socket.into()),
-                _ => source.give(String::new(), Origin::HandedOver, socket),
+                _ => source.give(name, Origin::HandedOver, socket),
             }
         }
         let state: serde_json::Value = wire::receive(&mut stream)?;
@@ -109,8 +111,8 @@ impl Predecessor {
         loop {
             let state: State = wire::receive_async(&mut stream).await?;
             if std::mem::take(&mut first) {
-                // Only now is this one the service's main process, whose word counts.
-                systemd::ready();
+                // What it says first is said after it has told the service manager.
+                systemd::take_over();
             }
             if self.state.is_some() {
                 state.count(facts, &current.borrow());

@@ -28,6 +28,9 @@ pub struct Greeting {
     pub pid: u32,
     /// Descriptors that follow: listening sockets.
     pub sockets: usize,
+    /// What each of them is listened on as, in the words of the configuration. Releases before this had none.
+    #[serde(default)]
+    pub listen: Vec<String>,
     /// The file of the admin socket, if that is among them.
     pub admin: Option<PathBuf>,
 }
