@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -30,8 +31,14 @@ use super::workers::wait_until_empty;
 use super::{shutdown, systemd};
 use crate::event::ProcessPhase;
 
-/// Set in the environment of a process that is to meet its predecessor on its standard input.
+/// Set in the environment of a process that is started by an upgrade, with its part in it.
 const MARK: &str = "EVENKEEL_UPGRADE";
+
+/// It starts the one that is to serve, and waits for its end ([`predecessor::start_apart`]).
+const APART: &str = "apart";
+
+/// It meets its predecessor on its standard input.
+const MEET: &str = "meet";
 
 /// How long the new process may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,6 +56,10 @@ pub struct Origin {
 /// What the new process says to the old one.
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
+    /// The first word of all.
+    Begun {
+        pid: u32,
+    },
     Serves,
 }
 
@@ -89,8 +100,12 @@ pub struct Successor {
 /// A new process that is ended unless it has been let go.
 #[derive(Debug)]
 struct Candidate {
-    child: Option<Child>,
+    /// Whom this process has started, to start the new one and wait for it.
+    starter: Option<Child>,
+    /// As this process knows it: the starter, until the new one has said who it is.
     pid: u32,
+    /// The new one, whoever has its number later (pidfd_open(2)).
+    itself: Option<OwnedFd>,
 }
 
 impl Origin {
@@ -103,14 +118,20 @@ impl Origin {
 
     /// Starts it, with one end of a pair of sockets as its standard input.
     fn start(&self, theirs: UnixStream) -> io::Result<Candidate> {
-        let mut program = Program::new(&self.program);
-        program.args(&self.arguments).env(MARK, "1").stdin(Stdio::from(OwnedFd::from(theirs)));
+        let mut program = self.program_as(APART);
+        program.stdin(Stdio::from(OwnedFd::from(theirs)));
         // What is meant for this process by its number.
         for name in ["WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {
             program.env_remove(name);
         }
-        let child = program.spawn()?;
-        Ok(Candidate { pid: child.id(), child: Some(child) })
+        let starter = program.spawn()?;
+        Ok(Candidate { pid: starter.id(), starter: Some(starter), itself: None })
+    }
+
+    fn program_as(&self, part: &str) -> Program {
+        let mut program = Program::new(&self.program);
+        program.args(&self.arguments).env(MARK, part);
+        program
     }
 }
 
@@ -136,13 +157,15 @@ impl Serving {
             listen,
             admin: self.pages.admin_file().map(Path::to_owned),
         };
-        let meeting = ours.try_clone().map_err(failed)?;
         // If this future is dropped, the thread that it waits for must end as well.
         let hang_up = HangUp(Some(ours.try_clone().map_err(failed)?));
-        let met = tokio::task::spawn_blocking(move || meet(meeting, &greeting, &sockets, &state)).await;
-        match met.map_err(io::Error::other).and_then(|met| met) {
-            Ok(()) => {
-                let pid = candidate.let_go();
+        let meeting = ours.try_clone().map_err(failed)?;
+        let met = match apart(move || begin(meeting)).await.and_then(|meeting| candidate.is(meeting)) {
+            Ok(meeting) => apart(move || meet(meeting, &greeting, &sockets, &state)).await,
+            Err(error) => Err(error),
+        };
+        match met.and_then(|()| candidate.let_go()) {
+            Ok(pid) => {
                 hang_up.not_now();
                 Ok(Successor { pid, stream: ours })
             }
@@ -240,23 +263,50 @@ impl Drop for HangUp {
     }
 }
 
-/// Hands over, and returns when the new process serves. It blocks, for [`PATIENCE`] at most.
-fn meet(mut stream: UnixStream, greeting: &Greeting, sockets: &[OwnedFd], state: &State) -> io::Result<()> {
+/// Does what blocks on a thread that is there for it.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Waits until the new process has begun, and gives its number. It blocks, for [`PATIENCE`] at most.
+fn begin(mut stream: UnixStream) -> io::Result<(UnixStream, u32)> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    match wire::receive(&mut stream)? {
+        Answer::Begun { pid } => Ok((stream, pid)),
+        Answer::Serves => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Hands over, and returns when the new process serves. It blocks, for [`PATIENCE`] at most.
+fn meet(mut stream: UnixStream, greeting: &Greeting, sockets: &[OwnedFd], state: &State) -> io::Result<()> {
     wire::send(&mut stream, greeting)?;
     wire::send_descriptors(&stream, &sockets.iter().map(AsFd::as_fd).collect::<Vec<_>>())?;
     wire::send(&mut stream, state)?;
     stream.flush()?;
-    let Answer::Serves = wire::receive(&mut stream)?;
-    Ok(())
+    match wire::receive(&mut stream)? {
+        Answer::Serves => Ok(()),
+        Answer::Begun { .. } => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 impl Candidate {
-    /// It serves: it is nobody's child to look after any more.
-    fn let_go(&mut self) -> u32 {
-        self.child = None;
-        self.pid
+    /// It has said who it is.
+    fn is(&mut self, (stream, pid): (UnixStream, u32)) -> io::Result<UnixStream> {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        self.itself = Some(pidfd_open(number, PidfdFlags::empty())?);
+        self.pid = pid;
+        Ok(stream)
+    }
+
+    /// It serves: once its starter has gone it is the service manager's child.
+    fn let_go(&mut self) -> io::Result<u32> {
+        if let Some(mut starter) = self.starter.take_if(|starter| starter.id() != self.pid) {
+            starter.kill()?;
+            starter.wait()?;
+        }
+        (self.starter, self.itself) = (None, None);
+        Ok(self.pid)
     }
 
     /// Why it does not serve, by what has become of it.
@@ -265,8 +315,9 @@ impl Candidate {
         if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
             return UpgradeError::Late { pid };
         }
-        // Its end of the socket closes with it.
-        match self.child.take().map(|mut child| child.wait()) {
+        // Their end of the socket closes with both.
+        let have_ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+        match self.starter.take_if(|_| have_ended).map(|mut starter| starter.wait()) {
             Some(Ok(status)) => UpgradeError::Ended { pid, status: status.to_string() },
             _ => UpgradeError::Lost { pid, error },
         }
@@ -275,9 +326,12 @@ impl Candidate {
 
 impl Drop for Candidate {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(itself) = self.itself.take() {
+            let _ = pidfd_send_signal(itself, Signal::KILL);
+        }
+        if let Some(mut starter) = self.starter.take() {
+            let _ = starter.kill();
+            let _ = starter.wait();
         }
     }
 }

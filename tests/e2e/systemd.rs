@@ -2,7 +2,6 @@
 
 mod machine;
 
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -81,7 +80,6 @@ fn a_start_returns_when_it_serves_and_the_service_has_no_rights() {
 
 /// Every command works as it is installed, without an option or a variable.
 fn has_a_command_line(machine: &Machine) {
-    machine.run("evenkeel", "healthz");
     let status: serde_json::Value = serde_json::from_str(&machine.run("evenkeel", "status --json")).unwrap();
     assert_eq!(status["process"]["pid"].to_string(), machine.property("MainPID"));
     let doctor = machine.shell("evenkeel doctor /etc/evenkeel/evenkeel.toml || true");
@@ -186,7 +184,7 @@ fn a_stop_closes_the_sessions_within_its_grace_and_ends_well() {
 
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
-fn a_restart_under_load_refuses_nobody() {
+fn a_restart_or_an_upgrade_under_load_refuses_nobody() {
     for release in RELEASES {
         let machine = Machine::boot(release, ECHO);
         let server = echo(&machine);
@@ -203,6 +201,8 @@ fn a_restart_under_load_refuses_nobody() {
             for _ in 0..3 {
                 load.serves_more(50);
                 machine.systemctl("restart evenkeel.service");
+                load.serves_more(50);
+                upgraded(&machine);
             }
             load.serves_more(50);
             load.over.store(true, SeqCst);
@@ -306,12 +306,15 @@ fn a_reload_keeps_the_process_and_its_sessions_and_a_bad_one_keeps_all() {
     }
 }
 
-/// What docs/systemd.md has a package run.
-fn upgrade_as_a_package(machine: &Machine) {
+/// Does what docs/systemd.md has a package run, with another file of the same program, and gives the number of the process
+/// that serves then.
+fn upgraded(machine: &Machine) -> String {
+    let old = machine.property("MainPID");
     let docs = include_str!("../../docs/systemd.md");
     let script = docs.split("```sh\n# postinst").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
     machine.replace_program(Path::new(BINARY));
     machine.shell(script);
+    until("the unit follows", || Some(machine.property("MainPID")).filter(|pid| *pid != old))
 }
 
 // Seen to fail when the new process is not named to systemd, when one that is not the main process tells it something all
@@ -326,18 +329,17 @@ fn an_upgrade_of_the_package_changes_the_process_and_nothing_else() {
         if activated {
             machine.systemctl("enable --now evenkeel.socket");
         }
+        let systemds = machine.listening();
         machine.systemctl("start evenkeel.service");
-        assert!(machine.logs("confined").contains("landlock ABI"), "in the sandbox");
+        let confined = machine.logs("confined");
+        assert!(confined.contains("landlock ABI"), "in the sandbox: {confined}");
         let (sockets, mut processes) = (machine.listening(), vec![machine.property("MainPID")]);
         assert!([6443, 8132, 9443, 9000].iter().all(|port| sockets.iter().any(|(of, _)| of == port)), "{sockets:?}");
         let mut staying = machine.on(|| connect(front()));
         for _ in 0..2 {
             staying.say("between");
             staying.hears("between");
-            upgrade_as_a_package(&machine);
-            let old = processes.last().expect("the first").clone();
-            let new = until("the unit follows", || Some(machine.property("MainPID")).filter(|pid| *pid != old));
-            processes.push(new);
+            processes.push(upgraded(&machine));
             // The new one's first word to systemd says that it serves.
             until("it is said to serve", || {
                 machine.systemctl("status evenkeel.service").contains("Status: \"serving").then_some(())
@@ -349,6 +351,7 @@ fn an_upgrade_of_the_package_changes_the_process_and_nothing_else() {
             let status: serde_json::Value = serde_json::from_str(&machine.run("evenkeel", "status --json")).unwrap();
             assert_eq!(Some(&status["process"]["pid"].to_string()), processes.last());
         }
+        machine.run("evenkeel", "healthz");
         drop(staying);
         machine.logs("replaced: the last session has ended");
         machine.logs("upgrade: health, admin states and counters are taken over");
@@ -363,16 +366,17 @@ fn an_upgrade_of_the_package_changes_the_process_and_nothing_else() {
         let property = |name: &str| machine.property(name);
         assert_eq!(["ActiveState", "SubState", "NRestarts"].map(property), ["active", "running", "0"]);
         assert_eq!(Some(&property("MainPID")), processes.last());
-        let unheard = machine.messages().into_iter().find(|line| line.contains("reception only permitted"));
-        assert_eq!(unheard, None, "who is not the main process tells systemd nothing");
+        // What systemd says of a service's process that tells it something and is not the main one, or is no child of its.
+        let odd = ["reception only permitted", "not our child"];
+        let odd = machine.messages().into_iter().find(|line| odd.iter().any(|odd| line.contains(odd)));
+        assert_eq!(odd, None);
         machine.configure(&ECHO.replace("7000", "7001"));
         machine.systemctl("reload evenkeel.service");
         machine.logs(" reloaded");
         machine.on(|| connect(front())).hears("other");
         machine.systemctl("stop evenkeel.service");
         assert_eq!(["Result", "ExecMainStatus"].map(property), ["success", "0"]);
-        let left = if activated { sockets } else { BTreeSet::new() };
-        assert_eq!(machine.listening(), left, "{release}: systemd's own stay, and no other");
+        assert_eq!(machine.listening(), systemds, "{release}: they stay, and no other does");
         if activated {
             // The next client starts it again.
             machine.on(|| connect(front())).hears("other");
@@ -396,21 +400,19 @@ fn a_version_that_does_not_start_leaves_the_old_one_as_it_was() {
     assert_eq!([machine.property("MainPID"), machine.property("ActiveState")], [process, "active".to_owned()]);
 }
 
-/// The process that is the main one is watched by systemd though it is the old one's child: one that is killed is started
-/// again.
+/// systemd hears of the end of its own children, not of its children's.
+// Seen to fail when the process that serves is started by the old one itself.
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn a_new_process_that_is_killed_is_started_again() {
     let machine = Machine::boot("bookworm", ECHO);
     let _server = echo(&machine);
-    machine.drop_in("WatchdogSec=3");
+    machine.drop_in("WatchdogSec=0");
     machine.systemctl("start evenkeel.service");
     let mut staying = machine.on(|| connect(front()));
     staying.say("held");
     staying.hears("held");
-    let old = machine.property("MainPID");
-    upgrade_as_a_package(&machine);
-    until("the unit follows", || (machine.property("MainPID") != old).then_some(()));
+    upgraded(&machine);
     machine.systemctl("kill --kill-who=main --signal=KILL evenkeel.service");
     until("it is started again", || (machine.property("NRestarts") == "1").then_some(()));
     until("it serves again", || machine.on(|| http::get(stats(), "/livez")).filter(|answer| answer.status == 200));

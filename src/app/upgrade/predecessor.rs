@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,8 +12,8 @@ use socket2::{Domain, Socket};
 use tokio::sync::watch;
 
 use super::state::{Greeting, State, VERSION};
-use super::{Answer, MARK, wire};
-use crate::app::listeners::{ListenerSource, Origin};
+use super::{APART, Answer, MARK, MEET, Origin, wire};
+use crate::app::listeners::{self, ListenerSource};
 use crate::app::process::Facts;
 use crate::app::serving::Current;
 use crate::app::systemd;
@@ -30,10 +31,18 @@ pub struct Predecessor {
     state: Option<State>,
 }
 
+/// The first process of an upgrade: starts the one that is to serve, and is there until that has ended, or serves. Then the
+/// old process ends this one, and the other becomes a child of the service manager's: systemd does not wait for the end of a
+/// main process that is another's child, and kills it at a stop. `None` in every other process.
+pub fn start_apart() -> Option<io::Result<ExitStatus>> {
+    std::env::var_os(MARK).filter(|part| part == APART)?;
+    Some(Origin::of_this_process().and_then(|origin| origin.program_as(MEET).status()))
+}
+
 impl Predecessor {
     /// Meets it, if there is one: then it has left its sockets in `source`.
     pub fn meet(source: &mut ListenerSource) -> io::Result<Option<Self>> {
-        if std::env::var_os(MARK).is_none() {
+        if std::env::var_os(MARK).is_none_or(|part| part != MEET) {
             return Ok(None);
         }
         let mut stream = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
@@ -44,13 +53,14 @@ impl Predecessor {
         systemd::wait_to_take_over();
         rustix::stdio::dup2_stdin(&File::open("/dev/null")?)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        wire::send(&mut stream, &Answer::Begun { pid: std::process::id() })?;
         let greeting: Greeting = wire::receive(&mut stream)?;
         let mut names = greeting.listen.iter().cloned();
         for descriptor in wire::receive_descriptors(&stream, greeting.sockets)? {
             let (name, socket) = (names.next().unwrap_or_default(), Socket::from(descriptor));
             match &greeting.admin {
                 Some(file) if socket.domain()? == Domain::UNIX => source.give_admin(file.clone(), socket.into()),
-                _ => source.give(name, Origin::HandedOver, socket),
+                _ => source.give(name, listeners::Origin::HandedOver, socket),
             }
         }
         let state: serde_json::Value = wire::receive(&mut stream)?;
