@@ -149,7 +149,7 @@ impl Bound {
         Self { origin: Some(origin), ..self }
     }
 
-    /// Has it take over from another process.
+    /// Has it take over from another process, whose restrictions hold for this one, too.
     pub fn replacing(self, predecessor: Option<Predecessor>) -> Self {
         Self { predecessor, ..self }
     }
@@ -166,7 +166,8 @@ impl Bound {
         if let Some(admin) = self.pages.admin() {
             admin.give_to(self.identity)?;
         }
-        self.applied = Some(confine::confine(&self.config, &file, self.identity)?);
+        let before = self.predecessor.as_ref().map(Predecessor::layers).unwrap_or_default();
+        self.applied = Some(confine::confine(&self.config, &file, self.identity, before)?);
         #[cfg(debug_assertions)]
         if let Some(attempts) = attempts {
             self.attempts = attempts.end();

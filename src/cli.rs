@@ -266,8 +266,8 @@ fn serve(config: Config, file: File, watch: bool) -> Exit {
         (Ok(origin), Ok(predecessor)) => (origin, predecessor),
         (Err(error), _) | (_, Err(error)) => return fail(&error),
     };
-    match Bound::new(config, source).and_then(|bound| bound.confine(&file.path)) {
-        Ok(bound) => serve_bound(bound.reloading(file).watching(watch).replaceable(origin).replacing(predecessor)),
+    match Bound::new(config, source).and_then(|bound| bound.replacing(predecessor).confine(&file.path)) {
+        Ok(bound) => serve_bound(bound.reloading(file).watching(watch).replaceable(origin)),
         Err(error) => fail(&error),
     }
 }

@@ -155,6 +155,7 @@ impl Serving {
             pid: std::process::id(),
             sockets: sockets.len(),
             listen,
+            layers: self.applied.as_ref().map(|applied| applied.layers).unwrap_or_default(),
             admin: self.pages.admin_file().map(Path::to_owned),
         };
         // If this future is dropped, the thread that it waits for must end as well.

@@ -105,6 +105,24 @@ fn an_upgrade_takes_descriptors_over_and_leaves_the_managers_as_it_was() {
     }
 }
 
+/// Who has been replaced opens nothing any more: the socket is the new process's. Mutation seen to fail: it is left as it came by
+/// the old one, too.
+#[test]
+fn a_closed_listener_stays_closed_over_an_upgrade() {
+    let dead = { TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+    let manager = Manager::new(|_| {
+        let closing = "on_no_server = \"close_listener\"\ncheck = { type = \"tcp\", interval = \"100ms\" }";
+        Config::to(&[dead]).listen("fd@api", dead).backend(closing)
+    });
+    let app = manager.launch();
+    app.wait_for("the listener is closed");
+    let mut serving = Serving { pid: app.pid() };
+    serving.is_replaced(&app);
+    let closed = |line: &&Value| line["message"] == "no usable server: the listener is closed";
+    until("the new one closes it", || lines(&app).iter().filter(closed).nth(1).map(drop));
+    assert!(TcpStream::connect(manager.address).is_err());
+}
+
 /// Whoever serves, and is no child of the test any more: it ends with this value.
 struct Serving {
     pid: u32,

@@ -181,7 +181,7 @@ fn a_new_process_that_does_not_come_to_serve_changes_nothing() {
 }
 
 /// A package does this: the file is another one. Mutations seen to fail: only the file may be run; its directory can't be
-/// looked into by the process that was started from there.
+/// looked into by the process that was started from there; restrictions applied once more by each process.
 #[test]
 fn in_the_sandbox_a_replaced_program_is_run_in_a_directory_of_its_own() {
     let server = Server::named("a");
@@ -190,11 +190,20 @@ fn in_the_sandbox_a_replaced_program_is_run_in_a_directory_of_its_own() {
     let mut line = Line::of(App::start_copy(&program, &Config::to(&[server.address()])));
     let sandbox = line.app.next_line("what is on", |line| line["message"] == "confined");
     assert!(sandbox["sandbox"].as_str().unwrap().starts_with("landlock"), "{sandbox}");
-    for _ in 0..3 {
+    let filters = |line: &Line| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", line.pid())).unwrap();
+        status.lines().find(|line| line.starts_with("Seccomp_filters:")).expect("a count").to_owned()
+    };
+    let at_first = filters(&line);
+    // One more than the kernel takes rule sets of files, one on top of the other.
+    for _ in 0..17 {
         replace(&program);
         line.upgrade();
         line.app.connect().hears("a");
+        let now = line.app.next_line("what is on", |line| line["message"] == "confined");
+        assert_eq!((&now["sandbox"], now.get("missing")), (&sandbox["sandbox"], None));
     }
+    assert_eq!(filters(&line), at_first, "none is applied again");
     // Among others it can't be told from a shell, and what has taken its place is not run.
     let others = tempfile::tempdir().unwrap();
     let program = others.path().join("evenkeel");

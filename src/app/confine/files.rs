@@ -19,7 +19,7 @@ use crate::model::{Config, Connect, HostAddress};
 use crate::net::accounts::{GROUP, PASSWD};
 
 /// What may be opened, by the kind of use. Paths are as the file system has them, links followed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Allowed {
     /// Files, and directories with all that is beneath them.
     pub read: BTreeSet<PathBuf>,
@@ -181,7 +181,7 @@ const KNOWN: ABI = ABI::V6;
 
 fn restrict(allowed: &Allowed) -> Result<LandlockStatus, RulesetError> {
     const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-    // Looked into by what an upgrade starts, which asks as this process did whether there is no other program.
+    // Looked into by the process that an upgrade starts, which asks once more whether there is no other program.
     const RUN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | ReadFile | ReadDir});
     const SOCKETS: BitFlags<AccessFs> = make_bitflags!(AccessFs::{MakeSock | RemoveFile});
     const USE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | WriteFile});

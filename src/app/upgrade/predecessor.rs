@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::state::{Greeting, State, VERSION};
 use super::{APART, Answer, MARK, MEET, Origin, wire};
+use crate::app::confine::Layers;
 use crate::app::listeners::{self, ListenerSource};
 use crate::app::process::Facts;
 use crate::app::serving::Current;
@@ -66,6 +67,11 @@ impl Predecessor {
         let state: serde_json::Value = wire::receive(&mut stream)?;
         let state = (greeting.version == VERSION).then(|| serde_json::from_value(state)).transpose()?;
         Ok(Some(Self { stream, greeting, state }))
+    }
+
+    /// What holds for this process because that one has started it.
+    pub fn layers(&self) -> Layers {
+        self.greeting.layers
     }
 
     /// Takes over what it knew, before anybody is served.
