@@ -200,6 +200,7 @@ impl Serving {
         systemd::hand_over_to(successor.pid);
         phase.send_replace(ProcessPhase::Replaced);
         self.pages.leave();
+        self.listeners.iter().for_each(|listener| listener.open.leave());
         self.close_listeners().await;
         let current = self.facts.current();
         let (workers, process) = (&self.facts.workers, &current.config.process);
