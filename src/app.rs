@@ -150,7 +150,7 @@ impl Bound {
         Self { origin: Some(origin), ..self }
     }
 
-    /// Has it take over from another process.
+    /// Has it take over from another process, whose restrictions hold for this one, too.
     pub fn replacing(self, predecessor: Option<Predecessor>) -> Self {
         Self { predecessor, ..self }
     }
@@ -167,7 +167,8 @@ impl Bound {
         if let Some(admin) = self.pages.admin() {
             admin.give_to(self.identity)?;
         }
-        self.applied = Some(confine::confine(&self.config, &file, self.identity)?);
+        let before = self.predecessor.as_ref().map(Predecessor::layers).unwrap_or_default();
+        self.applied = Some(confine::confine(&self.config, &file, self.identity, before)?);
         #[cfg(debug_assertions)]
         if let Some(attempts) = attempts {
             self.attempts = attempts.end();
@@ -267,9 +268,9 @@ impl Bound {
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
-        let (file, origin) = (self.file, self.origin);
+        let (file, origin, applied) = (self.file, self.origin, self.applied);
         let serving =
-            Serving { file, origin, listeners, pages, facts, drains, monitors, network, observe, hosts, show };
+            Serving { file, origin, applied, listeners, pages, facts, drains, monitors, network, observe, hosts, show };
         if let Some(predecessor) = &self.predecessor {
             predecessor.take_over(&serving.facts, &current);
         }

@@ -27,7 +27,7 @@ mod upgrade;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -35,7 +35,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::client::Unanswered;
 use crate::app::listeners::ListenerSource;
 use crate::app::upgrade::Origin;
-use crate::app::upgrade::predecessor::Predecessor;
+use crate::app::upgrade::predecessor::{Predecessor, start_apart};
 use crate::app::{Bound, File};
 use crate::config::{self, Loaded, Report};
 use crate::model::Config;
@@ -166,6 +166,17 @@ enum Exit {
     Refused = 2,
 }
 
+impl Exit {
+    /// How a program of ours has ended.
+    fn of(status: ExitStatus) -> Self {
+        match status.code() {
+            Some(0) => Self::Done,
+            Some(2) => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -233,6 +244,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn run(options: &RunOptions) -> Exit {
+    match start_apart() {
+        Some(Ok(status)) => return Exit::of(status),
+        Some(Err(error)) => return fail(&error),
+        None => {}
+    }
     let path = options.file.path();
     match config::open(path) {
         Ok(Loaded { config, settings, warnings }) => {
@@ -250,8 +266,8 @@ fn serve(config: Config, file: File, watch: bool) -> Exit {
         (Ok(origin), Ok(predecessor)) => (origin, predecessor),
         (Err(error), _) | (_, Err(error)) => return fail(&error),
     };
-    match Bound::new(config, source).and_then(|bound| bound.confine(&file.path)) {
-        Ok(bound) => serve_bound(bound.reloading(file).watching(watch).replaceable(origin).replacing(predecessor)),
+    match Bound::new(config, source).and_then(|bound| bound.replacing(predecessor).confine(&file.path)) {
+        Ok(bound) => serve_bound(bound.reloading(file).watching(watch).replaceable(origin)),
         Err(error) => fail(&error),
     }
 }

@@ -11,42 +11,57 @@ pub mod attempts;
 mod calls;
 mod files;
 mod identity;
+mod layers;
 mod privileges;
 
 use std::fs::{self, File};
 use std::path::Path;
 
 pub use self::applied::{Applied, LowPorts, Part};
+use self::calls::Filters;
 pub use self::files::Allowed;
 pub use self::identity::{Identity, IdentityError};
+pub use self::layers::Layers;
 pub use self::privileges::{PrivilegeError, Privileges};
 use crate::model::Config;
 
 /// Gives up all that serving this configuration, which was read from `file`, has no use for.
 ///
-/// It holds for the calling thread and those that it starts.
-pub fn confine(config: &Config, file: &Path, identity: Identity) -> Result<Applied, PrivilegeError> {
+/// It holds for the calling thread and those that it starts. `before` is what holds because this process was started by
+/// another one of ours.
+pub fn confine(config: &Config, file: &Path, identity: Identity, before: Layers) -> Result<Applied, PrivilegeError> {
     let low_ports = LowPorts::of(config, unprivileged_from());
     let keep_bind = config.process.keep_bind || !low_ports.bound.is_empty();
     let privileges = privileges::drop_all(identity, config.process.chroot.as_deref(), keep_bind)?;
     // Looked at by the one who will open them.
     let allowed = Allowed::needed_by(config, file);
-    let (files, calls) = if config.security.sandbox {
-        // In this order: the filter of calls would have to let more through for the other.
-        let files = files::enforce(&allowed).map(|version| (version, allowed));
-        (Part::from(files), Part::from(calls::enforce().map_err(|error| error.to_string())))
-    } else {
-        (Part::Off, Part::Off)
+    let (files, calls, layers) = match config.security.sandbox {
+        true => sandbox(allowed, before),
+        false => (Part::Off, Part::Off, Layers::default()),
     };
     Ok(Applied {
         privileges,
         files,
         calls,
+        layers,
         low_ports,
         process: config.process.clone(),
         security: config.security,
         lost: lost(config, file),
     })
+}
+
+/// Applies what does not hold already.
+fn sandbox(allowed: Allowed, before: Layers) -> (Part<(i32, Allowed)>, Part<()>, Layers) {
+    // In this order: the filter of calls would have to let more through for the other.
+    let version = before.allow(&allowed).map_or_else(|| files::enforce(&allowed), Ok);
+    let files = Part::from(version.map(|version| (version, allowed)));
+    let filters = Filters::new().and_then(|filters| match before.hold(&filters) {
+        true => Ok(filters),
+        false => filters.enforce().map(|()| filters),
+    });
+    let layers = Layers::of(&files, filters.as_ref().ok());
+    (files, Part::from(filters.map(drop).map_err(|error| error.to_string())), layers)
 }
 
 /// The port from which on anyone may bind (ip(7), `ip_unprivileged_port_start`).

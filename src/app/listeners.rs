@@ -31,13 +31,14 @@ pub struct ListenerSource {
 #[derive(Debug)]
 struct Given {
     handle: Handle,
-    from: Origin,
     socket: Socket,
 }
 
 /// What is known of a socket before it is looked for.
 #[derive(Debug)]
 struct Handle {
+    from: Origin,
+    /// The service manager's, or what the process before listened on it as, in the words of the configuration.
     name: String,
     number: Option<u16>,
     /// `None` if it is no TCP socket that can listen.
@@ -72,7 +73,7 @@ impl ListenerSource {
     pub fn give(&mut self, name: String, from: Origin, socket: Socket) {
         let number = (from == Origin::Inherited).then(|| u16::try_from(socket.as_raw_fd()).ok()).flatten();
         let address = net::listening_address(&socket);
-        self.given.push(Given { handle: Handle { name, number, address }, from, socket });
+        self.given.push(Given { handle: Handle { from, name, number, address }, socket });
     }
 
     /// Adds an admin socket that listens already, and whose file is there.
@@ -140,18 +141,14 @@ impl ListenerSource {
     /// Binds. Where that fails because of a socket that was opened for us, its configuration is what has to change.
     fn bind_beside_given(&self, wanted: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
         net::bind(wanted, options).map_err(|error| match self.given.iter().find(|given| given.overlaps(wanted)) {
-            Some(given) => BindError::new(wanted, DescriptorError::Overlaps { handle: given.handle.to_string() }),
+            Some(given) => BindError::new(wanted, given.overlap()),
             None => error,
         })
     }
 
     /// The sockets that no listen address fitted.
     pub fn left_over(self) -> Vec<String> {
-        let name = |Given { handle, from, .. }: Given| match from {
-            Origin::Inherited => handle.to_string(),
-            Origin::HandedOver => format!("{handle}, handed over"),
-        };
-        self.given.into_iter().map(name).collect()
+        self.given.into_iter().map(|given| given.handle.to_string()).collect()
     }
 }
 
@@ -174,6 +171,15 @@ impl Given {
         own.overlaps(wanted)
     }
 
+    /// Why nothing else can be bound where it is.
+    fn overlap(&self) -> DescriptorError {
+        let handle = self.handle.to_string();
+        match self.handle.from {
+            Origin::Inherited => DescriptorError::Overlaps { handle },
+            Origin::HandedOver => DescriptorError::StillOpen { handle },
+        }
+    }
+
     fn is_dual_stack(&self) -> bool {
         !self.socket.only_v6().unwrap_or(true)
     }
@@ -181,9 +187,11 @@ impl Given {
 
 impl Handle {
     fn is(&self, wanted: Descriptor) -> bool {
-        match wanted {
-            Descriptor::Number(number) => self.number == Some(number),
-            Descriptor::Name(name) => self.name == name.as_str(),
+        match (self.from, wanted) {
+            // Numbers are others in another process, and so are its names: what it called them is what counts.
+            (Origin::HandedOver, _) => self.name == ListenAddress::Descriptor(wanted).to_string(),
+            (Origin::Inherited, Descriptor::Number(number)) => self.number == Some(number),
+            (Origin::Inherited, Descriptor::Name(name)) => self.name == name.as_str(),
         }
     }
 }
@@ -193,12 +201,18 @@ impl fmt::Display for Handle {
         if let Some(number) = self.number {
             write!(f, "fd@{number} ")?;
         }
-        if !self.name.is_empty() {
-            write!(f, "\"{}\" ", self.name)?;
+        match self.from {
+            _ if self.name.is_empty() => {}
+            Origin::Inherited => write!(f, "\"{}\" ", self.name)?,
+            Origin::HandedOver => write!(f, "{} ", self.name)?,
         }
         match self.address {
-            Some(address) => write!(f, "on {address}"),
-            None => write!(f, "which is no TCP socket that can listen"),
+            Some(address) => write!(f, "on {address}")?,
+            None => write!(f, "which is no TCP socket that can listen")?,
+        }
+        match self.from {
+            Origin::Inherited => Ok(()),
+            Origin::HandedOver => write!(f, ", handed over"),
         }
     }
 }
@@ -211,7 +225,7 @@ enum DescriptorError {
          address such as \":6443\""
     )]
     NothingGiven,
-    #[error("the service manager handed over no such descriptor, but {all}")]
+    #[error("there is no such descriptor, but {all}")]
     NotGiven { all: String },
     #[error("{count} descriptors have this name: write the number of one of {all}")]
     Ambiguous { count: usize, all: String },
@@ -224,6 +238,11 @@ enum DescriptorError {
          the socket unit"
     )]
     Overlaps { handle: String },
+    #[error(
+        "the process before this one holds {handle}, which takes its port until that process ends: restart instead of \
+         upgrading"
+    )]
+    StillOpen { handle: String },
 }
 
 /// The admin socket, whose file is removed with it.
@@ -417,6 +436,25 @@ mod tests {
         assert!(other.contains(&format!("no such descriptor, but fd@{number} \"api\" on 127.0.0.1:")), "{other}");
     }
 
+    /// What is called `fd@3` here is no number of the process before.
+    #[test]
+    fn a_socket_that_is_handed_over_is_known_by_what_it_was_listened_on_as() {
+        let sockets = ["fd@api", "fd@3", ":6443"].map(|name| (name, open("127.0.0.1:0")));
+        let addresses = sockets.each_ref().map(|(_, socket)| local(socket));
+        let mut source = ListenerSource::bind();
+        for (name, socket) in sockets {
+            source.give(name.to_owned(), Origin::HandedOver, socket);
+        }
+        let number = source.given[2].socket.as_raw_fd().try_into().unwrap();
+        let error = refusal(&mut source, numbered(number));
+        assert!(error.contains("fd@api on 127.0.0.1:") && error.contains(", handed over"), "{error}");
+        for (wanted, address) in [(named("api"), addresses[0]), (numbered(3), addresses[1])] {
+            assert_eq!(source.listen(wanted, OPTIONS).unwrap().local_address().unwrap(), address);
+        }
+        let left = source.left_over();
+        assert_eq!(left, [format!(":6443 on {}, handed over", addresses[2])]);
+    }
+
     #[test]
     fn a_descriptor_serves_once() {
         let socket = open("127.0.0.1:0");
@@ -459,6 +497,16 @@ mod tests {
         let error = refusal(&mut source, ListenAddress::Tcp(([127, 0, 0, 1], port).into()));
         assert!(error.contains(&format!("\"evenkeel.socket\" on [::]:{port}, which takes its port")), "{error}");
         source.listen(ListenAddress::DualStack { port }, OPTIONS).unwrap();
+    }
+
+    #[test]
+    fn a_port_that_the_process_before_holds_still_is_said_to_be_its() {
+        let socket = open("[::]:0");
+        let port = local(&socket).port();
+        let mut source = ListenerSource::bind();
+        source.give(format!(":{port}"), Origin::HandedOver, socket);
+        let error = refusal(&mut source, ListenAddress::Tcp(([127, 0, 0, 1], port).into()));
+        assert!(error.contains(&format!("the process before this one holds :{port} on [::]:{port}")), "{error}");
     }
 
     #[test]

@@ -109,10 +109,13 @@ impl Pages {
         self.add(opened, config)
     }
 
-    /// Every socket that is listened on.
-    pub fn sockets(&self) -> Vec<BorrowedFd<'_>> {
-        let stats = self.stats.iter().map(|(bound, _)| bound.as_fd());
-        stats.chain(self.admin.iter().map(|(_, socket, _)| socket.as_fd())).collect()
+    /// The stats page's listeners.
+    pub fn stats(&self) -> impl Iterator<Item = &net::Bound> {
+        self.stats.iter().map(|(bound, _)| bound)
+    }
+
+    pub fn admin_socket(&self) -> Option<BorrowedFd<'_>> {
+        self.admin.as_ref().map(|(_, socket, _)| socket.as_fd())
     }
 
     /// The admin socket's file.

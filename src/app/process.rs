@@ -1,6 +1,10 @@
 //! What is known of the process as a whole: its limits, its figures, and whether it is fit to serve.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -163,6 +167,20 @@ impl Facts {
     }
 }
 
+/// The file that this program was started from. Once that has been replaced, it is where the other one is.
+pub fn program_file() -> io::Result<PathBuf> {
+    Ok(without_mark(std::env::current_exe()?))
+}
+
+/// Takes off what the kernel adds to the name of a file that is not there any more (proc(5)).
+fn without_mark(file: PathBuf) -> PathBuf {
+    const MARK: &[u8] = b" (deleted)";
+    match file.as_os_str().as_bytes().strip_suffix(MARK) {
+        Some(name) if !file.exists() => PathBuf::from(OsStr::from_bytes(name)),
+        _ => file,
+    }
+}
+
 /// Raises the limit of open files as far as it may be raised without rights; the limit that then holds.
 pub fn raise_descriptor_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -192,6 +210,15 @@ fn processor_time() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_has_its_name_still() {
+        let directory = tempfile::tempdir().unwrap();
+        let (gone, there) = (directory.path().join("gone (deleted)"), directory.path().join("there (deleted)"));
+        fs::write(&there, "").unwrap();
+        assert_eq!(without_mark(gone), directory.path().join("gone"));
+        assert_eq!(without_mark(there.clone()), there);
+    }
 
     #[test]
     fn sessions_fit_into_the_descriptors() {

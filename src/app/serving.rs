@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::confine::Applied;
 use super::drain::Drains;
 use super::hosts::Hosts;
 use super::pages::Pages;
@@ -36,6 +37,8 @@ pub struct Serving {
     pub file: Option<File>,
     /// How the process was started; without it there is no upgrade.
     pub origin: Option<Origin>,
+    /// What was given up at the start; `None` in a process that does more than serve.
+    pub applied: Option<Applied>,
     pub listeners: Vec<Listener>,
     pub pages: Pages,
     pub facts: Arc<Facts>,

@@ -1,4 +1,4 @@
-//! An upgrade: the program is started anew, from the file that it was started from, which may be another release by now.
+//! An upgrade: the program is started anew, by the path that it was started by, where another release may be by now.
 //!
 //! The new process is given the listening sockets, so that no client is ever refused, and what the old one knows
 //! (`state`). Once it says that it serves, the old one stops accepting, and lives for as long as its sessions do, and those of
@@ -11,6 +11,7 @@ mod state;
 mod wire;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -18,13 +19,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use self::state::{Greeting, State, VERSION};
+use super::confine::Part;
+use super::process::program_file;
 use super::serving::Serving;
 
-/// Set in the environment of a process that is to meet its predecessor on its standard input.
+/// Set in the environment of a process that is started by an upgrade, with its part in it.
 const MARK: &str = "EVENKEEL_UPGRADE";
+
+/// It starts the one that is to serve, and waits for its end ([`predecessor::start_apart`]).
+const APART: &str = "apart";
+
+/// It meets its predecessor on its standard input.
+const MEET: &str = "meet";
 
 /// How long the new process may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,11 +46,15 @@ pub struct Origin {
     arguments: Vec<OsString>,
 }
 
-/// What the new process says to the old one: first that it serves, then what an operator wants of sessions there.
+/// What the new process says to the old one, in this order; the last again and again.
 #[derive(Debug, Serialize, Deserialize)]
 enum Word {
+    /// It is there.
+    Begun {
+        pid: u32,
+    },
     Serves,
-    /// Close those of a server over so many milliseconds, or no more of them.
+    /// An operator wants a server's sessions to be closed over so many milliseconds, or no more of them.
     Drain {
         backend: String,
         server: String,
@@ -56,8 +70,16 @@ pub enum UpgradeError {
     NoOrigin,
     #[error("process 1 of a container can't be replaced, because the container ends with it: replace the container")]
     Init,
+    #[error("{0}")]
+    Confined(String),
     #[error("can't start {}: {error}", program.display())]
     Start { program: PathBuf, error: io::Error },
+    #[error(
+        "can't start {}: the sandbox lets a program that has been replaced be run only in a directory that holds no other, \
+         such as /usr/lib/evenkeel; install it there and restart once",
+        program.display()
+    )]
+    Sandboxed { program: PathBuf },
     #[error(
         "the new process (pid {pid}) ended with {status} before it served; what it said of that is in its own lines"
     )]
@@ -78,26 +100,38 @@ pub struct Successor {
 /// A new process that is ended unless it has been let go.
 #[derive(Debug)]
 struct Candidate {
-    child: Option<Child>,
+    /// Whom this process has started, to start the new one and wait for it.
+    starter: Option<Child>,
+    /// As this process knows it: the starter, until the new one has said who it is.
     pid: u32,
+    /// The new one, whoever has its number later (pidfd_open(2)).
+    itself: Option<OwnedFd>,
 }
 
 impl Origin {
-    /// Of this process, to be asked before its file may have been exchanged.
+    /// Of this process, to be asked before the working directory may have changed.
     pub fn of_this_process() -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, arguments: std::env::args_os().skip(1).collect() })
+        let mut arguments = std::env::args_os();
+        let called = arguments.next().map(PathBuf::from).unwrap_or_default();
+        Ok(Self { program: installed(&called, program_file()?), arguments: arguments.collect() })
     }
 
     /// Starts it, with one end of a pair of sockets as its standard input.
     fn start(&self, theirs: UnixStream) -> io::Result<Candidate> {
-        let mut program = Program::new(&self.program);
-        program.args(&self.arguments).env(MARK, "1").stdin(Stdio::from(OwnedFd::from(theirs)));
+        let mut program = self.program_as(APART);
+        program.stdin(Stdio::from(OwnedFd::from(theirs)));
         // What is meant for this process by its number.
         for name in ["WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {
             program.env_remove(name);
         }
-        let child = program.spawn()?;
-        Ok(Candidate { pid: child.id(), child: Some(child) })
+        let starter = program.spawn()?;
+        Ok(Candidate { pid: starter.id(), starter: Some(starter), itself: None })
+    }
+
+    fn program_as(&self, part: &str) -> Program {
+        let mut program = Program::new(&self.program);
+        program.args(&self.arguments).env(MARK, part);
+        program
     }
 }
 
@@ -108,24 +142,31 @@ impl Serving {
         if std::process::id() == 1 {
             return Err(UpgradeError::Init);
         }
-        let failed = |error| UpgradeError::Start { program: origin.program.clone(), error };
+        if let Some(applied) = &self.applied {
+            applied.upgrades().map_err(UpgradeError::Confined)?;
+        }
+        let failed = |error| self.not_started(origin, error);
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let mut candidate = origin.start(theirs).map_err(failed)?;
-        let (sockets, state) = (self.sockets().map_err(failed)?, self.state());
+        let ((listen, sockets), state) = (self.sockets().map_err(failed)?, self.state());
         let greeting = Greeting {
             version: VERSION,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             sockets: sockets.len(),
+            listen,
+            layers: self.applied.as_ref().map(|applied| applied.layers).unwrap_or_default(),
             admin: self.pages.admin_file().map(Path::to_owned),
         };
-        let meeting = ours.try_clone().map_err(failed)?;
         // If this future is dropped, the thread that it waits for must end as well.
         let hang_up = HangUp(Some(ours.try_clone().map_err(failed)?));
-        let met = tokio::task::spawn_blocking(move || meet(meeting, &greeting, &sockets, &state)).await;
-        match met.map_err(io::Error::other).and_then(|met| met) {
-            Ok(()) => {
-                let pid = candidate.let_go();
+        let meeting = ours.try_clone().map_err(failed)?;
+        let met = match apart(move || begin(meeting)).await.and_then(|meeting| candidate.is(meeting)) {
+            Ok(meeting) => apart(move || meet(meeting, &greeting, &sockets, &state)).await,
+            Err(error) => Err(error),
+        };
+        match met.and_then(|()| candidate.let_go()) {
+            Ok(pid) => {
                 hang_up.not_now();
                 Ok(Successor { pid, stream: ours })
             }
@@ -133,15 +174,34 @@ impl Serving {
         }
     }
 
-    /// Every socket that clients or operators come in by.
-    fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
-        let listeners = self.listeners.iter().map(|listener| listener.open.bound.as_fd().try_clone_to_owned());
-        listeners.chain(self.pages.sockets().into_iter().map(|socket| socket.try_clone_to_owned())).collect()
+    fn not_started(&self, origin: &Origin, error: io::Error) -> UpgradeError {
+        let program = origin.program.clone();
+        let sandboxed = self.applied.as_ref().is_some_and(|applied| matches!(applied.files, Part::On(_)));
+        match sandboxed && error.kind() == io::ErrorKind::PermissionDenied {
+            true => UpgradeError::Sandboxed { program },
+            false => UpgradeError::Start { program, error },
+        }
+    }
+
+    /// Every socket that clients or operators come in by, and its name among them.
+    fn sockets(&self) -> io::Result<(Vec<String>, Vec<OwnedFd>)> {
+        let listeners = self.listeners.iter().map(|listener| &listener.open.bound).chain(self.pages.stats());
+        let named = listeners.map(|bound| (bound.address().to_string(), bound.as_fd()));
+        let admin = self.pages.admin_socket().map(|socket| (String::new(), socket));
+        named.chain(admin).map(|(name, socket)| Ok((name, socket.try_clone_to_owned()?))).collect()
     }
 
     fn state(&self) -> State {
         State::of(&self.facts.snapshot(), &self.facts.current().config)
     }
+}
+
+/// Where the next version will be: at the path by which this one was called, which may be a link that is led elsewhere
+/// meanwhile, if that is a path to the file that runs.
+fn installed(called: &Path, file: PathBuf) -> PathBuf {
+    let is_path = called.parent().is_some_and(|directory| !directory.as_os_str().is_empty());
+    let called = std::path::absolute(called).ok().filter(|_| is_path);
+    called.filter(|called| fs::canonicalize(called).is_ok_and(|real| real == file)).unwrap_or(file)
 }
 
 /// Ends a conversation that nobody waits for any more.
@@ -161,25 +221,50 @@ impl Drop for HangUp {
     }
 }
 
-/// Hands over, and returns when the new process serves. It blocks, for [`PATIENCE`] at most.
-fn meet(mut stream: UnixStream, greeting: &Greeting, sockets: &[OwnedFd], state: &State) -> io::Result<()> {
+/// Does what blocks on a thread that is there for it.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Waits until the new process has begun, and gives its number. It blocks, for [`PATIENCE`] at most.
+fn begin(mut stream: UnixStream) -> io::Result<(UnixStream, u32)> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    match wire::receive(&mut stream)? {
+        Word::Begun { pid } => Ok((stream, pid)),
+        Word::Serves | Word::Drain { .. } => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Hands over, and returns when the new process serves. It blocks, for [`PATIENCE`] at most.
+fn meet(mut stream: UnixStream, greeting: &Greeting, sockets: &[OwnedFd], state: &State) -> io::Result<()> {
     wire::send(&mut stream, greeting)?;
     wire::send_descriptors(&stream, &sockets.iter().map(AsFd::as_fd).collect::<Vec<_>>())?;
     wire::send(&mut stream, state)?;
     stream.flush()?;
     match wire::receive(&mut stream)? {
         Word::Serves => Ok(()),
-        Word::Drain { .. } => Err(io::Error::new(io::ErrorKind::InvalidData, "it wants something before it serves")),
+        Word::Begun { .. } | Word::Drain { .. } => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
 impl Candidate {
-    /// It serves: it is nobody's child to look after any more.
-    fn let_go(&mut self) -> u32 {
-        self.child = None;
-        self.pid
+    /// It has said who it is.
+    fn is(&mut self, (stream, pid): (UnixStream, u32)) -> io::Result<UnixStream> {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        self.itself = Some(pidfd_open(number, PidfdFlags::empty())?);
+        self.pid = pid;
+        Ok(stream)
+    }
+
+    /// It serves: once its starter has gone it is the service manager's child.
+    fn let_go(&mut self) -> io::Result<u32> {
+        if let Some(mut starter) = self.starter.take_if(|starter| starter.id() != self.pid) {
+            starter.kill()?;
+            starter.wait()?;
+        }
+        (self.starter, self.itself) = (None, None);
+        Ok(self.pid)
     }
 
     /// Why it does not serve, by what has become of it.
@@ -188,8 +273,9 @@ impl Candidate {
         if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
             return UpgradeError::Late { pid };
         }
-        // Its end of the socket closes with it.
-        match self.child.take().map(|mut child| child.wait()) {
+        // Their end of the socket closes with both.
+        let have_ended = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+        match self.starter.take_if(|_| have_ended).map(|mut starter| starter.wait()) {
             Some(Ok(status)) => UpgradeError::Ended { pid, status: status.to_string() },
             _ => UpgradeError::Lost { pid, error },
         }
@@ -198,9 +284,35 @@ impl Candidate {
 
 impl Drop for Candidate {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(itself) = self.itself.take() {
+            let _ = pidfd_send_signal(itself, Signal::KILL);
         }
+        if let Some(mut starter) = self.starter.take() {
+            let _ = starter.kill();
+            let _ = starter.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    // Seen to fail when links are followed at the start.
+    #[test]
+    fn a_link_is_followed_when_the_next_version_is_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().canonicalize().unwrap().join(name);
+        for version in ["evenkeel-1", "evenkeel-2"] {
+            fs::write(at(version), "").unwrap();
+        }
+        symlink("evenkeel-1", at("evenkeel")).unwrap();
+        assert_eq!(installed(&at("evenkeel"), at("evenkeel-1")), at("evenkeel"));
+        // One that leads to another program by now, one that leads nowhere, and a name that was looked up in PATH.
+        assert_eq!(installed(&at("evenkeel"), at("evenkeel-2")), at("evenkeel-2"));
+        assert_eq!(installed(&at("other"), at("evenkeel-1")), at("evenkeel-1"));
+        assert_eq!(installed(Path::new("evenkeel"), at("evenkeel-1")), at("evenkeel-1"));
     }
 }

@@ -17,12 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Port of the stats page unless the URL says another.
 const PORT: u16 = 9000;
 
+/// Where the stats page is unless configured otherwise.
+const USUAL: &str = "http://127.0.0.1:9000";
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   evenkeel healthz
-  evenkeel healthz --url http://127.0.0.1:9000   of a process without an admin socket
+  evenkeel healthz --url http://127.0.0.1:9001   of a process without an admin socket
   evenkeel healthz --ready                       and each required backend has a server
+
+Without --socket, EVENKEEL_SOCKET and an admin socket at the usual place, the stats listener
+is asked where it usually is, http://127.0.0.1:9000.
 
 Exit code 0 if it serves, 1 if not, with the reason on standard error. It never depends on
 backends unless --ready is given: a VIP must not move, nor a container restart, because a
@@ -50,6 +56,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     let path = if options.ready { "/readyz" } else { "/livez" };
     let Answer { status, body } = match &options.url {
         Some(url) => ask(url, path).await?,
+        None if options.socket.is_nowhere() => {
+            let usual = ask(&Uri::from_static(USUAL), path).await;
+            usual.context("there is no admin socket at /run/evenkeel/admin.sock, so the stats listener was asked")?
+        }
         None => Client::new(&options.socket).patient(PATIENCE).get(path).await?,
     };
     if status == StatusCode::OK {

@@ -39,6 +39,12 @@ impl SocketOption {
         Self { socket: self.socket.clone().or(variable).or(configured.map(Path::to_path_buf)) }
     }
 
+    /// Nobody says where it is, and where it is unless told otherwise there is none.
+    pub(super) fn is_nowhere(&self) -> bool {
+        let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        self.or(None).socket.is_none() && fs::symlink_metadata(DEFAULT).is_err_and(is_missing)
+    }
+
     pub(super) fn path(&self) -> PathBuf {
         self.or(None).socket.unwrap_or_else(|| DEFAULT.into())
     }

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  install -m 755 evenkeel.new /usr/bin/evenkeel && evenkeel upgrade
+  install -m 755 evenkeel.new /usr/lib/evenkeel/evenkeel && evenkeel upgrade
 
 No connection is refused or cut: the new process takes over the listening sockets, and the
 old one ends with its last session. If the new one doesn't start, the old one goes on, and

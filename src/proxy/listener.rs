@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -56,6 +57,8 @@ pub struct OpenListener {
     shut: watch::Sender<bool>,
     /// Nobody is to be accepted any more.
     closed: watch::Sender<bool>,
+    /// Another process decides whether the socket listens.
+    left: AtomicBool,
     /// Gone after the socket, and so with the last who holds this.
     _held: mpsc::Sender<Infallible>,
 }
@@ -74,6 +77,7 @@ impl OpenListener {
                 frontend,
                 shut: watch::Sender::new(false),
                 closed: watch::Sender::new(false),
+                left: AtomicBool::new(false),
                 _held: held,
             }),
             Closing(closing),
@@ -104,6 +108,11 @@ impl OpenListener {
         self.closed.send_replace(true);
     }
 
+    /// Leaves the socket to a process that has it, too: it stays as that one has it.
+    pub fn leave(&self) {
+        self.left.store(true, Relaxed);
+    }
+
     async fn closed(&self) {
         // The sender is its own.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
@@ -119,7 +128,7 @@ impl OpenListener {
 /// gives up a socket unit of which a socket does not listen.
 impl Drop for OpenListener {
     fn drop(&mut self) {
-        if !self.is_shut() || !self.bound.adopted {
+        if !self.is_shut() || !self.bound.adopted || self.left.load(Relaxed) {
             return;
         }
         if let Err(error) = self.bound.listen_again(self.frontend().spec.backlog) {

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::harness::http;
@@ -34,6 +36,7 @@ impl Podman {
         let binary = format!("{REPOSITORY}/target/{}-unknown-linux-gnu/release/evenkeel", std::env::consts::ARCH);
         assert!(Path::new(&binary).exists(), "no static binary in {binary}: tests/run e2e builds it");
         let stage = podman.fresh("stage/out");
+        podman.fresh("stage/out/run/evenkeel");
         run(Command::new("strip").arg("-o").arg(stage.join("evenkeel")).arg(binary));
         let mut build = podman.command("build");
         build.args(["--pull=never", "--network=none", "--format=docker", "--target=runtime", "--tag", IMAGE]);
@@ -53,6 +56,8 @@ impl Podman {
         podman.arg("--root").arg(self.directory.path().join("root"));
         podman.arg("--runroot").arg(self.directory.path().join("run"));
         podman.args(["--cgroup-manager=cgroupfs", "--runtime=runc", subcommand]);
+        // Checks of health are run by systemd's timers, or else when they are asked for.
+        podman.env("DISABLE_HC_SYSTEMD", "true");
         podman
     }
 
@@ -104,10 +109,26 @@ struct Container<'a> {
 }
 
 impl Container<'_> {
+    /// A field of what podman knows of it.
+    fn inspect(&self, field: &str) -> String {
+        let format = format!("--format={{{{{field}}}}}");
+        run(self.podman.command("inspect").args([&format, "evenkeel"])).trim().to_owned()
+    }
+
     /// What the kernel says of its process.
     fn status(&self) -> String {
-        let inspect = run(self.podman.command("inspect").args(["--format={{.State.Pid}}", "evenkeel"]));
-        fs::read_to_string(format!("/proc/{}/status", inspect.trim())).unwrap()
+        fs::read_to_string(format!("/proc/{}/status", self.inspect(".State.Pid"))).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.inspect(".State.Pid").parse().ok().and_then(Pid::from_raw).expect("a process number");
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Runs the image's check of health; its exit code, and what podman makes of it.
+    fn health(&self) -> (Option<i32>, String) {
+        let check = output(self.podman.command("healthcheck").args(["run", "evenkeel"]));
+        (check.status.code(), self.inspect(".State.Health.Status"))
     }
 
     /// The set of its capabilities, one bit each.
@@ -235,6 +256,56 @@ fn the_static_pod_follows_its_mounted_file() {
     podman.host.on(|| connect(at(6443))).hears("other");
     staying.say("still here");
     staying.hears("still here");
+}
+
+/// As a kubelet mounts a ConfigMap: what is replaced is a link to a directory.
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_mounted_configmap_that_is_swapped_is_seen() {
+    let podman = Podman::with_image();
+    let servers =
+        podman.host.on(|| [("one", 7001), ("other", 7002)].map(|(name, port)| Server::named_on(name, at(port))));
+    let mounted = podman.mounted();
+    fs::create_dir(mounted.join("..one")).unwrap();
+    symlink("..one", mounted.join("..data")).unwrap();
+    fs::write(mounted.join("..one/evenkeel.toml"), "").unwrap();
+    symlink("..data/evenkeel.toml", mounted.join("evenkeel.toml")).unwrap();
+    let arguments = ["run", "--watch", "--config", "/etc/evenkeel/evenkeel.toml"].map(str::to_owned);
+    let container = podman.run_as(&configuration(":6443", servers[0].address()), &[], &arguments);
+    container.program.wait_for("serving");
+    podman.host.on(|| connect(at(6443))).hears("one");
+    fs::create_dir(mounted.join("..other")).unwrap();
+    fs::write(mounted.join("..other/evenkeel.toml"), configuration(":6443", servers[1].address())).unwrap();
+    symlink("..other", mounted.join("..data_tmp")).unwrap();
+    fs::rename(mounted.join("..data_tmp"), mounted.join("..data")).unwrap();
+    fs::remove_dir_all(mounted.join("..one")).unwrap();
+    container.program.wait_for(" reloaded");
+    podman.host.on(|| connect(at(6443))).hears("other");
+}
+
+/// By the admin socket where there is one, and by the stats page where not. Mutation seen to fail: no HEALTHCHECK.
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn it_is_healthy_while_it_serves_and_not_while_it_is_stopped() {
+    let podman = Podman::with_image();
+    let healthy = (Some(0), "healthy".to_owned());
+    for admin in ["", "[admin]\nsocket = \"/run/evenkeel/admin.sock\"\n"] {
+        let server = podman.host.on(|| Server::echo_on(at(7000)));
+        let container = podman.run(&format!("{}{admin}", configuration(":6443", server.address())), &["--rm"]);
+        container.program.wait_for("serving");
+        assert_eq!(container.health(), healthy, "{admin}");
+        if !admin.is_empty() {
+            let status = run(podman.command("exec").args(["evenkeel", "/evenkeel", "status"]));
+            assert!(status.contains("api") && status.contains("servers"), "{status}");
+        }
+        container.signal(Signal::STOP);
+        // The image's number of tries, each with the command's own patience.
+        let tries = [(); 3].map(|()| container.health());
+        assert!(tries.iter().all(|(code, _)| *code == Some(1)), "{tries:?}");
+        assert_eq!(tries[2].1, "unhealthy");
+        container.signal(Signal::CONT);
+        assert_eq!(container.health(), healthy, "{admin}");
+    }
 }
 
 /// Every file that the sources include, and every directory that cargo asks for, is there when the image's first stage

@@ -53,7 +53,7 @@ fn the_kernel_asks_quiet_peers_on_both_sides() {
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn systemd_accepts_the_units() {
     let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/evenkeel.service")).unwrap();
-    let installed = "/usr/bin/evenkeel";
+    let installed = "/usr/lib/evenkeel/evenkeel";
     assert!(unit.contains(installed), "the unit starts {installed}");
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("evenkeel.service");

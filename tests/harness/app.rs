@@ -183,7 +183,12 @@ impl App {
     /// As [`App::start`], of a copy of the program, which the test may exchange for another one.
     pub fn start_copy(copy: &Path, config: &Config) -> Self {
         std::fs::copy(BINARY, copy).unwrap();
-        let app = Self::launch_program(copy, config, |_| ());
+        Self::start_of(copy, config)
+    }
+
+    /// As [`App::start`], by this path to the program.
+    pub fn start_of(program: &Path, config: &Config) -> Self {
+        let app = Self::launch_program(program, config, |_| ());
         app.program.wait_for("serving");
         app
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::files::{self, Allowed};
+use super::layers::Layers;
 use super::privileges::Privileges;
 use crate::model::{Config, ListenAddress, Process, Security};
 
@@ -14,6 +15,8 @@ pub struct Applied {
     /// The version of the kernel's interface (Landlock ABI), and what may be opened.
     pub files: Part<(i32, Allowed)>,
     pub calls: Part<()>,
+    /// What need not be applied again by a process that this one starts.
+    pub layers: Layers,
     pub low_ports: LowPorts,
     /// As the configuration had it.
     pub process: Process,
@@ -223,6 +226,7 @@ mod tests {
             },
             files: Part::On((7, Allowed::needed_by(&config, Path::new("/etc/evenkeel/evenkeel.toml")))),
             calls: Part::On(()),
+            layers: Layers::default(),
             low_ports,
             process: config.process,
             security: config.security,

@@ -9,6 +9,7 @@
 //! which the kernel finds out once and remembers (since 5.11): a read or a write runs no filter.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::io;
 
 use libc::c_long;
@@ -30,15 +31,34 @@ pub enum CallError {
     Kernel(#[from] io::Error),
 }
 
-/// Refuses from now on whatever is not needed.
-pub fn enforce() -> Result<(), CallError> {
-    let processor = TargetArch::try_from(std::env::consts::ARCH).map_err(|_| CallError::Processor)?;
-    // Both are made before the first holds: it might not like how the second one is made.
-    let (allow, refuse) = (allow(processor)?, refuse(processor)?);
-    sys::filter_calls(&instructions(&allow), Refusals::Quiet)?;
-    // Of two filters that refuse, the later one's answer counts.
-    sys::filter_calls(&instructions(&refuse), Refusals::Logged)?;
-    Ok(())
+/// Both filters. They are made before the first of them holds, which might not like how the second one is made.
+#[derive(Debug)]
+pub struct Filters {
+    allow: BpfProgram,
+    refuse: BpfProgram,
+}
+
+impl Filters {
+    pub fn new() -> Result<Self, CallError> {
+        let processor = TargetArch::try_from(std::env::consts::ARCH).map_err(|_| CallError::Processor)?;
+        Ok(Self { allow: allow(processor)?, refuse: refuse(processor)? })
+    }
+
+    /// Refuses from now on whatever is not needed.
+    pub fn enforce(&self) -> Result<(), CallError> {
+        sys::filter_calls(&instructions(&self.allow), Refusals::Quiet)?;
+        // Of two filters that refuse, the later one's answer counts.
+        sys::filter_calls(&instructions(&self.refuse), Refusals::Logged)?;
+        Ok(())
+    }
+}
+
+impl Hash for Filters {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for program in [&self.allow, &self.refuse] {
+            program.iter().for_each(|of| (of.code, of.jt, of.jf, of.k).hash(state));
+        }
+    }
 }
 
 fn instructions(program: &BpfProgram) -> Vec<libc::sock_filter> {

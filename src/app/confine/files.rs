@@ -4,6 +4,7 @@
 //! name. Where a directory is everybody's, as `/etc` is, the file is allowed by itself.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,11 +14,12 @@ use landlock::{
     RulesetError, Scope, make_bitflags,
 };
 
+use crate::app::process::program_file;
 use crate::model::{Config, Connect, HostAddress};
 use crate::net::accounts::{GROUP, PASSWD};
 
 /// What may be opened, by the kind of use. Paths are as the file system has them, links followed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Allowed {
     /// Files, and directories with all that is beneath them.
     pub read: BTreeSet<PathBuf>,
@@ -98,7 +100,7 @@ impl Allowed {
 
     /// Allows this binary and what replaces it, and the libraries that it was started with.
     fn run_ourselves(&mut self) {
-        let Ok(binary) = std::env::current_exe() else { return };
+        let Ok(binary) = program_file() else { return };
         let own = directory_of(&binary).filter(|directory| holds_nothing_but(directory, &binary));
         self.run.insert(own.unwrap_or(binary));
         for library in libraries() {
@@ -139,12 +141,19 @@ fn directory_of(file: &Path) -> Option<PathBuf> {
     (!SHARED.iter().any(|shared| directory == Path::new(shared))).then_some(directory)
 }
 
-/// Whether a directory has no other program: then what is put there is a version of ours.
+/// Whether a directory has no other program: then what is put there is a version of ours. So is what has our name and
+/// more, as `evenkeel.dpkg-new` while a package is unpacked, or `evenkeel.old`.
 fn holds_nothing_but(directory: &Path, binary: &Path) -> bool {
     let Ok(entries) = fs::read_dir(directory) else { return false };
+    let name = binary.file_name().unwrap_or_default().as_encoded_bytes();
+    let is_version = |other: &OsStr| {
+        let more = other.as_encoded_bytes().strip_prefix(name);
+        more.is_some_and(|more| more.is_empty() || more.starts_with(b"."))
+    };
     entries.flatten().all(|entry| {
-        let harmless = |data: fs::Metadata| data.is_file() && data.permissions().mode() & 0o111 == 0;
-        entry.path() == binary || fs::metadata(entry.path()).is_ok_and(harmless)
+        let (is_file, runs) = fs::metadata(entry.path())
+            .map_or((false, true), |data| (data.is_file(), data.permissions().mode() & 0o111 != 0));
+        is_file && (!runs || is_version(&entry.file_name()))
     })
 }
 
@@ -152,7 +161,7 @@ fn holds_nothing_but(directory: &Path, binary: &Path) -> bool {
 fn libraries() -> Vec<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let files = maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
-    let binary = std::env::current_exe().unwrap_or_default();
+    let binary = program_file().unwrap_or_default();
     let files: BTreeSet<_> = files.filter(|file| *file != binary).collect();
     files.into_iter().collect()
 }
@@ -172,7 +181,8 @@ const KNOWN: ABI = ABI::V6;
 
 fn restrict(allowed: &Allowed) -> Result<LandlockStatus, RulesetError> {
     const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-    const RUN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | ReadFile});
+    // Looked into by the process that an upgrade starts, which asks once more whether there is no other program.
+    const RUN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | ReadFile | ReadDir});
     const SOCKETS: BitFlags<AccessFs> = make_bitflags!(AccessFs::{MakeSock | RemoveFile});
     const USE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | WriteFile});
     use landlock::path_beneath_rules as beneath;
@@ -291,7 +301,13 @@ mod tests {
         let ours = program("evenkeel");
         fs::write(directory.path().join("README"), "").unwrap();
         assert!(holds_nothing_but(directory.path(), &ours));
-        program("sh");
+        program("evenkeel.dpkg-new");
+        assert!(holds_nothing_but(directory.path(), &ours));
+        let other = program("evenkeeld");
+        assert!(!holds_nothing_but(directory.path(), &ours));
+        fs::remove_file(other).unwrap();
+        assert!(holds_nothing_but(directory.path(), &ours));
+        fs::create_dir(directory.path().join("evenkeel.d")).unwrap();
         assert!(!holds_nothing_but(directory.path(), &ours));
     }
 }

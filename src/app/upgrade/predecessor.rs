@@ -5,6 +5,7 @@ use std::future::pending;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,9 +15,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use super::state::{Greeting, State, VERSION};
-use super::{MARK, Word, wire};
+use super::{APART, MARK, MEET, Origin, Word, wire};
+use crate::app::confine::Layers;
 use crate::app::drain::Wish;
-use crate::app::listeners::{ListenerSource, Origin};
+use crate::app::listeners::{self, ListenerSource};
 use crate::app::process::Facts;
 use crate::app::serving::Current;
 use crate::app::systemd;
@@ -34,10 +36,18 @@ pub struct Predecessor {
     state: Option<State>,
 }
 
+/// The first process of an upgrade: starts the one that is to serve, and is there until that has ended, or serves. Then the
+/// old process ends this one, and the other becomes a child of the service manager's: systemd does not wait for the end of a
+/// main process that is another's child, and kills it at a stop. `None` in every other process.
+pub fn start_apart() -> Option<io::Result<ExitStatus>> {
+    std::env::var_os(MARK).filter(|part| part == APART)?;
+    Some(Origin::of_this_process().and_then(|origin| origin.program_as(MEET).status()))
+}
+
 impl Predecessor {
     /// Meets it, if there is one: then it has left its sockets in `source`.
     pub fn meet(source: &mut ListenerSource) -> io::Result<Option<Self>> {
-        if std::env::var_os(MARK).is_none() {
+        if std::env::var_os(MARK).is_none_or(|part| part != MEET) {
             return Ok(None);
         }
         let mut stream = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
@@ -45,19 +55,27 @@ impl Predecessor {
         if Socket::from(stream.try_clone()?).domain().ok() != Some(Domain::UNIX) {
             return Ok(None);
         }
+        systemd::wait_to_take_over();
         rustix::stdio::dup2_stdin(&File::open("/dev/null")?)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        wire::send(&mut stream, &Word::Begun { pid: std::process::id() })?;
         let greeting: Greeting = wire::receive(&mut stream)?;
+        let mut names = greeting.listen.iter().cloned();
         for descriptor in wire::receive_descriptors(&stream, greeting.sockets)? {
-            let socket = Socket::from(descriptor);
+            let (name, socket) = (names.next().unwrap_or_default(), Socket::from(descriptor));
             match &greeting.admin {
                 Some(file) if socket.domain()? == Domain::UNIX => source.give_admin(file.clone(), socket.into()),
-                _ => source.give(String::new(), Origin::HandedOver, socket),
+                _ => source.give(name, listeners::Origin::HandedOver, socket),
             }
         }
         let state: serde_json::Value = wire::receive(&mut stream)?;
         let state = (greeting.version == VERSION).then(|| serde_json::from_value(state)).transpose()?;
         Ok(Some(Self { stream, greeting, state }))
+    }
+
+    /// What holds for this process because that one has started it.
+    pub fn layers(&self) -> Layers {
+        self.greeting.layers
     }
 
     /// Takes over what it knew, before anybody is served.
@@ -122,8 +140,8 @@ impl Predecessor {
         loop {
             let state: State = wire::receive_async(&mut states).await?;
             if std::mem::take(&mut first) {
-                // Only now is this one the service's main process, whose word counts.
-                systemd::ready();
+                // What it says first is said after it has told the service manager.
+                systemd::take_over();
             }
             if self.state.is_some() {
                 state.count(facts, &current.borrow());

@@ -29,6 +29,7 @@ impl Serving {
         systemd::hand_over_to(successor.pid);
         phase.send_replace(ProcessPhase::Replaced);
         self.pages.leave();
+        self.listeners.iter().for_each(|listener| listener.open.leave());
         self.close_listeners().await;
         let (sessions, grace) = (shutdown::count(&self.facts.workers), self.grace());
         tracing::info!(by = successor.pid, sessions, ?grace, "replaced: no longer accepting");
@@ -89,7 +90,7 @@ impl Serving {
                 Ok(Word::Drain { backend, server, address, over }) => {
                     self.drain(&backend, &server, &address, over.map(Duration::from_millis));
                 }
-                Ok(Word::Serves) => {}
+                Ok(Word::Begun { .. } | Word::Serves) => {}
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::warn!(%error, "replaced: the new process wants something that is not known here");
                 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::app::confine::Layers;
 use crate::app::process::Facts;
 use crate::app::serving::Current;
 use crate::event::{AdminState, Counts, DownCause, Orders, Predecessor, ServerSnapshot, ServerState, Snapshot};
@@ -28,6 +29,12 @@ pub struct Greeting {
     pub pid: u32,
     /// Descriptors that follow: listening sockets.
     pub sockets: usize,
+    /// What each of them is listened on as, in the words of the configuration. Releases before this had none.
+    #[serde(default)]
+    pub listen: Vec<String>,
+    /// What holds for the new process as well, because the old one has started it.
+    #[serde(default)]
+    pub layers: Layers,
     /// The file of the admin socket, if that is among them.
     pub admin: Option<PathBuf>,
 }

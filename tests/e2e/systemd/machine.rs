@@ -1,6 +1,8 @@
 //! A Debian with systemd as its first process: root directory, processes, network and time of starting are its own.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::harness::app::BINARY;
 use crate::harness::namespace::inside;
@@ -25,6 +28,8 @@ pub struct Machine {
     program: Program,
     /// Its first process, as this host numbers it.
     leader: u32,
+    /// What it has as /usr/lib/evenkeel. On a disk, because all else that is written is kept in memory.
+    programs: TempDir,
 }
 
 impl Machine {
@@ -35,10 +40,12 @@ impl Machine {
         assert!(Path::new(&root).join("usr").exists(), "no Debian in {root}: tests/run e2e unpacks it");
         let number = BOOTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("evenkeel-{}-{number}", std::process::id());
+        let programs = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut boot = command(&format!("unshare --mount {REPOSITORY}/tests/e2e/systemd/boot {root} {name}"));
-        let program = Program::start(boot.arg(format!("--bind-ro={BINARY}:/usr/bin/evenkeel")));
+        let program = Program::start(boot.arg(format!("--bind={}:/usr/lib/evenkeel", programs.path().display())));
         let leader = until("the machine's first process", || leader(program.pid()));
-        let machine = Self { program, leader };
+        let machine = Self { program, leader, programs };
         until("the machine is up", || {
             let state = output(machine.enter("systemctl").args(["is-system-running", "--wait"]));
             let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
@@ -51,12 +58,21 @@ impl Machine {
     }
 
     fn install(&self, configuration: &str) {
+        self.replace_program(Path::new(BINARY));
+        symlink("../lib/evenkeel/evenkeel", self.root().join("usr/bin/evenkeel")).unwrap();
         for unit in ["evenkeel.service", "evenkeel.socket"] {
             let shipped = fs::read_to_string(format!("{REPOSITORY}/systemd/{unit}")).unwrap();
             self.write(&format!("etc/systemd/system/{unit}"), &shipped);
         }
         self.configure(configuration);
         self.systemctl("daemon-reload");
+    }
+
+    /// Puts a copy of this program where evenkeel is installed, as a package does: under another name first.
+    pub fn replace_program(&self, program: &Path) {
+        let fresh = self.programs.path().join("evenkeel.dpkg-new");
+        fs::copy(program, &fresh).unwrap();
+        fs::rename(fresh, self.programs.path().join("evenkeel")).unwrap();
     }
 
     pub fn configure(&self, configuration: &str) {
@@ -91,6 +107,11 @@ impl Machine {
         run(self.enter(program).args(arguments.split_whitespace()))
     }
 
+    /// What a script prints; it must not fail.
+    pub fn shell(&self, script: &str) -> String {
+        run(self.enter("sh").args(["-e", "-c", script]))
+    }
+
     pub fn systemctl(&self, arguments: &str) -> String {
         self.run("systemctl", arguments)
     }
@@ -119,6 +140,19 @@ impl Machine {
 
     pub fn messages(&self) -> Vec<String> {
         self.journal().iter().filter_map(|line| Some(line["MESSAGE"].as_str()?.to_owned())).collect()
+    }
+
+    /// Its sockets that listen, each as its port and its inode.
+    pub fn listening(&self) -> BTreeSet<(u16, u64)> {
+        let tables =
+            ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/{}/net/{table}", self.leader)).unwrap());
+        let sockets = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let port = u16::from_str_radix(fields[1].rsplit(':').next()?, 16).ok()?;
+            // TCP_LISTEN, as the kernel numbers states.
+            (fields[3] == "0A").then_some((port, fields[9].parse().ok()?))
+        });
+        sockets.collect()
     }
 
     /// The file that stands for its network namespace.
