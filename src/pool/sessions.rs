@@ -44,6 +44,9 @@ struct Places {
     turn: usize,
     /// When it was last seen whose turn it was to tell how it stands with it.
     called: u64,
+    /// When the last sweep was, and since when none has come [`Sessions::LATE`].
+    swept: u64,
+    steady: u64,
 }
 
 #[derive(Debug)]
@@ -147,6 +150,10 @@ impl Sessions {
     /// How often all sessions are to be looked at: deadlines are as exact as this.
     pub const SWEEP: Duration = Duration::from_millis(100);
 
+    /// A sweep that comes so long after the last one, in milliseconds, shows that the worker has stood still, or the whole
+    /// machine. Silence of that time is nobody's: what was said meanwhile is still to be read.
+    const LATE: u64 = 500;
+
     /// Looks at every session, and tells those to end, or to look for themselves, for which it is time.
     pub fn sweep(&self) {
         let now = self.now();
@@ -154,8 +161,12 @@ impl Sessions {
         let mut places = self.lock();
         places.turn = places.turn.wrapping_add(1);
         let turn = places.turn;
+        if now.saturating_sub(std::mem::replace(&mut places.swept, now)) >= Self::LATE {
+            places.steady = now;
+        }
+        let steady = Duration::from_millis(now - places.steady);
         for (slot, place) in &places.taken {
-            match place.due(now, turn.wrapping_add(slot)) {
+            match place.due(now, turn.wrapping_add(slot), steady) {
                 Due::Nothing => {}
                 Due::Told(command) => place.tell(command),
                 Due::Woken(note) => {
@@ -220,8 +231,9 @@ impl Place {
         }
     }
 
-    /// `turn` is another one for each session at the same time: what is done now and then is spread over them.
-    fn due(&self, now: u64, turn: usize) -> Due {
+    /// `turn` is another one for each session at the same time: what is done now and then is spread over them. `steady` is
+    /// for how long the worker has turned without standing still.
+    fn due(&self, now: u64, turn: usize, steady: Duration) -> Due {
         if self.cell.is_overdue(now) {
             return Due::Told(Command::Idle);
         }
@@ -230,7 +242,7 @@ impl Place {
         }
         let conduct = self.server.as_ref().map_or(Conduct::Leave, |server| server.conduct());
         if let (None, Some(command), Some(server)) =
-            (self.cell.command(), self.cell.sentence(conduct, now), &self.server)
+            (self.cell.command(), self.cell.sentence(conduct, now, steady), &self.server)
             && server.may_close_one()
         {
             return Due::Told(command);

@@ -236,16 +236,20 @@ impl Cell {
         now.saturating_sub(self.accepted) >= SETTLED && self.take(Note::FRESH)
     }
 
-    /// Why it is to be closed, its peer unasked.
-    pub(super) fn sentence(&self, conduct: Conduct, now: u64) -> Option<Command> {
+    /// Why it is to be closed, its peer unasked. Of a silence, only so much counts as there was somebody to hear: `steady`.
+    pub(super) fn sentence(&self, conduct: Conduct, now: u64, steady: Duration) -> Option<Command> {
         let unanswered = tenths(now).wrapping_sub(self.last_out.load(Relaxed));
         match conduct {
             Conduct::Leave | Conduct::Ask => None,
             Conduct::CloseIdle | Conduct::CloseQuiet => {
-                conduct.idle_limit().is_some_and(|limit| self.idle(now) >= limit).then_some(Command::ServerDown)
+                let silence = self.idle(now).min(steady);
+                conduct.idle_limit().is_some_and(|limit| silence >= limit).then_some(Command::ServerDown)
             }
             // A process that sends anything does not hang.
-            Conduct::CloseHung => (unanswered >= HUNG).then_some(Command::ServerDown),
+            Conduct::CloseHung => {
+                let unanswered = unanswered.min((steady.as_millis() / 100) as u32);
+                (unanswered >= HUNG).then_some(Command::ServerDown)
+            }
             Conduct::CloseDown => Some(Command::ServerDown),
             Conduct::CloseDraining => Some(Command::ServerDraining),
             Conduct::CloseBackup => Some(Command::PrimaryBack),

@@ -106,6 +106,16 @@ impl Scene {
     }
 }
 
+/// So many seconds pass, with every sweep in its time.
+async fn pass(scene: &Scene, seconds: u64) {
+    scene.server.set_conduct(Conduct::Leave);
+    for _ in 0..seconds * 10 {
+        tokio::time::advance(Sessions::SWEEP).await;
+        scene.sessions.sweep();
+    }
+}
+
+/// So many pass in which the worker stands still.
 async fn seconds(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
 }
@@ -136,16 +146,31 @@ async fn while_its_server_is_doubted_a_session_asks_until_it_has_an_answer_and_t
 async fn who_moves_bytes_is_not_closed_while_its_server_refuses_or_hangs() {
     let scene = Scene::of();
     let (talking, listening) = (scene.session(), scene.session());
-    seconds(60).await;
+    pass(&scene, 60).await;
     talking.passed_in(1);
     listening.passed_out(1);
     assert_eq!(scene.sweep(Conduct::CloseIdle, &talking).0, None);
     assert_eq!(scene.sweep(Conduct::CloseHung, &listening).0, None);
     assert_eq!(talking.cell().command(), Some(Command::ServerDown), "its server has sent nothing for a minute");
-    seconds(4).await;
+    pass(&scene, 4).await;
     assert_eq!(scene.sweep(Conduct::CloseIdle, &listening).0, None);
-    seconds(1).await;
+    pass(&scene, 1).await;
     assert_eq!(scene.sweep(Conduct::CloseIdle, &listening).0, Some(Command::ServerDown));
+}
+
+// Seen to fail with all silence counted, for each of the three.
+#[tokio::test(start_paused = true)]
+async fn silence_while_the_worker_stood_still_is_nobody_s() {
+    for (conduct, limit) in [(Conduct::CloseQuiet, 1), (Conduct::CloseIdle, 5), (Conduct::CloseHung, 5)] {
+        let scene = Scene::of();
+        let session = scene.session();
+        seconds(60).await;
+        assert_eq!(scene.sweep(conduct, &session).0, None, "{conduct:?} at once");
+        pass(&scene, limit - 1).await;
+        assert_eq!(scene.sweep(conduct, &session).0, None, "{conduct:?}");
+        pass(&scene, 1).await;
+        assert_eq!(scene.sweep(conduct, &session).0, Some(Command::ServerDown), "{conduct:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
