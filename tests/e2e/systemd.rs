@@ -317,8 +317,8 @@ fn upgraded(machine: &Machine) -> String {
     until("the unit follows", || Some(machine.property("MainPID")).filter(|pid| *pid != old))
 }
 
-// Seen to fail when the new process is not named to systemd, when one that is not the main process tells it something all
-// the same, when the unit starts the program in /usr/bin, and when the sandbox allows the file that was replaced alone.
+// Seen to fail when a process that is not the main one tells systemd something all the same, and when the process that serves
+// is started by the old one itself: a stop kills it at once then.
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn an_upgrade_of_the_package_changes_the_process_and_nothing_else() {
