@@ -50,6 +50,7 @@ fn echo(machine: &Machine) -> Server {
     machine.on(|| Server::echo_on(SocketAddr::from(([127, 0, 0, 1], 7000))))
 }
 
+// Seen to fail when systemd is not told that it serves.
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn a_start_returns_when_it_serves_and_the_service_has_no_rights() {
