@@ -50,6 +50,7 @@ fn echo(machine: &Machine) -> Server {
     machine.on(|| Server::echo_on(SocketAddr::from(([127, 0, 0, 1], 7000))))
 }
 
+// Seen to fail when systemd is not told that it serves.
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn a_start_returns_when_it_serves_and_the_service_has_no_rights() {
@@ -317,8 +318,8 @@ fn upgraded(machine: &Machine) -> String {
     until("the unit follows", || Some(machine.property("MainPID")).filter(|pid| *pid != old))
 }
 
-// Seen to fail when the new process is not named to systemd, when one that is not the main process tells it something all
-// the same, when the unit starts the program in /usr/bin, and when the sandbox allows the file that was replaced alone.
+// Seen to fail when a process that is not the main one tells systemd something all the same, and when the process that serves
+// is started by the old one itself: a stop kills it at once then.
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
 fn an_upgrade_of_the_package_changes_the_process_and_nothing_else() {
