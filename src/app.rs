@@ -12,6 +12,7 @@ mod drain;
 mod gate;
 mod hosts;
 pub mod listeners;
+mod members;
 mod orders;
 mod pages;
 mod process;
@@ -42,7 +43,7 @@ use self::actions::Actions;
 use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::hosts::Hosts;
 use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
-use self::orders::End;
+use self::orders::{Desk, End};
 use self::pages::{Opened, Pages};
 use self::process::Facts;
 pub use self::reload::File;
@@ -54,8 +55,8 @@ use self::workers::{Listeners, Workers};
 use crate::admin::{Door, Views};
 use crate::check::{CheckError, Monitors, Probers, Watch};
 use crate::clock;
-use crate::event::{Change, ProcessChange, ProcessPhase};
-use crate::model::{Config, OnLimit, StatsAccess};
+use crate::event::{Change, ConfigSnapshot, ProcessChange, ProcessPhase};
+use crate::model::{Config, OnLimit};
 use crate::net::{self, BindError, BindOptions};
 use crate::observe::history::History;
 use crate::observe::logging::{self, Logging};
@@ -184,13 +185,14 @@ impl Bound {
     /// The control thread's part: everything but the sessions.
     async fn control(self, logging: &Logging) -> Result<(), RunError> {
         // Before anyone is told that we are ready: a stop may follow at once.
-        let mut signals = orders::Signals::listen().map_err(RunError::Runtime)?;
+        let (desk, requests) = Desk::open();
+        let mut signals = orders::Signals::listen(requests).map_err(RunError::Runtime)?;
         if let Some(file) = self.file.as_ref().filter(|_| self.watches) {
             signals.watch(&file.path);
         }
         self.tell_start();
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
-        let (mut serving, workers) = self.start(logging, phases)?;
+        let (mut serving, workers) = self.start(logging, phases, desk)?;
         serving.tell_serving();
         systemd::ready();
 
@@ -199,7 +201,7 @@ impl Bound {
             End::Replaced(successor) => {
                 let told_to_stop = tokio::select! {
                     () = serving.retire(successor, &phase) => false,
-                    () = signals.end() => true,
+                    () = signals.end("has been replaced") => true,
                 };
                 if told_to_stop {
                     shutdown::stop_or_end(&mut serving, &mut signals, &phase).await;
@@ -213,7 +215,12 @@ impl Bound {
     }
 
     /// Starts everything. No session can come in before.
-    fn start(self, logging: &Logging, phases: watch::Receiver<ProcessPhase>) -> Result<(Serving, Workers), RunError> {
+    fn start(
+        self,
+        logging: &Logging,
+        phases: watch::Receiver<ProcessPhase>,
+        desk: Desk,
+    ) -> Result<(Serving, Workers), RunError> {
         let config = Arc::new(self.config);
         let hosts = Hosts::default();
         let history = Arc::<History>::default();
@@ -251,8 +258,9 @@ impl Bound {
             phase: phases.clone(),
             predecessors: Mutex::default(),
             history,
-            door: Arc::new(Door::new(config.stats.as_ref().map_or(&StatsAccess::default(), |stats| &stats.access))),
+            door: Arc::new(Door::new(config.stats_access())),
             actions: AtomicU64::new(0),
+            config: Mutex::new(ConfigSnapshot { loaded: clock::wall(), refused: None }),
             started: (clock::wall(), Instant::now()),
         });
 
@@ -260,20 +268,22 @@ impl Bound {
         monitors.renew(&config.hosts, &pools, self.probers);
         spawn_local(Watch::new(Arc::clone(&network), show.pools.subscribe(), Arc::clone(&observe)).run());
         spawn_local(gate::keep(show.listeners.subscribe()));
-        let pages = Pages::serve(self.pages, &config, views(&facts, Actions::new(&facts, &observe)))
+        let pages = Pages::serve(self.pages, &config, views(&facts, Actions::new(&facts, &observe, desk)))
             .map_err(RunError::Runtime)?;
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
-        let (file, origin) = (self.file, self.origin);
-        let serving = Serving { file, origin, listeners, pages, facts, monitors, network, observe, hosts, show };
+        let (file, origin, applied) = (self.file, self.origin, self.applied);
+        let serving =
+            Serving { file, origin, applied, listeners, pages, facts, monitors, network, observe, hosts, show };
         if let Some(predecessor) = &self.predecessor {
             predecessor.take_over(&serving.facts, &current);
         }
         serving.show_listeners();
         if let Some(predecessor) = self.predecessor {
             let facts = Arc::clone(&serving.facts);
-            spawn_local(predecessor.tell_and_hear(facts, serving.show.current.subscribe()));
+            let (current, observe) = (serving.show.current.subscribe(), Arc::clone(&serving.observe));
+            spawn_local(predecessor.tell_and_hear(facts, current, observe));
         }
         Ok((serving, workers))
     }
@@ -361,10 +371,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
         names: Box::new(move || names.names()),
         history: Arc::clone(&facts.history),
         door: Arc::clone(&facts.door),
-        act: Box::new(move |action, by| {
-            let done = actions.perform(action, by);
-            Box::pin(async { done })
-        }),
+        act: Box::new(move |action, by| actions.perform(action, by)),
     })
 }
 

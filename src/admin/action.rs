@@ -1,5 +1,7 @@
 //! What an operator may have done, from a request's body to its answer. The app does it.
 
+mod serving;
+
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::refusal::Refusal;
 use super::sessions::network;
 use crate::event::{AdminState, SessionId};
-use crate::model::{BackendName, Network, ServerName, Weight};
+use crate::model::{BackendName, Endpoint, Network, ServerName, Weight};
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,25 @@ pub enum Action {
         source: Network,
         time: Duration,
     },
+    /// Reads the configuration again, and goes over to it,
+    Reload,
+    /// or says only what that would change.
+    Plan,
+    /// Has the program that is installed now take over.
+    Upgrade,
+    /// Both hold until the next reload.
+    AddServer(NewServer),
+    RemoveServer(Target),
+}
+
+/// A server that a backend is to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewServer {
+    pub backend: String,
+    pub name: ServerName,
+    pub address: Endpoint,
+    pub weight: Weight,
+    pub backup: bool,
 }
 
 /// The servers of this name, in one backend or in all.
@@ -57,6 +78,17 @@ pub enum Outcome {
     Killed {
         killed: usize,
         unknown: Vec<SessionId>,
+    },
+    /// A reload's plan, a line for each change, and whether it is in force now.
+    Planned {
+        plan: Vec<String>,
+        changed: bool,
+        /// Of the file, a line each.
+        warnings: Vec<String>,
+    },
+    /// The process that serves now.
+    Upgraded {
+        pid: u32,
     },
     /// There is nothing more to say.
     Told,
@@ -86,6 +118,10 @@ pub enum Denied {
     Unknown(String),
     /// It can't be done as things are.
     Conflict(String),
+    /// The configuration is no good: all that is wrong with it, each in its place.
+    Refused { error: String, report: String },
+    /// It was tried and failed.
+    Failed(String),
 }
 
 /// Which action a path stands for.
@@ -95,6 +131,11 @@ pub(super) enum Order {
     Weight(Target),
     Kill,
     Debug,
+    Reload,
+    Upgrade,
+    /// To the backend of this name.
+    AddServer(String),
+    RemoveServer(Target),
 }
 
 /// Longest time that a drain is spread over, and that a source is followed, in seconds.
@@ -112,6 +153,10 @@ impl Order {
             Self::Weight(target) => weight(target, &parse(body, r#"{"weight": 0 to 256}"#)?),
             Self::Kill => kill(&parse(body, r#"{"ids": ["0-3-7", …]}"#)?),
             Self::Debug => debug(&parse(body, r#"{"source": "an address or a network", "seconds": 60}"#)?),
+            Self::Reload => serving::reload(body),
+            Self::Upgrade => serving::upgrade(body),
+            Self::AddServer(backend) => serving::add_server(backend, body),
+            Self::RemoveServer(target) => serving::remove_server(target, body),
         }
     }
 }
@@ -149,9 +194,12 @@ struct WeightBody {
 }
 
 fn weight(target: Target, body: &WeightBody) -> Result<Action, Refusal> {
-    let weight = u16::try_from(body.weight).ok().and_then(Weight::new);
-    let out_of_range = || Refusal::bad(format!("`weight` is {}: it must be from 0 to {}", body.weight, Weight::MAX));
-    Ok(Action::SetWeight { target, weight: weight.ok_or_else(out_of_range)? })
+    Ok(Action::SetWeight { target, weight: weight_of(body.weight)? })
+}
+
+fn weight_of(number: u32) -> Result<Weight, Refusal> {
+    let weight = u16::try_from(number).ok().and_then(Weight::new);
+    weight.ok_or_else(|| Refusal::bad(format!("`weight` is {number}: it must be from 0 to {}", Weight::MAX)))
 }
 
 #[derive(Deserialize)]
@@ -198,21 +246,37 @@ impl Denied {
         match self {
             Self::Unknown(words) => Refusal::new(StatusCode::NOT_FOUND, words),
             Self::Conflict(words) => Refusal::new(StatusCode::CONFLICT, words),
+            Self::Refused { error, report } => Refusal::with_report(error, report),
+            Self::Failed(words) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, words),
         }
     }
 }
 
 // ---- answers ----
 
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct Answer<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<Vec<ChangedServer<'a>>>,
+    changed: Option<Difference<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     killed: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+}
+
+/// Which servers were changed, or whether anything was.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Difference<'a> {
+    Servers(Vec<ChangedServer<'a>>),
+    Any(bool),
 }
 
 #[derive(Serialize)]
@@ -242,13 +306,20 @@ impl Serialize for Value {
 impl Done {
     /// The answer's document.
     pub(super) fn render(&self) -> String {
-        let mut answer = Answer { text: &self.text, changed: None, killed: None, unknown: None };
+        let mut answer = Answer { text: &self.text, ..Answer::default() };
         match &self.outcome {
-            Outcome::Changed(changed) => answer.changed = Some(changed.iter().map(ChangedServer::of).collect()),
+            Outcome::Changed(changed) => {
+                answer.changed = Some(Difference::Servers(changed.iter().map(ChangedServer::of).collect()));
+            }
             Outcome::Killed { killed, unknown } => {
                 answer.killed = Some(*killed);
                 answer.unknown = Some(unknown.iter().map(ToString::to_string).collect());
             }
+            Outcome::Planned { plan, changed, warnings } => {
+                (answer.plan, answer.warnings) = (Some(&plan[..]), Some(&warnings[..]));
+                answer.changed = Some(Difference::Any(*changed));
+            }
+            Outcome::Upgraded { pid } => answer.pid = Some(*pid),
             Outcome::Told => {}
         }
         serde_json::to_string(&answer).expect("structs of strings and numbers have a form") + "\n"
@@ -327,6 +398,9 @@ mod tests {
         let killed = done(Outcome::Killed { killed: 2, unknown });
         assert_eq!(killed, "{\"text\":\"so\",\"killed\":2,\"unknown\":[\"1-2-3\"]}\n");
         assert_eq!(done(Outcome::Told), "{\"text\":\"so\"}\n");
+        assert_eq!(done(Outcome::Upgraded { pid: 7 }), "{\"text\":\"so\",\"pid\":7}\n");
+        let planned = Outcome::Planned { plan: vec!["+ x".into()], changed: true, warnings: Vec::new() };
+        assert_eq!(done(planned), "{\"text\":\"so\",\"changed\":true,\"plan\":[\"+ x\"],\"warnings\":[]}\n");
         let changed = |setting| Changed {
             backend: BackendName::new("api").unwrap(),
             server: ServerName::new("sion").unwrap(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::confine::Applied;
 use super::hosts::Hosts;
 use super::pages::Pages;
 use super::process::{self, Facts};
@@ -35,6 +36,8 @@ pub struct Serving {
     pub file: Option<File>,
     /// How the process was started; without it there is no upgrade.
     pub origin: Option<Origin>,
+    /// What the process gave up at its start; `None` in one that does more than serve.
+    pub applied: Option<Applied>,
     pub listeners: Vec<Listener>,
     pub pages: Pages,
     pub facts: Arc<Facts>,
@@ -124,6 +127,7 @@ impl Serving {
         let process = self.facts.process.renewed(&config, max);
         let current = Arc::new(old.renewed(Arc::clone(&config), renewed.pools.clone(), &process));
         self.facts.retire(&old, &current);
+        self.facts.door.renew(config.stats_access());
         self.hosts.know(&config.hosts, &current.pools);
         self.monitors.renew(&config.hosts, &current.pools, probers);
         self.show.pools.send_replace(current.pools.clone());

@@ -23,9 +23,11 @@ use tokio::time::{Instant, sleep};
 
 use self::state::{Greeting, State, VERSION};
 use super::serving::Serving;
-use super::workers::wait_until_empty;
-use super::{shutdown, systemd};
-use crate::event::ProcessPhase;
+use super::workers::{wait_until_empty, within};
+use super::{Applied, shutdown, systemd};
+use crate::admin::Denied;
+use crate::clock;
+use crate::event::{Actor, Change, ProcessPhase, Upgrade, UpgradeOutcome};
 
 /// Set in the environment of a process that is to meet its predecessor on its standard input.
 const MARK: &str = "EVENKEEL_UPGRADE";
@@ -35,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// From one word of the old process to the next.
 const TELL: Duration = Duration::from_secs(1);
+
+/// How long the end waits for answers under way, such as that of the upgrade itself.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How the process was started, to be started so again.
 #[derive(Debug, Clone)]
@@ -54,6 +59,8 @@ enum Answer {
 pub enum UpgradeError {
     #[error("this process can't be started anew: it was not started by `evenkeel run`")]
     NoOrigin,
+    #[error("{0}")]
+    NotPermitted(String),
     #[error("process 1 of a container can't be replaced, because the container ends with it: replace the container")]
     Init,
     #[error("can't start {}: {error}", program.display())]
@@ -102,9 +109,23 @@ impl Origin {
 }
 
 impl Serving {
+    /// As [`Serving::start_successor`]; tells of it if that fails. Of one that does not fail the new process tells.
+    pub async fn upgrade_for(&self, by: Actor) -> Result<Successor, Denied> {
+        let by = by.to_string();
+        let started = self.start_successor(&by).await;
+        started.map_err(|error| {
+            let outcome = UpgradeOutcome::Failed { error: error.to_string() };
+            (self.observe)(&Change::Upgrade(Upgrade { by, outcome, at: clock::wall() }));
+            error.denied()
+        })
+    }
+
     /// Starts the program anew and hands over to it. Once this is `Ok` the new process serves, and so does this one still.
-    pub async fn start_successor(&self) -> Result<Successor, UpgradeError> {
+    async fn start_successor(&self, by: &str) -> Result<Successor, UpgradeError> {
         let origin = self.origin.as_ref().ok_or(UpgradeError::NoOrigin)?;
+        if let Some(Err(reason)) = self.applied.as_ref().map(Applied::upgrades) {
+            return Err(UpgradeError::NotPermitted(reason));
+        }
         if std::process::id() == 1 {
             return Err(UpgradeError::Init);
         }
@@ -118,6 +139,7 @@ impl Serving {
             pid: std::process::id(),
             sockets: sockets.len(),
             admin: self.pages.admin_file().map(Path::to_owned),
+            by: Some(by.to_owned()),
         };
         let meeting = ours.try_clone().map_err(failed)?;
         // If this future is dropped, the thread that it waits for must end as well.
@@ -147,7 +169,7 @@ impl Serving {
     pub async fn retire(&mut self, successor: Successor, phase: &watch::Sender<ProcessPhase>) {
         systemd::hand_over_to(successor.pid);
         phase.send_replace(ProcessPhase::Replaced);
-        self.pages.leave();
+        let answered = self.pages.leave();
         self.close_listeners().await;
         let current = self.facts.current();
         let (workers, process) = (&self.facts.workers, &current.config.process);
@@ -156,7 +178,7 @@ impl Serving {
         let grace = Instant::now() + process.upgrade_grace;
         let mut successor = Some(successor.stream);
         loop {
-            self.tell(&mut successor).await;
+            self.tell_state(&mut successor).await;
             let turn = TELL.min(grace.saturating_duration_since(Instant::now()));
             sleep(turn).await;
             // What an older one tells goes through this one.
@@ -173,17 +195,28 @@ impl Serving {
                 break;
             }
         }
-        self.tell(&mut successor).await;
+        self.tell_state(&mut successor).await;
         tracing::info!("replaced: the last session has ended");
+        within(LAST_ANSWERS, answered).await;
     }
 
     /// Tells the new process what this one still has and counts, for as long as it listens.
-    async fn tell(&self, successor: &mut Option<UnixStream>) {
+    async fn tell_state(&self, successor: &mut Option<UnixStream>) {
         let Some(mut stream) = successor.take() else { return };
         let state = self.state();
         let told = tokio::task::spawn_blocking(move || wire::send(&mut stream, &state).map(|()| stream)).await;
         // One that has ended, or been replaced itself, wants to know no more.
         *successor = told.ok().and_then(Result::ok);
+    }
+}
+
+impl UpgradeError {
+    fn denied(&self) -> Denied {
+        let words = self.to_string();
+        match self {
+            Self::NoOrigin | Self::NotPermitted(_) | Self::Init => Denied::Conflict(words),
+            Self::Start { .. } | Self::Ended { .. } | Self::Late { .. } | Self::Lost { .. } => Denied::Failed(words),
+        }
     }
 }
 

@@ -76,6 +76,21 @@ impl Report {
         self.entries.iter().filter(|entry| entry.severity == Severity::Error)
     }
 
+    /// The same, a line for each with its place; at most the hundred first.
+    pub fn error_lines(&self) -> Vec<String> {
+        self.errors().take(SHOWN).map(|entry| self.line(entry)).collect()
+    }
+
+    /// `file:line:column: error: …`
+    fn line(&self, entry: &Entry) -> String {
+        let severity = match entry.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let place = entry.place.as_ref().map_or_else(String::new, |place| format!("{}:{}:", place.line, place.column));
+        format!("{}:{place} {severity}: {}", printable(&self.source.name), printable(&entry.message))
+    }
+
     /// Whether anything keeps the file from being used.
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()
@@ -219,17 +234,8 @@ fn entry(source: &Source, found: Found) -> Entry {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, entry) in self.entries.iter().take(SHOWN).enumerate() {
-            let severity = match entry.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
             let separator = if index == 0 { "" } else { "\n" };
-            let name = printable(&self.source.name);
-            write!(f, "{separator}{name}:")?;
-            if let Some(place) = &entry.place {
-                write!(f, "{}:{}:", place.line, place.column)?;
-            }
-            write!(f, " {severity}: {}", printable(&entry.message))?;
+            write!(f, "{separator}{}", self.line(entry))?;
         }
         match self.entries.len().checked_sub(SHOWN) {
             Some(hidden @ 1..) => write!(f, "\n{hidden} more"),

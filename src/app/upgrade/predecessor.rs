@@ -17,6 +17,8 @@ use crate::app::process::Facts;
 use crate::app::serving::Current;
 use crate::app::systemd;
 use crate::clock;
+use crate::event::{Change, Upgrade, UpgradeOutcome};
+use crate::pool::Observe;
 
 /// How long the old process may take for what it has to say.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,11 +77,11 @@ impl Predecessor {
     }
 
     /// Tells it that this process serves, and hears from it for as long as it lives. `current` is asked anew each time.
-    pub async fn tell_and_hear(mut self, facts: Arc<Facts>, current: watch::Receiver<Arc<Current>>) {
+    pub async fn tell_and_hear(mut self, facts: Arc<Facts>, current: watch::Receiver<Arc<Current>>, observe: Observe) {
         let replaced = clock::wall();
         let told = wire::send(&mut self.stream, &Answer::Serves);
         let heard = match told.and_then(|()| self.listening()) {
-            Ok(stream) => self.hear(stream, replaced, &facts, &current).await,
+            Ok(stream) => self.hear(stream, replaced, &facts, &current, &observe).await,
             Err(error) => Err(error),
         };
         facts.note_predecessors(Vec::new());
@@ -104,6 +106,7 @@ impl Predecessor {
         replaced: SystemTime,
         facts: &Facts,
         current: &watch::Receiver<Arc<Current>>,
+        observe: &Observe,
     ) -> io::Result<()> {
         let mut first = true;
         loop {
@@ -111,12 +114,19 @@ impl Predecessor {
             if std::mem::take(&mut first) {
                 // Only now is this one the service's main process, whose word counts.
                 systemd::ready();
+                observe(&Change::Upgrade(self.upgrade(replaced)));
             }
             if self.state.is_some() {
                 state.count(facts, &current.borrow());
             }
             facts.note_predecessors(state.predecessors(&self.greeting, replaced));
         }
+    }
+
+    fn upgrade(&self, at: SystemTime) -> Upgrade {
+        let Greeting { release, pid, by, .. } = &self.greeting;
+        let by = by.clone().unwrap_or_else(|| "somebody that the old process does not name".to_owned());
+        Upgrade { by, outcome: UpgradeOutcome::Done { pid: *pid, release: release.clone() }, at }
     }
 }
 
