@@ -43,7 +43,11 @@ pub enum ReloadError {
     #[error("there is no file to read again: the process was started without one")]
     NoFile,
     #[error("the configuration was refused; the process goes on by the one that it has")]
-    Refused(Report),
+    Refused {
+        report: Report,
+        /// Files that only the sandbox keeps from being read.
+        out_of_reach: Vec<String>,
+    },
     #[error("the configuration needs what the process gave up at its start, and goes on by the one that it has")]
     NotPermitted(Vec<String>),
     #[error("{0}; the process goes on by the configuration that it has")]
@@ -127,9 +131,15 @@ impl Serving {
             let differences = settings.differences(&loaded.settings);
             Ok(Reread { path, loaded, differences })
         });
-        let reread = read.await.map_err(io::Error::other)?.map_err(ReloadError::Refused)?;
+        let reread = read.await.map_err(io::Error::other)?.map_err(|report| self.refused(report))?;
         self.may(|applied| applied.permits(&reread.loaded.config))?;
         Ok(reread)
+    }
+
+    fn refused(&self, report: Report) -> ReloadError {
+        let may = |file| self.applied.as_ref().and_then(|applied| applied.reads(file).err());
+        let out_of_reach = report.other_files().filter_map(may).collect();
+        ReloadError::Refused { report, out_of_reach }
     }
 
     /// Asks what was given up at the start, if anything was.
@@ -221,7 +231,7 @@ impl ReloadError {
     /// What is wrong with the configuration, a line each.
     fn mistakes(&self) -> Vec<String> {
         match self {
-            Self::Refused(report) => report.error_lines(),
+            Self::Refused { report, out_of_reach } => [report.error_lines(), out_of_reach.clone()].concat(),
             Self::NotPermitted(reasons) => reasons.clone(),
             Self::NoFile | Self::Failed(_) | Self::Pages(_) => Vec::new(),
         }
@@ -230,7 +240,10 @@ impl ReloadError {
     fn denied(self) -> Denied {
         let error = self.to_string();
         match self {
-            Self::Refused(report) => Denied::Refused { error, report: report.render(false) },
+            Self::Refused { report, out_of_reach } => {
+                let reasons: String = out_of_reach.iter().map(|reason| format!("{reason}\n")).collect();
+                Denied::Refused { error, report: report.render(false) + &reasons }
+            }
             Self::NotPermitted(reasons) => Denied::Refused { error, report: reasons.join("\n") },
             Self::NoFile | Self::Failed(_) => Denied::Conflict(error),
             Self::Pages(_) => Denied::Failed(error),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 
@@ -31,6 +32,8 @@ pub struct Entry {
     pub place: Option<Place>,
     /// Another place that has to do with it, and what is there.
     pub also: Option<(Place, &'static str)>,
+    /// The file beside this one that could not be used, if it is about one.
+    pub file: Option<PathBuf>,
 }
 
 /// A place in the file.
@@ -79,6 +82,11 @@ impl Report {
     /// The same, a line for each with its place; at most the hundred first.
     pub fn error_lines(&self) -> Vec<String> {
         self.errors().take(SHOWN).map(|entry| self.line(entry)).collect()
+    }
+
+    /// The files beside this one that could not be used.
+    pub fn other_files(&self) -> impl Iterator<Item = &Path> {
+        self.errors().filter_map(|entry| entry.file.as_deref())
     }
 
     /// `file:line:column: error: …`
@@ -228,6 +236,7 @@ fn entry(source: &Source, found: Found) -> Entry {
         place: found.at.map(|span| source.place(span)),
         also: found.also.map(|(span, label)| (source.place(span), label)),
         message: one_line(&found.mistake.to_string()),
+        file: found.mistake.other_file().map(Path::to_owned),
     }
 }
 
