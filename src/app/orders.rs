@@ -229,6 +229,10 @@ impl Serving {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn order(desk: &Desk) -> impl Future<Output = Answer> + Send + use<> {
@@ -236,11 +240,11 @@ mod tests {
     }
 
     // Seen to fail with a queue that has no end.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_order_too_many_is_refused_and_those_that_nobody_does_are_told() {
         let (desk, requests) = Desk::open();
         let waiting: Vec<_> = (0..WAITING).map(|_| order(&desk)).collect();
-        let refused = order(&desk).await.unwrap_err();
+        let refused = timeout(Duration::from_secs(1), order(&desk)).await.expect("it is not waited for").unwrap_err();
         assert_eq!(refused, Denied::Conflict("16 orders are waiting already: try again later".to_owned()));
         drop(requests);
         for answer in waiting {
