@@ -179,7 +179,10 @@ impl Bound {
     pub fn run(self) -> Result<(), RunError> {
         let logging = Logging::start(&self.config.log, net::datagram::connect).map_err(RunError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-        LocalSet::new().block_on(&runtime, self.control(&logging))
+        let ended = LocalSet::new().block_on(&runtime, self.control(&logging));
+        // A file that is read without end, such as a pipe, is not waited for.
+        runtime.shutdown_background();
+        ended
     }
 
     /// The control thread's part: everything but the sessions.

@@ -141,6 +141,8 @@ mod tests {
         let target = |backend: Option<&str>| Target { backend: backend.map(str::to_owned), server: "10.0.0.2".into() };
         assert_eq!(order("/api/v1/servers/api/10.0.0.2/state"), target(Some("api")));
         assert_eq!(order("/api/v1/servers/%2A/10%2E0.0.2/state"), target(None));
+        let removal = Route::of(&Method::DELETE, "/api/v1/servers/*/a").unwrap();
+        assert_eq!(removal, Route::Act(Order::RemoveServer(Target { backend: None, server: "a".into() })));
         for path in ["/api/v1/servers//a/state", "/api/v1/servers/a/state", "/api/v1/servers/a/b/c/state"] {
             assert!(Route::of(&Method::POST, path).is_err(), "{path}");
         }

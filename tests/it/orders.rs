@@ -472,3 +472,28 @@ fn who_stops_takes_no_orders() {
     client.say("still here");
     client.hears("still here");
 }
+
+// Seen to fail with an end that waits for the read, and with a stop that waits for its turn.
+#[test]
+fn a_file_that_is_read_without_end_holds_up_no_stop() {
+    let server = Server::echo();
+    let mut scene = Scene::start(&Config::to(&[server.address()]));
+    let file = scene.app.file();
+    std::fs::remove_file(&file).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let _writer = std::fs::File::options().read(true).write(true).open(&file).unwrap();
+    let operator = scene.operator.clone();
+    let asked = thread::spawn(move || operator.post(RELOAD, "{}"));
+    let open = format!("/proc/{}/fd", scene.app.program().pid());
+    until("it is being read", || {
+        let mut links = std::fs::read_dir(&open).unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        links.any(|link| link == file).then_some(())
+    });
+    let mut client = scene.app.connect();
+    client.say("meanwhile");
+    client.hears("meanwhile");
+    scene.app.signal(Signal::TERM);
+    assert_eq!(asked.join().unwrap().status, 409);
+    drop(client);
+    assert_eq!(scene.app.ended().code(), Some(0));
+}
