@@ -11,7 +11,7 @@ use super::router::{Answer, TEXT, plain};
 pub(super) struct Refusal {
     status: StatusCode,
     words: String,
-    report: Option<String>,
+    report: Option<Box<str>>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Refusal {
 struct Refused<'a> {
     error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    report: Option<String>,
+    report: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -29,7 +29,7 @@ impl Refusal {
 
     /// For a configuration that is no good, with all that is wrong with it.
     pub fn with_report(words: String, report: String) -> Self {
-        Self { report: Some(report), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, words) }
+        Self { report: Some(report.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, words) }
     }
 
     /// For what can't be meant as it is sent.

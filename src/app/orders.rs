@@ -13,7 +13,7 @@ use super::serving::Serving;
 use super::upgrade::Successor;
 use super::watch_file::FileWatch;
 use crate::admin::{Denied, Done, NewServer, Outcome, Target};
-use crate::event::Actor;
+use crate::event::{Actor, counted};
 
 /// Orders of operators that wait for their turn at most.
 const WAITING: usize = 16;
@@ -216,8 +216,9 @@ impl Serving {
             Order::Plan => self.plan().await,
             Order::Upgrade => {
                 let new = self.upgrade_for(by).await?;
-                let (old, pid, sessions) = (std::process::id(), new.pid, self.facts.process.counters.sessions());
-                let text = format!("upgraded: the new process serves, and pid {old} ends with its {sessions} sessions");
+                let (old, pid) = (std::process::id(), new.pid);
+                let left = counted(self.facts.process.counters.sessions() as usize, "session");
+                let text = format!("upgraded: the new process serves, and pid {old} ends with its {left}");
                 *successor = Some(new);
                 Ok(Done { text, outcome: Outcome::Upgraded { pid } })
             }

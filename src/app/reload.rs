@@ -48,7 +48,9 @@ pub enum ReloadError {
         /// Files that only the sandbox keeps from being read.
         out_of_reach: Vec<String>,
     },
-    #[error("the configuration needs what the process gave up at its start, and goes on by the one that it has")]
+    #[error(
+        "the configuration needs what the process gave up at its start; the process goes on by the one that it has"
+    )]
     NotPermitted(Vec<String>),
     #[error("{0}; the process goes on by the configuration that it has")]
     Failed(#[from] StartError),
