@@ -99,10 +99,9 @@ impl Pages {
         self.stats.retain(|(bound, _)| stats_addresses(config).contains(&bound.address()));
         if self.admin_spec() != config.admin.as_ref()
             && let Some((_, mut socket, _leave)) = self.admin.take()
+            && config.admin.as_ref().is_some_and(|admin| admin.socket == socket.path())
         {
-            if config.admin.as_ref().is_some_and(|admin| admin.socket == socket.path()) {
-                socket.leave_file();
-            }
+            socket.leave_file();
         }
         self.add(opened, config)
     }

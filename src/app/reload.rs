@@ -44,7 +44,7 @@ pub enum ReloadError {
     NoFile,
     #[error("the configuration was refused; the process goes on by the one that it has")]
     Refused {
-        report: Report,
+        report: Box<Report>,
         /// Files that only the sandbox keeps from being read.
         out_of_reach: Vec<String>,
     },
@@ -141,7 +141,7 @@ impl Serving {
     fn refused(&self, report: Report) -> ReloadError {
         let may = |file| self.applied.as_ref().and_then(|applied| applied.reads(file).err());
         let out_of_reach = report.other_files().filter_map(may).collect();
-        ReloadError::Refused { report, out_of_reach }
+        ReloadError::Refused { report: Box::new(report), out_of_reach }
     }
 
     /// Asks what was given up at the start, if anything was.
