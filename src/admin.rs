@@ -13,6 +13,7 @@ mod events;
 pub(crate) mod figures;
 mod headline;
 mod json;
+mod leaving;
 mod names;
 mod page;
 pub mod password;
@@ -34,9 +35,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-pub use self::action::{Action, Changed, Denied, Done, Outcome, Setting, Target};
+pub use self::action::{Action, Changed, Denied, Done, NewServer, Outcome, Setting, Target};
 use self::caller::Caller;
 pub use self::door::Door;
+pub use self::leaving::{Leave, Leaving, leaving};
 pub use self::names::unknown;
 use crate::event::{Actor, Fitness, Names, SessionSnapshot, Snapshot};
 use crate::observe::history::History;
@@ -70,8 +72,8 @@ pub type FitnessFuture = Pin<Box<dyn Future<Output = Fitness> + Send>>;
 /// What becomes of an action.
 pub type ActionFuture = Pin<Box<dyn Future<Output = Result<Done, Denied>> + Send>>;
 
-/// Serves the stats listener until it is cancelled, which closes its connections.
-pub async fn serve_tcp(listener: TcpListener, views: Arc<Views>) {
+/// Serves the stats listener until it is told to leave; ends with its last connection.
+pub async fn serve_tcp(listener: TcpListener, views: Arc<Views>, leaving: Leaving) {
     let name = listener.local_addr().map_or_else(|_| "stats listener".to_owned(), |address| address.to_string());
     let accept = |cx: &mut Context<'_>| {
         listener.poll_accept(cx).map_ok(|(stream, peer)| {
@@ -79,11 +81,13 @@ pub async fn serve_tcp(listener: TcpListener, views: Arc<Views>) {
             (stream, Caller::Remote(peer))
         })
     };
-    accept_forever(accept, &name, views).await;
+    let open = accept_until_told(accept, &name, views, leaving).await;
+    drop(listener);
+    finish(open).await;
 }
 
-/// Serves the admin socket until it is cancelled, which closes its connections.
-pub async fn serve_unix(listener: UnixListener, views: Arc<Views>) {
+/// Serves the admin socket until it is told to leave; ends with its last connection.
+pub async fn serve_unix(listener: UnixListener, views: Arc<Views>, leaving: Leaving) {
     let accept = |cx: &mut Context<'_>| {
         let accepted = listener.poll_accept(cx);
         accepted.map(|accepted| {
@@ -92,7 +96,9 @@ pub async fn serve_unix(listener: UnixListener, views: Arc<Views>) {
             Ok((stream, caller))
         })
     };
-    accept_forever(accept, "admin socket", views).await;
+    let open = accept_until_told(accept, "admin socket", views, leaving).await;
+    drop(listener);
+    finish(open).await;
 }
 
 fn local(stream: &UnixStream) -> io::Result<Caller> {
@@ -100,12 +106,15 @@ fn local(stream: &UnixStream) -> io::Result<Caller> {
     Ok(Caller::Local { pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()), uid: peer.uid() })
 }
 
-/// Never ends by itself: an error of one connection is that connection's, and want of descriptors passes.
-async fn accept_forever<S>(
+/// Never ends by itself: an error of one connection is that connection's, and want of descriptors passes. Gives the
+/// connections that are open in the end.
+async fn accept_until_told<S>(
     mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<(S, Caller)>>,
     name: &str,
     views: Arc<Views>,
-) where
+    mut leaving: Leaving,
+) -> JoinSet<()>
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut open = JoinSet::new();
@@ -113,13 +122,14 @@ async fn accept_forever<S>(
     loop {
         let accepted = tokio::select! {
             accepted = poll_fn(&mut accept) => accepted,
+            () = leaving.told() => return open,
             Some(_ended) = open.join_next() => continue,
         };
         match accepted {
             Ok((stream, caller)) => {
                 pausing = false;
                 if open.len() < MAX_CONNECTIONS {
-                    open.spawn(connection::serve(stream, caller, Arc::clone(&views)));
+                    open.spawn(connection::serve(stream, caller, Arc::clone(&views), leaving.clone()));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -132,6 +142,10 @@ async fn accept_forever<S>(
             }
         }
     }
+}
+
+async fn finish(mut open: JoinSet<()>) {
+    while open.join_next().await.is_some() {}
 }
 
 /// The client left while it waited to be accepted (accept(2)).

@@ -12,6 +12,7 @@ mod drain;
 mod gate;
 mod hosts;
 pub mod listeners;
+mod members;
 mod orders;
 mod pages;
 mod process;
@@ -43,7 +44,7 @@ use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::drain::Drains;
 use self::hosts::Hosts;
 use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
-use self::orders::End;
+use self::orders::{Desk, End};
 use self::pages::{Opened, Pages};
 use self::process::Facts;
 pub use self::reload::File;
@@ -55,8 +56,8 @@ use self::workers::{Listeners, Workers};
 use crate::admin::{Door, Views};
 use crate::check::{CheckError, Monitors, Probers, Watch};
 use crate::clock;
-use crate::event::{Change, ProcessChange, ProcessPhase};
-use crate::model::{Config, OnLimit, StatsAccess};
+use crate::event::{Change, ConfigSnapshot, ProcessChange, ProcessPhase};
+use crate::model::{Config, OnLimit};
 use crate::net::{self, BindError, BindOptions};
 use crate::observe::history::History;
 use crate::observe::logging::{self, Logging};
@@ -180,19 +181,23 @@ impl Bound {
     pub fn run(self) -> Result<(), RunError> {
         let logging = Logging::start(&self.config.log, net::datagram::connect).map_err(RunError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-        LocalSet::new().block_on(&runtime, self.control(&logging))
+        let ended = LocalSet::new().block_on(&runtime, self.control(&logging));
+        // A file that is read without end, such as a pipe, is not waited for.
+        runtime.shutdown_background();
+        ended
     }
 
     /// The control thread's part: everything but the sessions.
     async fn control(self, logging: &Logging) -> Result<(), RunError> {
         // Before anyone is told that we are ready: a stop may follow at once.
-        let mut signals = orders::Signals::listen().map_err(RunError::Runtime)?;
+        let (desk, requests) = Desk::open();
+        let mut signals = orders::Signals::listen(requests).map_err(RunError::Runtime)?;
         if let Some(file) = self.file.as_ref().filter(|_| self.watches) {
             signals.watch(&file.path);
         }
         self.tell_start();
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
-        let (mut serving, workers) = self.start(logging, phases)?;
+        let (mut serving, workers) = self.start(logging, phases, desk)?;
         serving.tell_serving();
         systemd::ready();
 
@@ -201,7 +206,7 @@ impl Bound {
             End::Replaced(successor) => {
                 let told_to_stop = tokio::select! {
                     () = serving.retire(successor, &phase) => false,
-                    () = signals.end() => true,
+                    () = signals.end("has been replaced") => true,
                 };
                 if told_to_stop {
                     shutdown::stop_or_end(&mut serving, &mut signals, &phase).await;
@@ -215,7 +220,12 @@ impl Bound {
     }
 
     /// Starts everything. No session can come in before.
-    fn start(self, logging: &Logging, phases: watch::Receiver<ProcessPhase>) -> Result<(Serving, Workers), RunError> {
+    fn start(
+        self,
+        logging: &Logging,
+        phases: watch::Receiver<ProcessPhase>,
+        desk: Desk,
+    ) -> Result<(Serving, Workers), RunError> {
         let config = Arc::new(self.config);
         let hosts = Hosts::default();
         let history = Arc::<History>::default();
@@ -253,8 +263,9 @@ impl Bound {
             phase: phases.clone(),
             predecessors: Mutex::default(),
             history,
-            door: Arc::new(Door::new(config.stats.as_ref().map_or(&StatsAccess::default(), |stats| &stats.access))),
+            door: Arc::new(Door::new(config.stats_access())),
             actions: AtomicU64::new(0),
+            config: Mutex::new(ConfigSnapshot { loaded: clock::wall(), refused: None }),
             started: (clock::wall(), Instant::now()),
         });
 
@@ -263,8 +274,8 @@ impl Bound {
         spawn_local(Watch::new(Arc::clone(&network), show.pools.subscribe(), Arc::clone(&observe)).run());
         spawn_local(gate::keep(show.listeners.subscribe()));
         let drains = Arc::new(Drains::new(facts.workers.clone(), Arc::clone(&observe)));
-        let pages = Pages::serve(self.pages, &config, views(&facts, Actions::new(&facts, &drains, &observe)))
-            .map_err(RunError::Runtime)?;
+        let actions = Actions::new(&facts, &drains, &observe, desk);
+        let pages = Pages::serve(self.pages, &config, views(&facts, actions)).map_err(RunError::Runtime)?;
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
@@ -276,8 +287,9 @@ impl Bound {
         }
         serving.show_listeners();
         if let Some(predecessor) = self.predecessor {
-            let (facts, wishes) = (Arc::clone(&serving.facts), serving.drains.wishes());
-            spawn_local(predecessor.tell_and_hear(facts, serving.show.current.subscribe(), wishes));
+            let (facts, observe) = (Arc::clone(&serving.facts), Arc::clone(&serving.observe));
+            let (current, wishes) = (serving.show.current.subscribe(), serving.drains.wishes());
+            spawn_local(predecessor.tell_and_hear(facts, current, wishes, observe));
         }
         Ok((serving, workers))
     }
@@ -365,10 +377,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
         names: Box::new(move || names.names()),
         history: Arc::clone(&facts.history),
         door: Arc::clone(&facts.door),
-        act: Box::new(move |action, by| {
-            let done = actions.perform(action, by);
-            Box::pin(async { done })
-        }),
+        act: Box::new(move |action, by| actions.perform(action, by)),
     })
 }
 

@@ -74,7 +74,7 @@ pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
 pub use settings::{Difference, Settings};
 pub use spelling::meant;
-pub use value::{DurationError, NetworkError, duration, network};
+pub use value::{AddressError, DurationError, NetworkError, duration, endpoint, network};
 
 use expand::Expanded;
 use mistake::Mistakes;

@@ -14,15 +14,17 @@ mod change;
 pub mod fixture;
 pub mod host;
 mod live;
+mod reload;
 mod snapshot;
 
 pub use self::change::{
     ActionTaken, Actor, CertificateExpiry, CredentialUsed, Drained, Gravity, Limit, LimitReached, ProcessChange,
 };
 pub use self::live::{Names, Orders, SessionSnapshot, SessionState};
+pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::snapshot::{
-    BackendSnapshot, CheckSnapshot, Counts, Fitness, FrontendSnapshot, LogTargetSnapshot, Predecessor, ProcessPhase,
-    ProcessSnapshot, ServerSnapshot, SharedSource, Snapshot,
+    BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, LogTargetSnapshot, Predecessor,
+    ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource, Snapshot,
 };
 
 // ---- one session ----
@@ -483,6 +485,8 @@ pub enum Change {
     Certificate(CertificateExpiry),
     Drained(Drained),
     Process(ProcessChange),
+    Reload(ConfigReload),
+    Upgrade(Upgrade),
 }
 
 /// The process was cut off from the hosts behind it, or is no longer.

@@ -15,6 +15,7 @@ use std::time::Duration;
 mod credential;
 mod descriptor;
 mod log;
+mod members;
 mod network;
 mod password;
 mod process;
@@ -22,6 +23,7 @@ mod process;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
 pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
+pub use self::members::hosts;
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::process::{Account, Connect, Process, Security};
@@ -46,6 +48,12 @@ impl Config {
     /// The backend of this name.
     pub fn backend(&self, name: &BackendName) -> Option<&Backend> {
         self.backends.iter().find(|backend| backend.name == *name)
+    }
+
+    /// Who may act over the stats listener.
+    pub fn stats_access(&self) -> &StatsAccess {
+        const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
+        self.stats.as_ref().map_or(NOBODY, |stats| &stats.access)
     }
 
     /// The checks of all servers.
@@ -324,6 +332,8 @@ pub struct Backend {
     /// Whether `/readyz` asks for a usable server here.
     pub required: bool,
     pub keepalive: Option<Keepalive>,
+    /// How a server is probed that has no check of its own.
+    pub check: Option<Check>,
 }
 
 /// Waits on behalf of one session of a backend; `None` is no limit.

@@ -1,15 +1,18 @@
 //! What an operator may have done, from a request's body to its answer. The app does it.
 
+mod answer;
+mod serving;
+
 use std::time::Duration;
 
 use hyper::StatusCode;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 use super::sessions::network;
 use crate::event::{AdminState, SessionId};
-use crate::model::{BackendName, Network, ServerName, Weight};
+use crate::model::{BackendName, Endpoint, Network, ServerName, Weight};
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +36,25 @@ pub enum Action {
         source: Network,
         time: Duration,
     },
+    /// Reads the configuration again, and goes over to it,
+    Reload,
+    /// or says only what that would change.
+    Plan,
+    /// Has the program that is installed now take over.
+    Upgrade,
+    /// Both hold until the next reload.
+    AddServer(NewServer),
+    RemoveServer(Target),
+}
+
+/// A server that a backend is to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewServer {
+    pub backend: String,
+    pub name: ServerName,
+    pub address: Endpoint,
+    pub weight: Weight,
+    pub backup: bool,
 }
 
 /// The servers of this name, in one backend or in all.
@@ -57,6 +79,17 @@ pub enum Outcome {
     Killed {
         killed: usize,
         unknown: Vec<SessionId>,
+    },
+    /// A reload's plan, a line for each change, and whether it is in force now.
+    Planned {
+        plan: Vec<String>,
+        changed: bool,
+        /// Of the file, a line each.
+        warnings: Vec<String>,
+    },
+    /// The process that serves now.
+    Upgraded {
+        pid: u32,
     },
     /// There is nothing more to say.
     Told,
@@ -86,6 +119,10 @@ pub enum Denied {
     Unknown(String),
     /// It can't be done as things are.
     Conflict(String),
+    /// The configuration is no good: all that is wrong with it, each in its place.
+    Refused { error: String, report: String },
+    /// It was tried and failed.
+    Failed(String),
 }
 
 /// Which action a path stands for.
@@ -95,6 +132,11 @@ pub(super) enum Order {
     Weight(Target),
     Kill,
     Debug,
+    Reload,
+    Upgrade,
+    /// To the backend of this name.
+    AddServer(String),
+    RemoveServer(Target),
 }
 
 /// Longest time that a drain is spread over, and that a source is followed, in seconds.
@@ -112,6 +154,10 @@ impl Order {
             Self::Weight(target) => weight(target, &parse(body, r#"{"weight": 0 to 256}"#)?),
             Self::Kill => kill(&parse(body, r#"{"ids": ["0-3-7", …]}"#)?),
             Self::Debug => debug(&parse(body, r#"{"source": "an address or a network", "seconds": 60}"#)?),
+            Self::Reload => serving::reload(body),
+            Self::Upgrade => serving::upgrade(body),
+            Self::AddServer(backend) => serving::add_server(backend, body),
+            Self::RemoveServer(target) => serving::remove_server(target, body),
         }
     }
 }
@@ -149,9 +195,12 @@ struct WeightBody {
 }
 
 fn weight(target: Target, body: &WeightBody) -> Result<Action, Refusal> {
-    let weight = u16::try_from(body.weight).ok().and_then(Weight::new);
-    let out_of_range = || Refusal::bad(format!("`weight` is {}: it must be from 0 to {}", body.weight, Weight::MAX));
-    Ok(Action::SetWeight { target, weight: weight.ok_or_else(out_of_range)? })
+    Ok(Action::SetWeight { target, weight: weight_of(body.weight)? })
+}
+
+fn weight_of(number: u32) -> Result<Weight, Refusal> {
+    let weight = u16::try_from(number).ok().and_then(Weight::new);
+    weight.ok_or_else(|| Refusal::bad(format!("`weight` is {number}: it must be from 0 to {}", Weight::MAX)))
 }
 
 #[derive(Deserialize)]
@@ -198,71 +247,9 @@ impl Denied {
         match self {
             Self::Unknown(words) => Refusal::new(StatusCode::NOT_FOUND, words),
             Self::Conflict(words) => Refusal::new(StatusCode::CONFLICT, words),
+            Self::Refused { error, report } => Refusal::with_report(error, report),
+            Self::Failed(words) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, words),
         }
-    }
-}
-
-// ---- answers ----
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    text: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<Vec<ChangedServer<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    killed: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unknown: Option<Vec<String>>,
-}
-
-#[derive(Serialize)]
-struct ChangedServer<'a> {
-    backend: &'a str,
-    server: &'a str,
-    from: Value,
-    to: Value,
-    sessions: u32,
-}
-
-/// A state's word, or a weight.
-enum Value {
-    Word(&'static str),
-    Number(u16),
-}
-
-impl Serialize for Value {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Word(word) => serializer.serialize_str(word),
-            Self::Number(number) => serializer.serialize_u16(*number),
-        }
-    }
-}
-
-impl Done {
-    /// The answer's document.
-    pub(super) fn render(&self) -> String {
-        let mut answer = Answer { text: &self.text, changed: None, killed: None, unknown: None };
-        match &self.outcome {
-            Outcome::Changed(changed) => answer.changed = Some(changed.iter().map(ChangedServer::of).collect()),
-            Outcome::Killed { killed, unknown } => {
-                answer.killed = Some(*killed);
-                answer.unknown = Some(unknown.iter().map(ToString::to_string).collect());
-            }
-            Outcome::Told => {}
-        }
-        serde_json::to_string(&answer).expect("structs of strings and numbers have a form") + "\n"
-    }
-}
-
-impl<'a> ChangedServer<'a> {
-    fn of(changed: &'a Changed) -> Self {
-        let (from, to) = match changed.setting {
-            Setting::State(from, to) => (Value::Word(from.word()), Value::Word(to.word())),
-            Setting::Weight(from, to) => (Value::Number(from.value()), Value::Number(to.value())),
-        };
-        let Changed { backend, server, sessions, .. } = changed;
-        Self { backend: backend.as_str(), server: server.as_str(), from, to, sessions: *sessions }
     }
 }
 
@@ -318,29 +305,5 @@ mod tests {
             let refusal = order.clone().read(body.as_bytes()).unwrap_err();
             assert!(refusal.words().contains(words), "{body}: {}", refusal.words());
         }
-    }
-
-    #[test]
-    fn an_answer_has_what_its_action_has() {
-        let done = |outcome| Done { text: "so".into(), outcome }.render();
-        let unknown = vec![SessionId { worker: 1, slot: 2, generation: 3 }];
-        let killed = done(Outcome::Killed { killed: 2, unknown });
-        assert_eq!(killed, "{\"text\":\"so\",\"killed\":2,\"unknown\":[\"1-2-3\"]}\n");
-        assert_eq!(done(Outcome::Told), "{\"text\":\"so\"}\n");
-        let changed = |setting| Changed {
-            backend: BackendName::new("api").unwrap(),
-            server: ServerName::new("sion").unwrap(),
-            setting,
-            sessions: 4,
-        };
-        let both = vec![
-            changed(Setting::State(AdminState::Ready, AdminState::Drain)),
-            changed(Setting::Weight(Weight::ONE, Weight::ZERO)),
-        ];
-        assert_eq!(
-            done(Outcome::Changed(both)),
-            "{\"text\":\"so\",\"changed\":[{\"backend\":\"api\",\"server\":\"sion\",\"from\":\"ready\",\"to\":\"drain\",\
-             \"sessions\":4},{\"backend\":\"api\",\"server\":\"sion\",\"from\":1,\"to\":0,\"sessions\":4}]}\n"
-        );
     }
 }

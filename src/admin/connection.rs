@@ -1,7 +1,7 @@
 //! One connection of a stats listener or the admin socket: HTTP/1, and a bound on all that a client can make us wait for.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::caller::Caller;
-use super::{Views, router};
+use super::{Leaving, Views, router};
 
 /// Longest request head in bytes; a longer one is answered with 431.
 const MAX_HEAD: usize = 8 * 1024;
@@ -28,21 +28,26 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Answers requests until the client leaves, falls silent, or breaks the protocol. Nobody is told: it is the client's
-/// affair.
-pub(super) async fn serve<S>(stream: S, caller: Caller, views: Arc<Views>)
+/// affair. Told to leave, it gives the answer under way, and no other.
+pub(super) async fn serve<S>(stream: S, caller: Caller, views: Arc<Views>, mut leaving: Leaving)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| router::answer(request, caller.clone(), Arc::clone(&views)));
-    let _ended = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         // `nc -N` and the like send FIN after the request and still want the answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(Impatient { stream, overdue: None }), service)
-        .await;
+        .serve_connection(TokioIo::new(Impatient { stream, overdue: None }), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ended = connection.as_mut() => return,
+        () = leaving.told() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ended = connection.await;
 }
 
 /// A stream whose peer has [`ANSWER_TIMEOUT`] to take what is written between two flushes: hyper flushes once an

@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
@@ -35,16 +35,23 @@ const PENANCE: Duration = Duration::from_millis(250);
 /// How long after a line on a refusal there is no other.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// The credentials of the stats listener.
+/// The stats listener's door, with the credentials that open it.
 #[derive(Debug)]
 pub struct Door {
-    token: Option<LiveToken>,
-    user: Option<Arc<User>>,
+    /// A reload exchanges them.
+    known: RwLock<Arc<Known>>,
     line: Semaphore,
     turn: Arc<Semaphore>,
     refused: AtomicU64,
     /// When a refusal was last told of.
     told: Mutex<Option<Instant>>,
+}
+
+/// The credentials that are right.
+#[derive(Debug)]
+struct Known {
+    token: Option<LiveToken>,
+    user: Option<Arc<User>>,
 }
 
 /// What a request shows.
@@ -57,13 +64,17 @@ enum Shown {
 impl Door {
     pub fn new(access: &StatsAccess) -> Self {
         Self {
-            token: access.token.as_ref().map(LiveToken::new),
-            user: access.user.clone().map(Arc::new),
+            known: RwLock::new(Known::of(access)),
             line: Semaphore::new(WAITING),
             turn: Arc::new(Semaphore::new(1)),
             refused: AtomicU64::new(0),
             told: Mutex::default(),
         }
+    }
+
+    /// Lets in who shows one of these from now on, and nobody else.
+    pub fn renew(&self, access: &StatsAccess) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known::of(access);
     }
 
     /// Times that somebody was not let in.
@@ -91,43 +102,57 @@ impl Door {
     }
 
     async fn judge(&self, headers: &HeaderMap) -> Result<CredentialUsed, Refusal> {
-        if self.token.is_none() && self.user.is_none() {
+        let known = Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner));
+        if known.token.is_none() && known.user.is_none() {
             return Err(Refusal::new(
                 hyper::StatusCode::FORBIDDEN,
                 "this listener is for looking: use the admin socket, or set [stats] token_file, or user and password_hash",
             ));
         }
-        match (shown(headers), &self.token, &self.user) {
+        match (shown(headers), &known.token, &known.user) {
             (Some(Shown::Token(shown)), Some(token), _) => {
                 let token = token.current(Instant::now() + READ_TIMEOUT).await;
                 let right: bool = shown.as_bytes().ct_eq(token.as_str().as_bytes()).into();
-                if right { Ok(CredentialUsed::Token) } else { Err(self.unauthorized("the token is another one")) }
+                if right { Ok(CredentialUsed::Token) } else { Err(known.unauthorized("the token is another one")) }
             }
-            (Some(Shown::Password { user, password }), _, Some(known)) => self.log_in(known, user, password).await,
-            (Some(_), ..) => Err(self.unauthorized("this kind of credential is not set in [stats]")),
-            (None, ..) => Err(self.unauthorized("actions need a credential here")),
+            (Some(Shown::Password { user: name, password }), _, Some(user)) => {
+                if self.logs_in(user, &name, password).await? {
+                    return Ok(CredentialUsed::Password(name));
+                }
+                Err(known.unauthorized("the name or the password is wrong"))
+            }
+            (Some(_), ..) => Err(known.unauthorized("this kind of credential is not set in [stats]")),
+            (None, ..) => Err(known.unauthorized("actions need a credential here")),
         }
     }
 
-    async fn log_in(&self, known: &Arc<User>, user: String, password: String) -> Result<CredentialUsed, Refusal> {
+    /// Whether name and password are the user's; an error if there is no turn to find out.
+    async fn logs_in(&self, user: &Arc<User>, name: &str, password: String) -> Result<bool, Refusal> {
         let busy = || Refusal::busy("others are logging in: try again in a second");
         let _place = self.line.try_acquire().map_err(|_| busy())?;
         let turn = timeout(WAIT, Arc::clone(&self.turn).acquire_owned()).await;
         let turn = turn.map_err(|_| busy())?.expect("it is never closed");
-        let verified = Arc::clone(known);
+        let verified = Arc::clone(user);
         // Verified whatever the name is: how long it takes must not tell which names there are.
         let right = tokio::task::spawn_blocking(move || password::is_of(&password, &verified.password));
         let right = right.await.unwrap_or(false);
-        let named: bool = user.as_bytes().ct_eq(known.name.as_bytes()).into();
+        let named: bool = name.as_bytes().ct_eq(user.name.as_bytes()).into();
         if right && named {
-            return Ok(CredentialUsed::Password(user));
+            return Ok(true);
         }
         // On its own, so that the turn is held as long also if the client leaves.
         tokio::spawn(async move {
             sleep(PENANCE).await;
             drop(turn);
         });
-        Err(self.unauthorized("the name or the password is wrong"))
+        Ok(false)
+    }
+}
+
+impl Known {
+    fn of(access: &StatsAccess) -> Arc<Self> {
+        let token = access.token.as_ref().map(LiveToken::new);
+        Arc::new(Self { token, user: access.user.clone().map(Arc::new) })
     }
 
     fn unauthorized(&self, words: &str) -> Refusal {
@@ -228,6 +253,21 @@ mod tests {
         );
         std::fs::write(&token.file, "other").unwrap();
         assert_eq!((enters("Bearer s3cret").await, enters("Bearer other").await), (None, Some(CredentialUsed::Token)));
+    }
+
+    // Seen to fail with credentials that stay.
+    #[tokio::test]
+    async fn other_credentials_take_the_place_of_those_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let door = Door::new(&StatsAccess { token: Some(token(&directory)), user: None });
+        let enters = async |shown: &str| door.admit(somebody(), &headers(&[shown])).await.ok();
+        assert_eq!(enters("Bearer s3cret").await, Some(CredentialUsed::Token));
+        door.renew(&StatsAccess { token: None, user: Some(user()) });
+        assert_eq!(enters("Bearer s3cret").await, None);
+        assert_eq!(enters(&basic("ops:hunter2:x")).await, Some(CredentialUsed::Password("ops".into())));
+        door.renew(&StatsAccess::default());
+        assert_eq!(enters(&basic("ops:hunter2:x")).await, None);
+        assert_eq!(door.refused(), 2, "it counts on");
     }
 
     // Seen to fail with a name that is not compared.

@@ -69,7 +69,7 @@ struct Told<'a> {
     /// The server that it is about, if it is one.
     backend: Option<&'a str>,
     server: Option<&'a str>,
-    /// Who did it, if it is an action.
+    /// Who did it, if it is an action, a reload or an upgrade.
     by: Option<String>,
     /// What the probes saw, the newest last, if they decided it.
     evidence: Vec<Seen<'a>>,
@@ -84,6 +84,8 @@ impl<'a> Told<'a> {
         };
         let by = match change {
             Change::Action(action) => Some(action.by.to_string()),
+            Change::Reload(reload) => Some(reload.by.to_string()),
+            Change::Upgrade(upgrade) => Some(upgrade.by.clone()),
             _ => None,
         };
         Self {

@@ -61,6 +61,7 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     findings.extend(remarks(&controllers));
     findings.extend(certificates(&controllers, snapshot.at));
     findings.extend(predecessors(snapshot));
+    findings.extend(refused_reload(snapshot));
     // Stable: of two that are equally bad, the one named first above leads.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.tone));
     if findings.iter().all(|finding| finding.aside) {
@@ -119,6 +120,14 @@ fn predecessors(snapshot: &Snapshot) -> Vec<Finding> {
     };
     let told = |old| Finding { aside: true, ..Finding::new(Tone::Warning, text(old)) };
     snapshot.process.predecessors.iter().map(told).collect()
+}
+
+/// Said until a later reload succeeds: whoever changed the file may not know.
+fn refused_reload(snapshot: &Snapshot) -> Option<Finding> {
+    let refused = snapshot.process.config.refused.as_ref()?;
+    let (reason, at) = (&refused.reason, since(refused.at, snapshot.at));
+    let text = format!("A reload was refused, and the configuration before is in force, since {at}: {reason}");
+    Some(Finding { aside: true, ..Finding::new(Tone::Warning, text) })
 }
 
 fn isolation(snapshot: &Snapshot) -> Option<Finding> {

@@ -8,8 +8,8 @@ use super::figures::rfc3339;
 use super::shared::shared_source;
 use crate::event::host;
 use crate::event::{
-    BackendSnapshot, Certificate, CheckSnapshot, Counts, Evidence, FrontendSnapshot, LogTargetSnapshot, Orders,
-    Predecessor, ProcessSnapshot, Remark, ServerSnapshot, ServerState, Snapshot,
+    BackendSnapshot, Certificate, CheckSnapshot, ConfigSnapshot, Counts, Evidence, FrontendSnapshot, LogTargetSnapshot,
+    Orders, Predecessor, ProcessSnapshot, RefusedReload, Remark, ServerSnapshot, ServerState, Snapshot,
 };
 use crate::model::HostAddress;
 
@@ -102,6 +102,7 @@ struct Process<'a> {
     events: u64,
     actions: u64,
     actions_refused: u64,
+    config: Configuration<'a>,
     open_descriptors: u64,
     max_descriptors: u64,
     resident_memory_bytes: u64,
@@ -129,6 +130,7 @@ impl<'a> Process<'a> {
             events: process.events,
             actions: process.actions,
             actions_refused: process.actions_refused,
+            config: Configuration::of(&process.config),
             open_descriptors: process.open_descriptors,
             max_descriptors: process.max_descriptors,
             resident_memory_bytes: process.resident_memory,
@@ -137,6 +139,28 @@ impl<'a> Process<'a> {
             log_targets: process.log_targets.iter().map(LogTarget::of).collect(),
             counts: Figures::of(&process.counts),
         }
+    }
+}
+
+/// The configuration in force, and the one that was refused since.
+#[derive(Serialize)]
+struct Configuration<'a> {
+    loaded: String,
+    refused: Option<RefusedOne<'a>>,
+}
+
+#[derive(Serialize)]
+struct RefusedOne<'a> {
+    at: String,
+    by: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> Configuration<'a> {
+    fn of(config: &'a ConfigSnapshot) -> Self {
+        let refused =
+            config.refused.as_ref().map(|RefusedReload { at, by, reason }| RefusedOne { at: rfc3339(*at), by, reason });
+        Self { loaded: rfc3339(config.loaded), refused }
     }
 }
 

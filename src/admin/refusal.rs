@@ -11,17 +11,25 @@ use super::router::{Answer, TEXT, plain};
 pub(super) struct Refusal {
     status: StatusCode,
     words: String,
+    report: Option<Box<str>>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Serialize)]
 struct Refused<'a> {
     error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Box<str>>,
 }
 
 impl Refusal {
     pub fn new(status: StatusCode, words: impl Into<String>) -> Self {
-        Self { status, words: words.into(), header: None }
+        Self { status, words: words.into(), report: None, header: None }
+    }
+
+    /// For a configuration that is no good, with all that is wrong with it.
+    pub fn with_report(words: String, report: String) -> Self {
+        Self { report: Some(report.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, words) }
     }
 
     /// For what can't be meant as it is sent.
@@ -55,10 +63,10 @@ impl Refusal {
 
     /// Closes the connection too: the request may have a body that nobody reads. Programs (`json`) get an object.
     pub fn response(self, json: bool) -> Response<Answer> {
-        let Self { status, words, header } = self;
+        let Self { status, words, report, header } = self;
         let mut response = match json {
             true => {
-                let body = serde_json::to_string(&Refused { error: &words }).expect("a string has a form");
+                let body = serde_json::to_string(&Refused { error: &words, report }).expect("a string has a form");
                 plain(status, "application/json", body + "\n")
             }
             false => plain(status, TEXT, words + "\n"),

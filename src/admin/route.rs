@@ -26,6 +26,7 @@ pub(super) enum Route {
 pub(super) enum Verb {
     Get,
     Post,
+    Delete,
 }
 
 impl Verb {
@@ -33,6 +34,7 @@ impl Verb {
         match *method {
             Method::GET | Method::HEAD => Some(Self::Get),
             Method::POST => Some(Self::Post),
+            Method::DELETE => Some(Self::Delete),
             _ => None,
         }
     }
@@ -41,6 +43,7 @@ impl Verb {
         match self {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -66,6 +69,10 @@ pub(super) const ROWS: &[Row] = &[
     post("/api/v1/servers/{backend}/{server}/weight", |parts| Some(Route::Act(Order::Weight(target(parts))))),
     post("/api/v1/sessions/kill", |_| Some(Route::Act(Order::Kill))),
     post("/api/v1/debug", |_| Some(Route::Act(Order::Debug))),
+    post("/api/v1/backends/{backend}/servers", |parts| Some(Route::Act(Order::AddServer(parts[0].clone())))),
+    delete("/api/v1/servers/{backend}/{server}", |parts| Some(Route::Act(Order::RemoveServer(target(parts))))),
+    post("/api/v1/reload", |_| Some(Route::Act(Order::Reload))),
+    post("/api/v1/upgrade", |_| Some(Route::Act(Order::Upgrade))),
 ];
 
 const fn get(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
@@ -74,6 +81,10 @@ const fn get(template: &'static str, route: fn(&[String]) -> Option<Route>) -> R
 
 const fn post(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
     Row { verb: Verb::Post, template, route }
+}
+
+const fn delete(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
+    Row { verb: Verb::Delete, template, route }
 }
 
 /// `*` in place of a backend stands for all of them.
@@ -130,6 +141,8 @@ mod tests {
         let target = |backend: Option<&str>| Target { backend: backend.map(str::to_owned), server: "10.0.0.2".into() };
         assert_eq!(order("/api/v1/servers/api/10.0.0.2/state"), target(Some("api")));
         assert_eq!(order("/api/v1/servers/%2A/10%2E0.0.2/state"), target(None));
+        let removal = Route::of(&Method::DELETE, "/api/v1/servers/*/a").unwrap();
+        assert_eq!(removal, Route::Act(Order::RemoveServer(Target { backend: None, server: "a".into() })));
         for path in ["/api/v1/servers//a/state", "/api/v1/servers/a/state", "/api/v1/servers/a/b/c/state"] {
             assert!(Route::of(&Method::POST, path).is_err(), "{path}");
         }
@@ -143,7 +156,11 @@ mod tests {
             methods.as_object().unwrap().keys().map(move |method| (path.clone(), method.clone()))
         });
         let described: BTreeSet<(String, String)> = described.filter(|(_, key)| key != "parameters").collect();
-        let verb = |verb| if verb == Verb::Get { "get" } else { "post" };
+        let verb = |verb| match verb {
+            Verb::Get => "get",
+            Verb::Post => "post",
+            Verb::Delete => "delete",
+        };
         let known = ROWS.iter().map(|row| (row.template.to_owned(), verb(row.verb).to_owned()));
         assert_eq!(described, known.collect());
     }

@@ -31,10 +31,19 @@ pub(super) fn remote() -> Caller {
     Caller::Remote("192.0.2.1:40000".parse().unwrap())
 }
 
+/// A connection of a listener that stays.
+async fn serve_one(stream: tokio::io::DuplexStream, views: Arc<Views>) {
+    let (_leave, leaving) = leaving();
+    connection::serve(stream, remote(), views, leaving).await;
+}
+
 async fn stats_listener() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve_tcp(listener, views()));
+    tokio::spawn(async move {
+        let (_leave, leaving) = leaving();
+        serve_tcp(listener, views(), leaving).await;
+    });
     address
 }
 
@@ -61,7 +70,8 @@ async fn is_served(address: SocketAddr) -> bool {
 async fn the_same_answers_come_over_tcp_and_over_the_admin_socket() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("admin.sock");
-    tokio::spawn(serve_unix(UnixListener::bind(&path).unwrap(), views()));
+    let (_leave, leaving) = leaving();
+    tokio::spawn(serve_unix(UnixListener::bind(&path).unwrap(), views(), leaving));
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream.write_all(LIVEZ).await.unwrap();
     assert!(until_end(&mut stream).await.ends_with("\r\n\r\nok\n"));
@@ -92,7 +102,7 @@ async fn a_client_that_has_finished_writing_gets_its_answer() {
     };
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let views = Views { ready: Box::new(ready), ..Arc::into_inner(views()).unwrap() };
-    tokio::spawn(connection::serve(server, remote(), Arc::new(views)));
+    tokio::spawn(serve_one(server, Arc::new(views)));
     client.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
     client.shutdown().await.unwrap();
     tokio::select! {
@@ -151,7 +161,7 @@ async fn a_slow_head_and_an_idle_connection_are_closed_after_five_seconds() {
     for sent in [&b""[..], b"GET / HT", b"GET /livez HTTP/1.1\r\nHost: lb\r\n\r\n"] {
         let (mut client, server) = tokio::io::duplex(64 * 1024);
         let begun = tokio::time::Instant::now();
-        tokio::spawn(connection::serve(server, remote(), views()));
+        tokio::spawn(serve_one(server, views()));
         client.write_all(sent).await.unwrap();
         until_end(&mut client).await;
         let waited = begun.elapsed();
@@ -163,7 +173,7 @@ async fn a_slow_head_and_an_idle_connection_are_closed_after_five_seconds() {
 async fn a_client_that_does_not_read_is_given_up() {
     let (mut client, server) = tokio::io::duplex(1024);
     let begun = tokio::time::Instant::now();
-    let serving = tokio::spawn(connection::serve(server, remote(), views()));
+    let serving = tokio::spawn(serve_one(server, views()));
     client.write_all(b"GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await.unwrap();
     serving.await.unwrap();
     let waited = begun.elapsed();
@@ -174,7 +184,7 @@ async fn a_client_that_does_not_read_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_trickle_of_reads_does_not_buy_time() {
     let (mut client, server) = tokio::io::duplex(1024);
-    let serving = tokio::spawn(connection::serve(server, remote(), views()));
+    let serving = tokio::spawn(serve_one(server, views()));
     client.write_all(b"GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await.unwrap();
     let begun = tokio::time::Instant::now();
     let mut trickle = tokio::time::interval(Duration::from_secs(1));
@@ -217,11 +227,45 @@ async fn want_of_descriptors_pauses_accepting_and_never_ends_it() {
         client.write_all(LIVEZ).await.unwrap();
         until_end(&mut client).await
     };
+    let (_leave, leaving) = leaving();
     let answer = tokio::select! {
-        () = accept_forever(accept, "test", views()) => panic!("it ended"),
+        _ = accept_until_told(accept, "test", views(), leaving) => panic!("it ended"),
         answer = client => answer,
     };
     assert!(answer.starts_with("HTTP/1.1 200"));
     let paused = begun.elapsed();
     assert!((ACCEPT_PAUSE * 3..ACCEPT_PAUSE * 4).contains(&paused), "{paused:?}");
+}
+
+// Seen to fail with connections that end with their listener, and with those that go on as before.
+#[tokio::test]
+async fn who_leaves_gives_the_answer_under_way_and_no_other() {
+    let (asked, answered) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (Arc::clone(&asked), Arc::clone(&answered));
+    let live = move || -> FitnessFuture {
+        let (tell, wait) = (Arc::clone(&tell), Arc::clone(&wait));
+        Box::pin(async move {
+            tell.notify_one();
+            wait.notified().await;
+            Fitness::default()
+        })
+    };
+    let views = Arc::new(Views { live: Box::new(live), ..Arc::into_inner(views()).unwrap() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (leave, leaving) = leaving();
+    tokio::spawn(serve_tcp(listener, views, leaving));
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"HEAD /readyz HTTP/1.1\r\nHost: lb\r\n\r\n").await.unwrap();
+    idle.read_exact(&mut [0; 12]).await.unwrap();
+    let mut waiting = TcpStream::connect(address).await.unwrap();
+    waiting.write_all(b"GET /livez HTTP/1.1\r\nHost: lb\r\n\r\n").await.unwrap();
+    asked.notified().await;
+    let left = tokio::spawn(leave.left());
+    until_end(&mut idle).await;
+    assert!(TcpStream::connect(address).await.is_err(), "nobody is let in any more");
+    assert!(!left.is_finished(), "somebody waits");
+    answered.notify_one();
+    assert!(until_end(&mut waiting).await.ends_with("ok\n"));
+    left.await.unwrap();
 }

@@ -1,12 +1,15 @@
 //! What operators do while the process runs. Each action is told of, with who did it and from where.
+//!
+//! Most are done at once. Those that change what is served are orders, done in their turn (`orders`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::drain::Drains;
+use super::orders::{Desk, Order};
 use super::process::Facts;
-use crate::admin::{Action, Changed, Denied, Done, Outcome, Setting, Target, unknown};
+use crate::admin::{Action, ActionFuture, Changed, Denied, Done, Outcome, Setting, Target, unknown};
 use crate::clock;
 use crate::event::{ActionTaken, Actor, AdminState, Change, SessionId};
 use crate::model::{BackendName, Network, ServerName, Weight};
@@ -19,33 +22,46 @@ pub struct Actions {
     facts: Arc<Facts>,
     drains: Arc<Drains>,
     observe: Observe,
+    desk: Desk,
 }
 
 /// A server, and the pool that it is in.
 type Member = (Arc<Pool>, Arc<Server>);
 
 impl Actions {
-    pub fn new(facts: &Arc<Facts>, drains: &Arc<Drains>, observe: &Observe) -> Self {
-        Self { facts: Arc::clone(facts), drains: Arc::clone(drains), observe: Arc::clone(observe) }
+    pub fn new(facts: &Arc<Facts>, drains: &Arc<Drains>, observe: &Observe, desk: Desk) -> Self {
+        Self { facts: Arc::clone(facts), drains: Arc::clone(drains), observe: Arc::clone(observe), desk }
     }
 
     /// Does it, and tells of it.
-    pub fn perform(&self, action: Action, by: Actor) -> Result<Done, Denied> {
+    pub fn perform(&self, action: Action, by: Actor) -> ActionFuture {
         let (name, done) = match action {
-            Action::SetState { target, state, over } => ("state", self.set_state(&target, state, over)?),
-            Action::SetWeight { target, weight } => ("weight", self.set_weight(&target, weight)?),
-            Action::Kill { ids } => ("kill", self.kill(ids)),
-            Action::Debug { source, time } => ("debug", self.debug(source, time)?),
+            Action::SetState { target, state, over } => ("state", self.set_state(&target, state, over)),
+            Action::SetWeight { target, weight } => ("weight", self.set_weight(&target, weight)),
+            Action::Kill { ids } => ("kill", Ok(self.kill(ids))),
+            Action::Debug { source, time } => ("debug", self.debug(source, time)),
+            Action::Reload => return self.order(Order::Reload, by),
+            Action::Plan => return self.order(Order::Plan, by),
+            Action::Upgrade => return self.order(Order::Upgrade, by),
+            Action::AddServer(server) => return self.order(Order::AddServer(server), by),
+            Action::RemoveServer(target) => return self.order(Order::RemoveServer(target), by),
         };
-        self.facts.actions.fetch_add(1, Relaxed);
-        self.tell(name, &done, by);
-        Ok(done)
+        if let Ok(done) = &done {
+            self.facts.actions.fetch_add(1, Relaxed);
+            self.tell(name, done, by);
+        }
+        Box::pin(async { done })
+    }
+
+    /// Has it done, and told of, by the control loop.
+    fn order(&self, order: Order, by: Actor) -> ActionFuture {
+        Box::pin(self.desk.order(order, by))
     }
 
     fn tell(&self, action: &'static str, done: &Done, by: Actor) {
         let servers = match &done.outcome {
             Outcome::Changed(changed) => changed.iter().map(|it| (it.backend.clone(), it.server.clone())).collect(),
-            Outcome::Killed { .. } | Outcome::Told => Vec::new(),
+            Outcome::Killed { .. } | Outcome::Planned { .. } | Outcome::Upgraded { .. } | Outcome::Told => Vec::new(),
         };
         let text = done.text.clone();
         (self.observe)(&Change::Action(ActionTaken { by, action, text, servers, at: clock::wall() }));

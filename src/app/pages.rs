@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::spawn_local;
 
 use super::StartError;
 use super::listeners::{AdminSocket, ListenerSource};
-use crate::admin::{self, Views};
+use crate::admin::{self, Leave, Views};
 use crate::model::{Admin, Config, ListenAddress};
 use crate::net::{self, BindOptions};
 
@@ -26,17 +26,8 @@ pub struct Opened {
 /// All of them, while they are served.
 pub struct Pages {
     views: Arc<Views>,
-    stats: Vec<(net::Bound, Task)>,
-    admin: Option<(Admin, AdminSocket, Task)>,
-}
-
-/// Ends when it is dropped, with its connections.
-struct Task(AbortHandle);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    stats: Vec<(net::Bound, Leave)>,
+    admin: Option<(Admin, AdminSocket, Leave)>,
 }
 
 impl Opened {
@@ -74,6 +65,14 @@ impl Pages {
         Ok(pages)
     }
 
+    /// Where a new configuration wants to be found beyond what is there.
+    pub fn missing(&self, config: &Config) -> Vec<String> {
+        let is_there = |address: &ListenAddress| self.stats.iter().any(|(bound, _)| bound.address() == *address);
+        let stats = stats_addresses(config).iter().filter(|address| !is_there(address)).map(ToString::to_string);
+        let admin = config.admin.as_ref().filter(|wanted| self.admin_spec() != Some(wanted));
+        stats.chain(admin.map(|admin| admin.socket.display().to_string())).collect()
+    }
+
     /// Opens what a new configuration names beyond what is there.
     pub fn open_missing(&self, config: &Config, source: &mut ListenerSource) -> Result<Opened, StartError> {
         let is_there = |address: &ListenAddress| self.stats.iter().any(|(bound, _)| bound.address() == *address);
@@ -99,12 +98,10 @@ impl Pages {
     pub fn go_over(&mut self, opened: Opened, config: &Config) -> io::Result<()> {
         self.stats.retain(|(bound, _)| stats_addresses(config).contains(&bound.address()));
         if self.admin_spec() != config.admin.as_ref()
-            && let Some((_, mut socket, task)) = self.admin.take()
+            && let Some((_, mut socket, _leave)) = self.admin.take()
+            && config.admin.as_ref().is_some_and(|admin| admin.socket == socket.path())
         {
-            drop(task);
-            if config.admin.as_ref().is_some_and(|admin| admin.socket == socket.path()) {
-                socket.leave_file();
-            }
+            socket.leave_file();
         }
         self.add(opened, config)
     }
@@ -123,24 +120,34 @@ impl Pages {
         self.admin.as_ref().map(|(_, socket, _)| socket.path())
     }
 
-    /// Leaves them to another process that has them too.
-    pub fn leave(&mut self) {
-        self.stats.clear();
-        if let Some((_, mut socket, _)) = self.admin.take() {
+    /// Leaves them to another process that has them too. What is returned ends with the last answer under way.
+    pub fn leave(&mut self) -> impl Future<Output = ()> + use<> {
+        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|(_, leave)| leave).collect();
+        if let Some((_, mut socket, leave)) = self.admin.take() {
             socket.leave_file();
+            leaving.push(leave);
+        }
+        // Each is told at once, whoever is waited for.
+        let left: Vec<_> = leaving.into_iter().map(|leave| spawn_local(leave.left())).collect();
+        async {
+            for left in left {
+                let _ = left.await;
+            }
         }
     }
 
     fn add(&mut self, opened: Opened, config: &Config) -> io::Result<()> {
         for bound in opened.stats {
             let listener = tokio::net::TcpListener::from_std(bound.share()?.into_std())?;
-            let task = spawn_local(admin::serve_tcp(listener, Arc::clone(&self.views)));
-            self.stats.push((bound, Task(task.abort_handle())));
+            let (leave, leaving) = admin::leaving();
+            spawn_local(admin::serve_tcp(listener, Arc::clone(&self.views), leaving));
+            self.stats.push((bound, leave));
         }
         if let (Some(socket), Some(spec)) = (opened.admin, &config.admin) {
             let listener = tokio::net::UnixListener::from_std(socket.listener()?)?;
-            let task = spawn_local(admin::serve_unix(listener, Arc::clone(&self.views)));
-            self.admin = Some((spec.clone(), socket, Task(task.abort_handle())));
+            let (leave, leaving) = admin::leaving();
+            spawn_local(admin::serve_unix(listener, Arc::clone(&self.views), leaving));
+            self.admin = Some((spec.clone(), socket, leave));
         }
         Ok(())
     }

@@ -19,7 +19,10 @@ use super::serving::Current;
 use super::workers::{STUCK, Watched};
 use crate::admin::Door;
 use crate::clock;
-use crate::event::{Counts, Fitness, Predecessor, ProcessPhase, ProcessSnapshot, Snapshot};
+use crate::event::{
+    ConfigReload, ConfigSnapshot, Counts, Fitness, Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload,
+    ReloadOutcome, Snapshot,
+};
 use crate::net::pipe::Pipes;
 use crate::observe::history::History;
 use crate::observe::logging::Tally;
@@ -48,6 +51,7 @@ pub struct Facts {
     pub door: Arc<Door>,
     /// Actions of operators so far.
     pub actions: AtomicU64,
+    pub config: Mutex<ConfigSnapshot>,
     pub started: (SystemTime, Instant),
 }
 
@@ -63,6 +67,17 @@ impl Facts {
 
     pub fn has_predecessors(&self) -> bool {
         !self.predecessors.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Notes what has become of the last reload, for those who look.
+    pub fn note_reload(&self, ConfigReload { by, outcome, at }: &ConfigReload) {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            ReloadOutcome::Done { .. } => *config = ConfigSnapshot { loaded: *at, refused: None },
+            ReloadOutcome::Refused(refused) => {
+                config.refused = Some(RefusedReload { at: *at, by: by.to_string(), reason: refused.reason() });
+            }
+        }
     }
 
     /// Keeps what was counted of frontends and backends that there are no more.
@@ -111,6 +126,7 @@ impl Facts {
             events: self.history.last(),
             actions: self.actions.load(Relaxed),
             actions_refused: self.door.refused(),
+            config: self.config.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             counts: self.process_counts(),
         }
     }

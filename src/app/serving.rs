@@ -129,6 +129,7 @@ impl Serving {
         let process = self.facts.process.renewed(&config, max);
         let current = Arc::new(old.renewed(Arc::clone(&config), renewed.pools.clone(), &process));
         self.facts.retire(&old, &current);
+        self.facts.door.renew(config.stats_access());
         self.hosts.know(&config.hosts, &current.pools);
         self.monitors.renew(&config.hosts, &current.pools, probers);
         self.show.pools.send_replace(current.pools.clone());

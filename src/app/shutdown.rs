@@ -23,7 +23,7 @@ pub async fn stop_or_end(serving: &mut Serving, signals: &mut Signals, phase: &w
     let workers = serving.facts.workers.clone();
     tokio::select! {
         () = stop(serving, phase) => {}
-        () = signals.end() => {
+        () = signals.end("is stopping") => {
             tracing::warn!(sessions = count(&workers), "second signal: ending at once");
             phase.send_replace(ProcessPhase::Stopping);
         }

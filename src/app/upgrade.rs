@@ -23,9 +23,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use self::state::{Greeting, State, VERSION};
+use super::Applied;
 use super::confine::Part;
 use super::process::program_file;
 use super::serving::Serving;
+use crate::admin::Denied;
+use crate::clock;
+use crate::event::{Actor, Change, Upgrade, UpgradeOutcome};
 
 /// Set in the environment of a process that is started by an upgrade, with its part in it.
 const MARK: &str = "EVENKEEL_UPGRADE";
@@ -68,10 +72,10 @@ enum Word {
 pub enum UpgradeError {
     #[error("this process can't be started anew: it was not started by `evenkeel run`")]
     NoOrigin,
+    #[error("{0}")]
+    NotPermitted(String),
     #[error("process 1 of a container can't be replaced, because the container ends with it: replace the container")]
     Init,
-    #[error("{0}")]
-    Confined(String),
     #[error("can't start {}: {error}", program.display())]
     Start { program: PathBuf, error: io::Error },
     #[error(
@@ -136,14 +140,25 @@ impl Origin {
 }
 
 impl Serving {
+    /// As [`Serving::start_successor`]; tells of it if that fails. Of one that does not fail the new process tells.
+    pub async fn upgrade_for(&self, by: Actor) -> Result<Successor, Denied> {
+        let by = by.to_string();
+        let started = self.start_successor(&by).await;
+        started.map_err(|error| {
+            let outcome = UpgradeOutcome::Failed { error: error.to_string() };
+            (self.observe)(&Change::Upgrade(Upgrade { by, outcome, at: clock::wall() }));
+            error.denied()
+        })
+    }
+
     /// Starts the program anew and hands over to it. Once this is `Ok` the new process serves, and so does this one still.
-    pub async fn start_successor(&self) -> Result<Successor, UpgradeError> {
+    async fn start_successor(&self, by: &str) -> Result<Successor, UpgradeError> {
         let origin = self.origin.as_ref().ok_or(UpgradeError::NoOrigin)?;
+        if let Some(Err(reason)) = self.applied.as_ref().map(Applied::upgrades) {
+            return Err(UpgradeError::NotPermitted(reason));
+        }
         if std::process::id() == 1 {
             return Err(UpgradeError::Init);
-        }
-        if let Some(applied) = &self.applied {
-            applied.upgrades().map_err(UpgradeError::Confined)?;
         }
         let failed = |error| self.not_started(origin, error);
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
@@ -157,6 +172,7 @@ impl Serving {
             listen,
             layers: self.applied.as_ref().map(|applied| applied.layers).unwrap_or_default(),
             admin: self.pages.admin_file().map(Path::to_owned),
+            by: Some(by.to_owned()),
         };
         // If this future is dropped, the thread that it waits for must end as well.
         let hang_up = HangUp(Some(ours.try_clone().map_err(failed)?));
@@ -202,6 +218,20 @@ fn installed(called: &Path, file: PathBuf) -> PathBuf {
     let is_path = called.parent().is_some_and(|directory| !directory.as_os_str().is_empty());
     let called = std::path::absolute(called).ok().filter(|_| is_path);
     called.filter(|called| fs::canonicalize(called).is_ok_and(|real| real == file)).unwrap_or(file)
+}
+
+impl UpgradeError {
+    fn denied(&self) -> Denied {
+        let words = self.to_string();
+        match self {
+            Self::NoOrigin | Self::NotPermitted(_) | Self::Init => Denied::Conflict(words),
+            Self::Start { .. }
+            | Self::Sandboxed { .. }
+            | Self::Ended { .. }
+            | Self::Late { .. }
+            | Self::Lost { .. } => Denied::Failed(words),
+        }
+    }
 }
 
 /// Ends a conversation that nobody waits for any more.

@@ -28,7 +28,21 @@ pub(super) struct Process {
     pub(super) max_descriptors: u64,
     pub(super) resident_memory_bytes: u64,
     pub(super) log_lines_dropped: u64,
+    /// Of a process that says it.
+    #[serde(default)]
+    pub(super) config: Configuration,
     pub(super) counts: Counts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Configuration {
+    /// The last reload, if it was refused.
+    pub(super) refused: Option<RefusedReload>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RefusedReload {
+    pub(super) reason: String,
 }
 
 #[derive(Debug, Deserialize)]

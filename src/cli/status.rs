@@ -243,6 +243,9 @@ fn notes(status: &Status, screen: Screen) -> String {
     if status.process.log_lines_dropped > 0 {
         notes.push(format!("{} log lines were dropped: their target is slow", count(status.process.log_lines_dropped)));
     }
+    if let Some(refused) = &status.process.config.refused {
+        notes.push(format!("the last reload was refused, the configuration before is in force: {}", refused.reason));
+    }
     let readings = status.hosts.iter().filter_map(|host| Some(format!("{}: {}", host.host, host.reading.as_ref()?)));
     notes.extend(readings);
     notes.extend(status.backends.iter().filter_map(|backend| Some(backend.shared_source.as_ref()?.note.clone())));

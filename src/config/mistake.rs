@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Ipv6Addr;
+use std::path::Path;
 
 use thiserror::Error;
 
@@ -210,6 +211,17 @@ impl Mistake {
             io::ErrorKind::IsADirectory => Self::Unreadable("it is a directory".to_owned()),
             io::ErrorKind::PermissionDenied => Self::Unreadable("permission denied".to_owned()),
             _ => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    /// The other file that could not be used.
+    pub fn other_file(&self) -> Option<&Path> {
+        match self {
+            Self::CaFile { path, .. }
+            | Self::TokenFile { path, .. }
+            | Self::ClientCertificate { path, .. }
+            | Self::ClientKey { path, .. } => Some(Path::new(path)),
+            _ => None,
         }
     }
 

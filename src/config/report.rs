@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 
@@ -31,6 +32,8 @@ pub struct Entry {
     pub place: Option<Place>,
     /// Another place that has to do with it, and what is there.
     pub also: Option<(Place, &'static str)>,
+    /// The file beside this one that could not be used, if it is about one.
+    pub file: Option<PathBuf>,
 }
 
 /// A place in the file.
@@ -74,6 +77,26 @@ impl Report {
     /// The mistakes that keep the file from being used.
     pub fn errors(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.severity == Severity::Error)
+    }
+
+    /// The same, a line for each with its place; at most the hundred first.
+    pub fn error_lines(&self) -> Vec<String> {
+        self.errors().take(SHOWN).map(|entry| self.line(entry)).collect()
+    }
+
+    /// The files beside this one that could not be used.
+    pub fn other_files(&self) -> impl Iterator<Item = &Path> {
+        self.errors().filter_map(|entry| entry.file.as_deref())
+    }
+
+    /// `file:line:column: error: …`
+    fn line(&self, entry: &Entry) -> String {
+        let severity = match entry.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let place = entry.place.as_ref().map_or_else(String::new, |place| format!("{}:{}:", place.line, place.column));
+        format!("{}:{place} {severity}: {}", printable(&self.source.name), printable(&entry.message))
     }
 
     /// Whether anything keeps the file from being used.
@@ -213,23 +236,15 @@ fn entry(source: &Source, found: Found) -> Entry {
         place: found.at.map(|span| source.place(span)),
         also: found.also.map(|(span, label)| (source.place(span), label)),
         message: one_line(&found.mistake.to_string()),
+        file: found.mistake.other_file().map(Path::to_owned),
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, entry) in self.entries.iter().take(SHOWN).enumerate() {
-            let severity = match entry.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
             let separator = if index == 0 { "" } else { "\n" };
-            let name = printable(&self.source.name);
-            write!(f, "{separator}{name}:")?;
-            if let Some(place) = &entry.place {
-                write!(f, "{}:{}:", place.line, place.column)?;
-            }
-            write!(f, " {severity}: {}", printable(&entry.message))?;
+            write!(f, "{separator}{}", self.line(entry))?;
         }
         match self.entries.len().checked_sub(SHOWN) {
             Some(hidden @ 1..) => write!(f, "\n{hidden} more"),

@@ -1,6 +1,5 @@
 //! From the expanded form to a [`model::Config`], or to what is wrong between its parts.
 
-use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 
 use super::expand::{Expanded, Proxy};
@@ -13,8 +12,8 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    Backend, BackendName, BackendTimeouts, Check, Closing, Config, Frontend, Host, HostAddress, Keepalive, Network,
-    ProxyId, Server, ServerId, ServerName, SourceLimits, Weight,
+    self, Backend, BackendTimeouts, Check, Closing, Config, Frontend, Keepalive, Network, ProxyId, Server, ServerId,
+    SourceLimits, Weight,
 };
 
 mod access;
@@ -61,7 +60,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     whole.then(|| Config {
         policy: process::policy(expanded),
         limits: process::limits(&expanded.limits),
-        hosts: hosts(&backends),
+        hosts: model::hosts(&backends),
         frontends,
         backends,
         stats: listeners::stats(&expanded.stats, id, access),
@@ -220,6 +219,7 @@ fn backend(
         issuer: raw.issuer.as_ref().map(|issuer| issuer.value.0.clone()),
         required: filled(&raw.required),
         keepalive: keepalive(&raw.server_keepalive),
+        check,
     })
 }
 
@@ -286,23 +286,4 @@ fn server(
         disabled: filled(&raw.disabled),
         check,
     })
-}
-
-/// The machines of all servers, in order of first appearance.
-fn hosts(backends: &[Backend]) -> Vec<Host> {
-    let mut hosts: Vec<Host> = Vec::new();
-    let mut places: HashMap<&HostAddress, usize> = HashMap::new();
-    for backend in backends {
-        for server in &backend.servers {
-            let member: (BackendName, ServerName) = (backend.name.clone(), server.name.clone());
-            match places.entry(&server.address.host) {
-                Entry::Occupied(place) => hosts[*place.get()].servers.push(member),
-                Entry::Vacant(place) => {
-                    place.insert(hosts.len());
-                    hosts.push(Host { address: server.address.host.clone(), servers: vec![member] });
-                }
-            }
-        }
-    }
-    hosts
 }

@@ -7,11 +7,17 @@ use std::fmt;
 
 use toml::{Table, Value};
 
+use self::members::Members;
+
+mod members;
+
 /// Every setting of a configuration. Read only once they are compared: most are never.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What [`super::show()`] prints.
     shown: String,
+    /// Where the running process has other servers than the file.
+    members: Members,
 }
 
 /// Every setting, named as in the file.
@@ -47,12 +53,15 @@ const FOR_ALL: [&str; 2] = ["defaults", "timeouts"];
 
 impl Settings {
     pub(super) fn of(shown: String) -> Self {
-        Self { shown }
+        Self { shown, members: Members::default() }
     }
 
     /// What it takes to come from these to others, in the order of the parts.
     pub fn differences(&self, new: &Self) -> Vec<Difference> {
-        Named::of(&self.shown).differences(&Named::of(&new.shown))
+        let new = Named::of(&new.shown);
+        let mut old = Named::of(&self.shown);
+        self.members.apply(&mut old.parts, &new.parts);
+        old.differences(&new, &self.members)
     }
 }
 
@@ -83,18 +92,20 @@ impl Named {
         }
     }
 
-    fn differences(&self, new: &Self) -> Vec<Difference> {
+    fn differences(&self, new: &Self, members: &Members) -> Vec<Difference> {
+        let going = |part: &Part, settings| Difference::Removed(part.described(settings, members.of_going(part)));
+        let coming = |part: &Part, settings| Difference::Added(part.described(settings, members.of_coming(part)));
         let mut differences = changes("", &self.process, &new.process);
         let for_all: Vec<_> = differences.iter().filter_map(Difference::for_all).collect();
         let names: BTreeSet<_> = self.parts.keys().chain(new.parts.keys()).collect();
         for part in names {
             match (self.parts.get(part), new.parts.get(part)) {
-                (None, Some(settings)) => differences.push(Difference::Added(part.described(settings))),
-                (Some(settings), None) => differences.push(Difference::Removed(part.described(settings))),
+                (None, Some(settings)) => differences.push(coming(part, settings)),
+                (Some(settings), None) => differences.push(going(part, settings)),
                 // A server at another address is another server.
                 (Some(old), Some(new)) if old.get("address") != new.get("address") => {
-                    differences.push(Difference::Removed(part.described(old)));
-                    differences.push(Difference::Added(part.described(new)));
+                    differences.push(going(part, old));
+                    differences.push(coming(part, new));
                 }
                 (Some(old), Some(new)) => {
                     let own = changes(&format!("{part} "), old, new);
@@ -158,14 +169,14 @@ impl fmt::Display for Part {
 }
 
 impl Part {
-    /// With the setting that tells one from another.
-    fn described(&self, settings: &BTreeMap<String, String>) -> String {
+    /// With the setting that tells one from another, and a remark.
+    fn described(&self, settings: &BTreeMap<String, String>, remark: &str) -> String {
         let key = match self {
             Self::Frontend(_) => "listen",
             Self::Backend(_) => "balance",
             Self::Server(..) => "address",
         };
-        settings.get(key).map_or_else(|| self.to_string(), |value| format!("{self} ({key} {value})"))
+        settings.get(key).map_or_else(|| self.to_string(), |value| format!("{self} ({key} {value}{remark})"))
     }
 }
 

@@ -5,14 +5,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::{Change, ProcessPhase, ServerState};
+use super::{Change, ProcessPhase, ReloadOutcome, ServerState, UpgradeOutcome};
 use crate::model::{BackendName, FrontendName, OnLimit, ServerName};
 
 /// An operator did something.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionTaken {
     pub by: Actor,
-    /// What was done, in a word: `state`, `weight`, `kill`, `debug`.
+    /// What was done, in a word: `state`, `weight`, `kill`, `debug`, `add-server`, `remove-server`.
     pub action: &'static str,
     /// The same in a sentence.
     pub text: String,
@@ -34,6 +34,10 @@ pub enum Actor {
     },
     /// Somebody over the network, known by a credential.
     Remote { address: SocketAddr, credential: CredentialUsed },
+    /// Whoever sent the process this signal.
+    Signal(&'static str),
+    /// The watched file has other content.
+    FileChange,
 }
 
 /// How somebody over the network has shown who they are.
@@ -42,6 +46,13 @@ pub enum CredentialUsed {
     Token,
     /// The name of `[stats] user`.
     Password(String),
+}
+
+impl Actor {
+    /// Whether somebody has asked over one of the listeners, and not by a signal.
+    pub fn is_operator(&self) -> bool {
+        matches!(self, Self::Local { .. } | Self::Remote { .. })
+    }
 }
 
 impl fmt::Display for Actor {
@@ -59,6 +70,8 @@ impl fmt::Display for Actor {
             }
             Self::Remote { address, credential: CredentialUsed::Token } => write!(f, "the token's holder at {address}"),
             Self::Remote { address, credential: CredentialUsed::Password(user) } => write!(f, "{user} at {address}"),
+            Self::Signal(name) => f.write_str(name),
+            Self::FileChange => f.write_str("a change of the file"),
         }
     }
 }
@@ -144,6 +157,8 @@ impl Change {
             Self::Certificate(_) => "certificate",
             Self::Drained(_) => "drained",
             Self::Process(_) => "process",
+            Self::Reload(_) => "reload",
+            Self::Upgrade(_) => "upgrade",
         }
     }
 
@@ -156,6 +171,8 @@ impl Change {
             Self::Certificate(change) => change.at,
             Self::Drained(change) => change.at,
             Self::Process(change) => change.at,
+            Self::Reload(reload) => reload.at,
+            Self::Upgrade(upgrade) => upgrade.at,
         }
     }
 
@@ -166,7 +183,7 @@ impl Change {
             Self::Certificate(change) => vec![(&change.backend, &change.server)],
             Self::Drained(change) => vec![(&change.backend, &change.server)],
             Self::Action(action) => action.servers.iter().map(|(backend, server)| (backend, server)).collect(),
-            Self::Isolation(_) | Self::Limit(_) | Self::Process(_) => Vec::new(),
+            Self::Isolation(_) | Self::Limit(_) | Self::Process(_) | Self::Reload(_) | Self::Upgrade(_) => Vec::new(),
         }
     }
 
@@ -184,7 +201,9 @@ impl Change {
             Self::Limit(_) => Gravity::Warn,
             Self::Certificate(expiry) if expiry.left.is_none() => Gravity::Error,
             Self::Certificate(_) => Gravity::Warn,
-            Self::Action(_) | Self::Drained(_) | Self::Process(_) => Gravity::Info,
+            Self::Reload(reload) if matches!(reload.outcome, ReloadOutcome::Refused(_)) => Gravity::Error,
+            Self::Upgrade(upgrade) if matches!(upgrade.outcome, UpgradeOutcome::Failed { .. }) => Gravity::Error,
+            Self::Action(_) | Self::Drained(_) | Self::Process(_) | Self::Reload(_) | Self::Upgrade(_) => Gravity::Info,
         }
     }
 
@@ -216,6 +235,8 @@ impl Change {
                 ProcessPhase::Stopping => "stopping: no longer accepting, sessions are closed".to_owned(),
                 ProcessPhase::Replaced => "replaced by a newer process: no longer accepting".to_owned(),
             },
+            Self::Reload(reload) => reload.text(),
+            Self::Upgrade(upgrade) => upgrade.text(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, Counts, DownCause, Evidence,
+    AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, ConfigSnapshot, Counts, DownCause, Evidence,
     FrontendSnapshot, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState,
     Snapshot,
 };
@@ -150,6 +150,7 @@ fn process() -> ProcessSnapshot {
         events: 12,
         actions: 2,
         actions_refused: 1,
+        config: ConfigSnapshot { loaded: now() - Duration::from_secs(273_843), refused: None },
         counts: Counts {
             sessions: 312,
             sessions_max: 1_480,

@@ -55,7 +55,27 @@ pub struct ProcessSnapshot {
     /// Actions of operators that were carried out, and that were refused for want of a credential.
     pub actions: u64,
     pub actions_refused: u64,
+    pub config: ConfigSnapshot,
     pub counts: Counts,
+}
+
+/// The configuration as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigSnapshot {
+    /// When the one that is in force was taken on: at the start, or by a reload.
+    pub loaded: SystemTime,
+    /// The last reload, if it was refused.
+    pub refused: Option<RefusedReload>,
+}
+
+/// A reload that has changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedReload {
+    pub at: SystemTime,
+    /// Who wanted it.
+    pub by: String,
+    /// The first mistake with its place, or what else it was.
+    pub reason: String,
 }
 
 /// A process that has been replaced by an upgrade, while it still has sessions.

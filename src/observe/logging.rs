@@ -34,7 +34,8 @@ use self::message::Message;
 pub(super) use self::moment::timestamp;
 use super::access_log::Records;
 use crate::event::{
-    CertificateExpiry, Change, Drained, IsolationChange, Limit, LimitReached, ServerChange, ServerState,
+    CertificateExpiry, Change, ConfigReload, Drained, IsolationChange, Limit, LimitReached, ReloadOutcome,
+    ServerChange, ServerState, Upgrade, UpgradeOutcome,
 };
 use crate::model::{DatagramAddress, Log, LogFormat, LogLevel};
 
@@ -287,8 +288,21 @@ pub fn change(change: &Change, host: Option<&str>) {
         Change::Drained(Drained { backend, server, closed, .. }) => {
             tracing::info!(%backend, %server, closed, "server is drained: none of its sessions is left");
         }
+        Change::Reload(reload) => reloaded(reload),
+        Change::Upgrade(Upgrade { by, outcome, .. }) => match outcome {
+            UpgradeOutcome::Done { pid, release } => tracing::info!(by, pid, release, "upgraded"),
+            UpgradeOutcome::Failed { error } => tracing::error!(by, %error, "not upgraded"),
+        },
         // Those who bring these about have lines of their own, with what only they know.
         Change::Process(_) => {}
+    }
+}
+
+/// What has become of a reload; its changes, or all mistakes, have had their lines.
+fn reloaded(ConfigReload { by, outcome, .. }: &ConfigReload) {
+    match outcome {
+        ReloadOutcome::Done { changes, closing } => tracing::info!(%by, changes, closing, "reloaded"),
+        ReloadOutcome::Refused(refused) => tracing::error!(%by, error = %refused.error, "not reloaded"),
     }
 }
 

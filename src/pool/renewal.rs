@@ -43,6 +43,17 @@ impl Pool {
         Renewed { pools, removed }
     }
 
+    /// The servers that [`Pool::renew`] would take away, each with the backend that it is in; nothing is done.
+    pub fn leaving(old: &[Arc<Self>], config: &model::Config) -> Vec<(Arc<model::Backend>, Arc<Server>)> {
+        let mut leaving = Vec::new();
+        for pool in old {
+            let stay = config.backend(&pool.spec.name).map_or(&[][..], |backend| &backend.servers);
+            let goes = |server: &Arc<Server>| !stay.iter().any(|spec| server.is(spec));
+            leaving.extend(pool.servers().into_iter().filter(goes).map(|server| (Arc::clone(&pool.spec), server)));
+        }
+        leaving
+    }
+
     fn renewed(
         self: &Arc<Self>,
         spec: model::Backend,
@@ -53,17 +64,13 @@ impl Pool {
         let mut state = self.lock();
         let mut old = std::mem::take(&mut state.members);
         state.members = (spec.servers.iter().cloned())
-            .map(|server| {
-                let is_same =
-                    |member: &Member| member.server.name == server.name && member.server.endpoint == server.address;
-                match old.iter().position(is_same) {
-                    Some(place) => {
-                        let mut member = old.swap_remove(place);
-                        member.renew(server, &spec, policy);
-                        member
-                    }
-                    None => Member::new(server, &spec, policy, &self.network),
+            .map(|server| match old.iter().position(|member| member.server.is(&server)) {
+                Some(place) => {
+                    let mut member = old.swap_remove(place);
+                    member.renew(server, &spec, policy);
+                    member
                 }
+                None => Member::new(server, &spec, policy, &self.network),
             })
             .collect();
         removed.extend(old.into_iter().map(|member| (Arc::clone(&self.spec), member.server)));

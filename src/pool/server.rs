@@ -63,6 +63,11 @@ impl Server {
         })
     }
 
+    /// Whether this is the server that a configuration means.
+    pub(super) fn is(&self, spec: &model::Server) -> bool {
+        self.name == spec.name && self.endpoint == spec.address
+    }
+
     /// As it is configured now.
     pub fn spec(&self) -> Arc<model::Server> {
         Arc::clone(&self.spec.lock().unwrap_or_else(PoisonError::into_inner))

@@ -70,6 +70,7 @@ pub(super) fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
         issuer: None,
         required: false,
         keepalive: None,
+        check: None,
     }
 }
 

@@ -166,7 +166,8 @@ fn the_root_of_the_file_system_is_left() {
     let mut client = app.connect();
     client.say("from inside");
     client.hears("from inside");
-    // There is no program to start.
+    let errors = app.refuses_what_is_there();
+    assert!(errors.iter().any(|error| error.contains("all that the process sees")), "{errors:?}");
     app.signal(Signal::USR2);
     let refused = app.next_line("why not", |line| line["message"] == "not upgraded");
     assert!(refused["error"].as_str().unwrap().contains("process.chroot"), "{refused}");

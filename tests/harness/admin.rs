@@ -57,6 +57,11 @@ impl Operator {
         self.sends(post(path, ACTION, body).as_bytes()).expect("an answer")
     }
 
+    pub fn delete(&self, path: &str) -> Response {
+        let text = post(path, ACTION, "{}").replacen("POST", "DELETE", 1);
+        self.sends(text.as_bytes()).expect("an answer")
+    }
+
     /// An action that must be done; its answer.
     pub fn does(&self, path: &str, body: &str) -> Value {
         let answer = self.post(path, body);

@@ -20,6 +20,7 @@ mod limits;
 mod logs;
 mod memory;
 mod operate;
+mod orders;
 mod records;
 mod reload;
 mod reset;

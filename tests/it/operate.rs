@@ -233,3 +233,46 @@ fn doctor_knows_the_running_process_by_its_ports() {
     }
     assert!(out.contains("0 of 100 sessions (0 %)") && out.contains("of the running process hold"), "{out}");
 }
+
+// ---- changing what is served ----
+
+#[test]
+fn what_is_served_is_changed_by_commands_that_say_what_they_did() {
+    let operator = Operator::new();
+    let (first, new) = (Server::named("a"), Server::named("n"));
+    let config = Config::to(&[first.address()]).more(&operator.section());
+    let app = App::start(&config);
+    let out = operator.does(&format!("add-server back new {}", new.address()));
+    assert!(out.starts_with("back/new (") && out.contains("until the next reload"), "{out}");
+    let out = operator.does("remove-server back/a");
+    assert!(out.starts_with("back/a removed\n"), "{out}");
+    app.connect().hears("n");
+    let (code, _, err) = operator.tries("remove-server new");
+    assert!(code == 1 && err.contains("the last server of back"), "{err}");
+    let (code, _, err) = operator.tries("add-server back bad 127.0.0.1");
+    assert!(code == 2 && err.contains("there is no port"), "{err}");
+
+    let out = operator.does("reload --dry-run");
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(lines[0], "2 changes would be made", "{out}");
+    assert!(lines[1].starts_with("  + server back/a (") && lines[1].ends_with("removed at run time)"), "{out}");
+    assert!(lines[2].starts_with("  - server back/new (") && lines[2].ends_with("added at run time)"), "{out}");
+    assert_eq!(lines[3], "  0 sessions closed");
+    assert!(operator.does("reload").starts_with("reloaded: 2 changes, 0 sessions closed\n"));
+    app.connect().hears("a");
+    std::fs::write(app.file(), config.text() + "[nonsense]\n").unwrap();
+    let (code, out, err) = operator.tries("reload");
+    assert!(code == 2 && out.is_empty(), "{out}");
+    assert!(
+        err.contains("evenkeel.toml:")
+            && err.contains("nonsense")
+            && err.contains("error: the configuration was refused"),
+        "{err}"
+    );
+    let (code, _, err) = operator.tries("upgrade");
+    assert!(code == 1 && err.contains("ended with exit status: 2"), "{err}");
+    let events = operator.does("events");
+    for told in ["reloaded: 2 changes", "not reloaded: ", "not upgraded: ", "back/new ("] {
+        assert!(events.contains(told), "{told} in {events}");
+    }
+}

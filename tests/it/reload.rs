@@ -192,7 +192,7 @@ fn new_sessions_have_the_new_timeouts_and_old_ones_the_old() {
     new.sees_fin();
     assert_eq!(app.next_session()["cause"], "idle");
     old.say("still here");
-    assert_eq!(count(&app, "sessions"), 1);
+    app.has_sessions(1);
 }
 
 #[test]

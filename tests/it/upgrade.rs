@@ -15,9 +15,11 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::harness::admin::Operator;
 use crate::harness::app::{App, BINARY, Config};
 use crate::harness::peers::{Manual, Peer, Server, refusing};
 use crate::harness::program::Program;
+use crate::harness::schema;
 use crate::harness::wait::until;
 
 /// evenkeel, and whoever replaces it: all end with the test.
@@ -286,12 +288,8 @@ fn who_is_told_to_stop_during_an_upgrade_stops_and_ends_the_new_process() {
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("evenkeel");
     let mut app = App::start_copy(&copy, &Config::to(&[refusing()]).more("[security]\nsandbox = false"));
-    // Another release, which begins and never comes to serve.
     let started = directory.path().join("started");
-    std::fs::remove_file(&copy).unwrap();
-    let script = BEGINS.replace("STARTED", &started.display().to_string());
-    std::fs::write(&copy, script).unwrap();
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    replace_by_one_that_hangs(&copy, &started);
     app.signal(Signal::USR2);
     let pids = until("it has started", || std::fs::read_to_string(&started).ok());
     app.signal(Signal::TERM);
@@ -361,4 +359,117 @@ fn send(stream: &mut UnixStream, message: &Value) {
     let text = message.to_string();
     stream.write_all(&u32::try_from(text.len()).unwrap().to_be_bytes()).unwrap();
     stream.write_all(text.as_bytes()).unwrap();
+}
+
+// ---- asked for by an operator ----
+
+/// A line of processes with an admin socket.
+fn with_operator(config: Config) -> (Line, Operator, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("admin.sock");
+    let line = Line::start(&config.more(&format!("[admin]\nsocket = \"{}\"", socket.display())));
+    (line, Operator::at(&socket), directory)
+}
+
+fn upgrades(operator: &Operator) -> Vec<Value> {
+    let events = operator.get("/api/v1/events?after=0&limit=4096");
+    schema::fits(&events, "Events");
+    events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "upgrade").cloned().collect()
+}
+
+// Seen to fail with connections that end with their listener.
+#[test]
+fn who_asks_for_an_upgrade_is_answered_when_the_new_process_serves() {
+    let server = Server::echo();
+    let (line, operator, _directory) = with_operator(Config::to(&[server.address()]));
+    let mut client = line.app.connect();
+    client.say("before");
+    client.hears("before");
+    for _ in 0..3 {
+        let old = line.pid();
+        let answer = operator.does("/api/v1/upgrade", "{}");
+        schema::fits(&answer, "Upgraded");
+        assert_eq!(operator.get("/api/v1/status")["process"]["pid"], answer["pid"]);
+        assert_ne!(answer["pid"], old);
+        let told = until("the new process tells of it", || upgrades(&operator).pop());
+        let by = format!("uid {}, pid {}", rustix::process::getuid().as_raw(), std::process::id());
+        assert!(told["by"].as_str().unwrap().contains(&by), "{told}");
+        assert!(told["text"].as_str().unwrap().ends_with(&format!("pid {old}")), "{told}");
+    }
+    client.say("after");
+    client.hears("after");
+}
+
+#[test]
+fn an_upgrade_that_fails_is_answered_with_the_reason_and_told() {
+    let server = Server::named("a");
+    let (mut line, operator, _directory) = with_operator(Config::to(&[server.address()]));
+    let pid = line.pid();
+    std::fs::write(line.app.file(), "nonsense").unwrap();
+    let answer = operator.post("/api/v1/upgrade", "{}");
+    assert_eq!(answer.status, 500, "{}", answer.body);
+    let error = answer.json()["error"].clone();
+    assert!(error.as_str().unwrap().contains("ended with exit status: 2"), "{error}");
+    let told = upgrades(&operator).remove(0);
+    assert_eq!(told["text"], format!("not upgraded: {}", error.as_str().unwrap()));
+    assert_eq!(told["level"], "error");
+    let line_of = line.app.next_line("why not", |line| line["message"] == "not upgraded");
+    assert_eq!((&line_of["error"], &line_of["by"]), (&error, &told["by"]));
+    assert_eq!(line.pid(), pid);
+    line.app.connect().hears("a");
+}
+
+/// Another release, which begins and never comes to serve, in place of the running one; its process numbers once it has.
+fn replace_by_one_that_hangs(copy: &std::path::Path, started: &std::path::Path) {
+    std::fs::remove_file(copy).unwrap();
+    let script = BEGINS.replace("STARTED", &started.display().to_string());
+    std::fs::write(copy, script).unwrap();
+    std::fs::set_permissions(copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+// Seen to fail when a reload that comes during an upgrade is dropped.
+#[test]
+fn a_reload_during_an_upgrade_has_its_turn_when_that_has_failed_and_a_stop_comes_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let (copy, started) = (directory.path().join("evenkeel"), directory.path().join("started"));
+    let socket = directory.path().join("admin.sock");
+    let server = Server::echo();
+    let section = format!("[security]\nsandbox = false\n[admin]\nsocket = \"{}\"", socket.display());
+    let config = Config::to(&[server.address()]).process("shutdown_grace = \"10s\"").more(&section);
+    let mut app = App::start_copy(&copy, &config);
+    let mut client = app.connect();
+    client.say("x");
+    client.hears("x");
+    replace_by_one_that_hangs(&copy, &started);
+    let operator = Operator::at(&socket);
+    let upgrade = |started: &std::path::Path| {
+        let operator = operator.clone();
+        let asked = thread::spawn(move || operator.post("/api/v1/upgrade", "{}"));
+        let pid = until("it has started", || std::fs::read_to_string(started).ok());
+        std::fs::remove_file(started).unwrap();
+        (asked, json!(pid.trim().parse::<i32>().unwrap()))
+    };
+
+    let (upgrading, pid) = upgrade(&started);
+    let reloading = {
+        let operator = operator.clone();
+        thread::spawn(move || operator.post("/api/v1/reload", "{}"))
+    };
+    app.signal(Signal::HUP);
+    signal(&pid, Signal::KILL);
+    assert_eq!(upgrading.join().unwrap().status, 500);
+    let answer = reloading.join().unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    app.next_line("the signal is not lost", |line| line["message"] == "reloaded" && line["by"] == "SIGHUP");
+
+    let (upgrading, pid) = upgrade(&started);
+    app.signal(Signal::TERM);
+    let answer = upgrading.join().unwrap();
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    assert!(answer.body.contains("told to stop meanwhile"), "{}", answer.body);
+    until("the new process is gone", || (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
+    client.say("still here");
+    client.hears("still here");
+    drop(client);
+    assert_eq!(app.ended().code(), Some(0));
 }

@@ -23,6 +23,8 @@ use crate::app::process::Facts;
 use crate::app::serving::Current;
 use crate::app::systemd;
 use crate::clock;
+use crate::event::{Change, Upgrade, UpgradeOutcome};
+use crate::pool::Observe;
 
 /// How long the old process may take for what it has to say.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -103,12 +105,13 @@ impl Predecessor {
         facts: Arc<Facts>,
         current: watch::Receiver<Arc<Current>>,
         wishes: broadcast::Receiver<Wish>,
+        observe: Observe,
     ) {
         let replaced = clock::wall();
         let told = wire::send(&mut self.stream, &Word::Serves);
         let heard = match told.and_then(|()| self.listening()) {
             Ok((states, words)) => tokio::select! {
-                heard = self.hear(states, replaced, &facts, &current) => heard,
+                heard = self.hear(states, replaced, &facts, &current, &observe) => heard,
                 () = pass_on(wishes, words) => Ok(()),
             },
             Err(error) => Err(error),
@@ -135,6 +138,7 @@ impl Predecessor {
         replaced: SystemTime,
         facts: &Facts,
         current: &watch::Receiver<Arc<Current>>,
+        observe: &Observe,
     ) -> io::Result<()> {
         let mut first = true;
         loop {
@@ -142,12 +146,19 @@ impl Predecessor {
             if std::mem::take(&mut first) {
                 // What it says first is said after it has told the service manager.
                 systemd::take_over();
+                observe(&Change::Upgrade(self.upgrade(replaced)));
             }
             if self.state.is_some() {
                 state.count(facts, &current.borrow());
             }
             facts.note_predecessors(state.predecessors(&self.greeting, replaced));
         }
+    }
+
+    fn upgrade(&self, at: SystemTime) -> Upgrade {
+        let Greeting { release, pid, by, .. } = &self.greeting;
+        let by = by.clone().unwrap_or_else(|| "somebody that the old process does not name".to_owned());
+        Upgrade { by, outcome: UpgradeOutcome::Done { pid: *pid, release: release.clone() }, at }
     }
 }
 

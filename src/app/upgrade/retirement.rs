@@ -12,13 +12,16 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{State, Successor, Word, wire};
 use crate::app::serving::Serving;
-use crate::app::workers::wait_until_empty;
+use crate::app::workers::{wait_until_empty, within};
 use crate::app::{shutdown, systemd};
 use crate::event::ProcessPhase;
 use crate::pool::server::Server;
 
 /// From one word to the new process to the next.
 const TELL: Duration = Duration::from_secs(1);
+
+/// How long the end waits for answers under way, such as that of the upgrade itself.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How long the new process may take to hear one; then nothing more is said to it.
 const HEAR: Duration = Duration::from_secs(10);
@@ -28,7 +31,7 @@ impl Serving {
     pub async fn retire(&mut self, successor: Successor, phase: &watch::Sender<ProcessPhase>) {
         systemd::hand_over_to(successor.pid);
         phase.send_replace(ProcessPhase::Replaced);
-        self.pages.leave();
+        let answered = self.pages.leave();
         self.listeners.iter().for_each(|listener| listener.open.leave());
         self.close_listeners().await;
         let (sessions, grace) = (shutdown::count(&self.facts.workers), self.grace());
@@ -44,6 +47,7 @@ impl Serving {
             }
         }
         tracing::info!("replaced: the last session has ended");
+        within(LAST_ANSWERS, answered).await;
     }
 
     fn grace(&self) -> Duration {
@@ -54,7 +58,7 @@ impl Serving {
     async fn wait_for_the_last(&self, grace: Duration, mut successor: Option<OwnedWriteHalf>) {
         let (workers, end) = (&self.facts.workers, Instant::now() + grace);
         loop {
-            self.tell(&mut successor).await;
+            self.tell_state(&mut successor).await;
             sleep(TELL.min(end.saturating_duration_since(Instant::now()))).await;
             // What an older one tells goes through this one.
             if wait_until_empty(workers, Duration::ZERO).await && !self.facts.has_predecessors() {
@@ -71,10 +75,10 @@ impl Serving {
                 break;
             }
         }
-        self.tell(&mut successor).await;
+        self.tell_state(&mut successor).await;
     }
 
-    async fn tell(&self, successor: &mut Option<OwnedWriteHalf>) {
+    async fn tell_state(&self, successor: &mut Option<OwnedWriteHalf>) {
         let Some(mut stream) = successor.take() else { return };
         let state = State::of(&self.facts.snapshot(), &self.facts.current().config);
         // One that has ended, or been replaced itself, wants to know no more.

@@ -37,6 +37,9 @@ pub struct Greeting {
     pub layers: Layers,
     /// The file of the admin socket, if that is among them.
     pub admin: Option<PathBuf>,
+    /// Who wanted the upgrade.
+    #[serde(default)]
+    pub by: Option<String>,
 }
 
 /// What the process was when the message was sent.

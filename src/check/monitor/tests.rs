@@ -121,6 +121,7 @@ fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
         issuer: None,
         required: false,
         keepalive: None,
+        check: None,
     }
 }
 

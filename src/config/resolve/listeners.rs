@@ -90,7 +90,7 @@ impl Port {
     fn colliding(&self, address: ListenAddress) -> Option<&Listener> {
         let overlapping = |other: &&Listener| other.address.overlaps(address);
         let wide = self.wide.iter().find(overlapping);
-        let narrow = || match is_wide(address) {
+        let narrow = || match address.is_wide() {
             true => self.narrow.values().filter(overlapping).min_by_key(|listener| listener.origin.span()),
             false => self.narrow.get(&address),
         };
@@ -99,32 +99,18 @@ impl Port {
 
     /// The listener that is reached under this address.
     fn taking(&self, endpoint: &Endpoint) -> Option<&Listener> {
-        let ip = match &endpoint.host {
-            HostAddress::Ip(ip) => *ip,
-            // It means loopback everywhere, though not in which family (RFC 6761, section 6.3).
-            HostAddress::Name(name) if name.trim_end_matches('.') == "localhost" => {
-                return self.wide.iter().find(|listener| matches!(listener.address, ListenAddress::DualStack { .. }));
-            }
-            HostAddress::Name(_) => return None,
+        let narrow = match &endpoint.host {
+            HostAddress::Ip(ip) => self.narrow.get(&ListenAddress::Tcp(SocketAddr::new(*ip, endpoint.port))),
+            HostAddress::Name(_) => None,
         };
-        let address = ListenAddress::Tcp(SocketAddr::new(ip, endpoint.port));
-        let wide = || self.wide.iter().find(|listener| ip.is_loopback() && listener.address.overlaps(address));
-        self.narrow.get(&address).or_else(wide)
+        narrow.or_else(|| self.wide.iter().find(|listener| listener.address.takes(endpoint)))
     }
 
     fn add(&mut self, listener: Listener) {
-        match is_wide(listener.address) {
+        match listener.address.is_wide() {
             true => self.wide.push(listener),
             false => drop(self.narrow.entry(listener.address).or_insert(listener)),
         }
-    }
-}
-
-fn is_wide(address: ListenAddress) -> bool {
-    match address {
-        ListenAddress::DualStack { .. } => true,
-        ListenAddress::Tcp(address) => address.ip().is_unspecified(),
-        ListenAddress::Descriptor(_) => false,
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) const PROCESS: &[Family<ProcessSnapshot>] = &[
     counter("evenkeel_events_total", "Events so far: changes of servers, limits reached, actions and the like.", |p| Some(p.events as f64)),
     counter("evenkeel_actions_total", "Actions of operators that were carried out.", |p| Some(p.actions as f64)),
     counter("evenkeel_actions_refused_total", "Actions that were refused on the stats listener for want of a right credential.", |p| Some(p.actions_refused as f64)),
+    gauge("evenkeel_config_last_reload_successful", "1 if the last reload was done, or none was wanted; 0 if it was refused.", |p| Some(flag(p.config.refused.is_none()))),
+    gauge("evenkeel_config_last_reload_success_timestamp_seconds", "When the configuration that is in force was taken on, in seconds since 1970.", |p| Some(unix_seconds(p.config.loaded))),
     gauge("evenkeel_open_descriptors", "Open file descriptors.", |p| Some(p.open_descriptors as f64)),
     gauge("evenkeel_max_descriptors", "Soft limit of open file descriptors.", |p| Some(p.max_descriptors as f64)),
     gauge("evenkeel_resident_memory_bytes", "Memory in use.", |p| Some(p.resident_memory as f64)),
