@@ -19,8 +19,8 @@ use crate::harness::admin::Operator;
 use crate::harness::app::{App, BINARY, Config};
 use crate::harness::peers::{Manual, Peer, Server, refusing};
 use crate::harness::program::Program;
-use crate::harness::schema;
 use crate::harness::wait::until;
+use crate::harness::{http, schema};
 
 /// evenkeel, and whoever replaces it: all end with the test.
 struct Line {
@@ -61,8 +61,13 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        for line in self.app.lines().iter().filter(|line| line["message"] == "serving") {
-            signal(&line["pid"], Signal::KILL);
+        // Whoever serves may not have its line in the log yet.
+        let status =
+            http::get(self.app.stats(), "/api/v1/status").and_then(|answer| serde_json::from_str(&answer.body).ok());
+        let serving = status.map(|status: Value| status["process"]["pid"].clone());
+        let lines = self.app.lines().into_iter().filter(|line| line["message"] == "serving");
+        for pid in lines.map(|line| line["pid"].clone()).chain(serving) {
+            signal(&pid, Signal::KILL);
         }
     }
 }
