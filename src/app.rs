@@ -51,7 +51,7 @@ pub use self::reload::File;
 use self::retired::Retired;
 use self::serving::{Current, Listener, Serving, Show};
 use self::upgrade::Origin;
-use self::upgrade::predecessor::Predecessor;
+use self::upgrade::predecessor::{Heir, Predecessor};
 use self::workers::{Listeners, Workers};
 use crate::admin::{Door, Views};
 use crate::check::{CheckError, Monitors, Probers, Watch};
@@ -275,7 +275,9 @@ impl Bound {
         spawn_local(gate::keep(show.listeners.subscribe()));
         let drains = Arc::new(Drains::new(facts.workers.clone(), Arc::clone(&observe)));
         let actions = Actions::new(&facts, &drains, &observe, desk);
-        let pages = Pages::serve(self.pages, &config, views(&facts, actions)).map_err(RunError::Runtime)?;
+        let opening = watch::Sender::new(self.predecessor.is_none());
+        let pages = Pages::serve(self.pages, &config, views(&facts, actions), opening.subscribe())
+            .map_err(RunError::Runtime)?;
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
@@ -287,9 +289,13 @@ impl Bound {
         }
         serving.show_listeners();
         if let Some(predecessor) = self.predecessor {
-            let (facts, observe) = (Arc::clone(&serving.facts), Arc::clone(&serving.observe));
-            let (current, wishes) = (serving.show.current.subscribe(), serving.drains.wishes());
-            spawn_local(predecessor.tell_and_hear(facts, current, wishes, observe));
+            let heir = Heir {
+                facts: Arc::clone(&serving.facts),
+                current: serving.show.current.subscribe(),
+                observe: Arc::clone(&serving.observe),
+                pages: opening,
+            };
+            spawn_local(predecessor.tell_and_hear(heir, serving.drains.wishes()));
         }
         Ok((serving, workers))
     }

@@ -28,7 +28,7 @@ impl Leave {
 
 impl Leaving {
     /// Waits until it is time.
-    pub(super) async fn told(&mut self) {
+    pub async fn told(&mut self) {
         // Who has dropped the other side has left as well.
         let _ = self.0.wait_for(|leave| *leave).await;
     }

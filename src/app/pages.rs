@@ -5,11 +5,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use super::StartError;
 use super::listeners::{AdminSocket, ListenerSource};
-use crate::admin::{self, Leave, Views};
+use crate::admin::{self, Leave, Leaving, Views};
 use crate::model::{Admin, Config, ListenAddress};
 use crate::net::{self, BindOptions};
 
@@ -26,6 +27,7 @@ pub struct Opened {
 /// All of them, while they are served.
 pub struct Pages {
     views: Arc<Views>,
+    open: watch::Receiver<bool>,
     stats: Vec<(net::Bound, Leave)>,
     admin: Option<(Admin, AdminSocket, Leave)>,
 }
@@ -58,9 +60,9 @@ fn options(config: &Config) -> BindOptions {
 }
 
 impl Pages {
-    /// Serves on what is open.
-    pub fn serve(opened: Opened, config: &Config, views: Arc<Views>) -> io::Result<Self> {
-        let mut pages = Self { views, stats: Vec::new(), admin: None };
+    /// Serves on what is open, once `open` says so: until then those who come wait.
+    pub fn serve(opened: Opened, config: &Config, views: Arc<Views>, open: watch::Receiver<bool>) -> io::Result<Self> {
+        let mut pages = Self { views, open, stats: Vec::new(), admin: None };
         pages.add(opened, config)?;
         Ok(pages)
     }
@@ -140,15 +142,29 @@ impl Pages {
         for bound in opened.stats {
             let listener = tokio::net::TcpListener::from_std(bound.share()?.into_std())?;
             let (leave, leaving) = admin::leaving();
-            spawn_local(admin::serve_tcp(listener, Arc::clone(&self.views), leaving));
+            let serve = admin::serve_tcp(listener, Arc::clone(&self.views), leaving.clone());
+            spawn_local(once_open(self.open.clone(), leaving, serve));
             self.stats.push((bound, leave));
         }
         if let (Some(socket), Some(spec)) = (opened.admin, &config.admin) {
             let listener = tokio::net::UnixListener::from_std(socket.listener()?)?;
             let (leave, leaving) = admin::leaving();
-            spawn_local(admin::serve_unix(listener, Arc::clone(&self.views), leaving));
+            let serve = admin::serve_unix(listener, Arc::clone(&self.views), leaving.clone());
+            spawn_local(once_open(self.open.clone(), leaving, serve));
             self.admin = Some((spec.clone(), socket, leave));
         }
         Ok(())
     }
+}
+
+/// Serves when it is time, unless it is time to leave before.
+async fn once_open(mut open: watch::Receiver<bool>, mut leaving: Leaving, serve: impl Future<Output = ()>) {
+    tokio::select! {
+        // Whoever would say so has gone: nothing stands in the way.
+        _ = open.wait_for(|open| *open) => {}
+        () = leaving.told() => return,
+    }
+    // Held any longer, it would keep the end of the last connection from being seen.
+    drop(leaving);
+    serve.await;
 }

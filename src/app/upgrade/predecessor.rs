@@ -13,6 +13,7 @@ use socket2::{Domain, Socket};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
+use tokio::time::sleep;
 
 use super::state::{Greeting, State, VERSION};
 use super::{APART, MARK, MEET, Origin, Word, wire};
@@ -28,6 +29,19 @@ use crate::pool::Observe;
 
 /// How long the old process may take for what it has to say.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long pages wait for its last word before this one's figures.
+const LAST_FIGURES: Duration = Duration::from_secs(5);
+
+/// What the new process goes on with once it serves.
+pub struct Heir {
+    pub facts: Arc<Facts>,
+    /// Asked anew each time.
+    pub current: watch::Receiver<Arc<Current>>,
+    pub observe: Observe,
+    /// Opens the pages. Nobody is to see less here than the old process has just shown him.
+    pub pages: watch::Sender<bool>,
+}
 
 /// The process that this one replaces, until it has been told that this one serves.
 #[derive(Debug)]
@@ -99,25 +113,20 @@ impl Predecessor {
     }
 
     /// Tells it that this process serves, hears from it for as long as it lives, and passes on what is wanted of sessions.
-    /// `current` is asked anew each time.
-    pub async fn tell_and_hear(
-        mut self,
-        facts: Arc<Facts>,
-        current: watch::Receiver<Arc<Current>>,
-        wishes: broadcast::Receiver<Wish>,
-        observe: Observe,
-    ) {
+    pub async fn tell_and_hear(mut self, heir: Heir, wishes: broadcast::Receiver<Wish>) {
         let replaced = clock::wall();
         let told = wire::send(&mut self.stream, &Word::Serves);
         let heard = match told.and_then(|()| self.listening()) {
             Ok((states, words)) => tokio::select! {
-                heard = self.hear(states, replaced, &facts, &current, &observe) => heard,
+                heard = self.hear(states, replaced, &heir) => heard,
                 () = pass_on(wishes, words) => Ok(()),
+                () = open_late(&heir.pages) => Ok(()),
             },
             Err(error) => Err(error),
         };
-        facts.note_predecessors(Vec::new());
-        State::forget_sessions(&current.borrow());
+        heir.pages.send_replace(true);
+        heir.facts.note_predecessors(Vec::new());
+        State::forget_sessions(&heir.current.borrow());
         match heard {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
                 tracing::warn!(pid = self.greeting.pid, %error, "upgrade: the process before is heard no more");
@@ -132,26 +141,21 @@ impl Predecessor {
         Ok(tokio::net::UnixStream::from_std(stream)?.into_split())
     }
 
-    async fn hear(
-        &self,
-        mut states: OwnedReadHalf,
-        replaced: SystemTime,
-        facts: &Facts,
-        current: &watch::Receiver<Arc<Current>>,
-        observe: &Observe,
-    ) -> io::Result<()> {
+    async fn hear(&self, mut states: OwnedReadHalf, replaced: SystemTime, heir: &Heir) -> io::Result<()> {
         let mut first = true;
         loop {
             let state: State = wire::receive_async(&mut states).await?;
             if std::mem::take(&mut first) {
                 // What it says first is said after it has told the service manager.
                 systemd::take_over();
-                observe(&Change::Upgrade(self.upgrade(replaced)));
+                (heir.observe)(&Change::Upgrade(self.upgrade(replaced)));
             }
             if self.state.is_some() {
-                state.count(facts, &current.borrow());
+                state.count(&heir.facts, &heir.current.borrow());
             }
-            facts.note_predecessors(state.predecessors(&self.greeting, replaced));
+            heir.facts.note_predecessors(state.predecessors(&self.greeting, replaced));
+            // It has shown its own for the last time before it said so.
+            heir.pages.send_replace(true);
         }
     }
 
@@ -160,6 +164,13 @@ impl Predecessor {
         let by = by.clone().unwrap_or_else(|| "somebody that the old process does not name".to_owned());
         Upgrade { by, outcome: UpgradeOutcome::Done { pid: *pid, release: release.clone() }, at }
     }
+}
+
+/// Opens the pages when the old process takes too long; never returns.
+async fn open_late(pages: &watch::Sender<bool>) {
+    sleep(LAST_FIGURES).await;
+    pages.send_replace(true);
+    pending().await
 }
 
 /// Passes on what is wanted of sessions; returns only when nothing more will be.

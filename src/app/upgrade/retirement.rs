@@ -20,7 +20,7 @@ use crate::pool::server::Server;
 /// From one word to the new process to the next.
 const TELL: Duration = Duration::from_secs(1);
 
-/// How long the end waits for answers under way, such as that of the upgrade itself.
+/// How long answers are waited for that are under way, such as that of the upgrade itself.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How long the new process may take to hear one; then nothing more is said to it.
@@ -34,6 +34,8 @@ impl Serving {
         let answered = self.pages.leave();
         self.listeners.iter().for_each(|listener| listener.open.leave());
         self.close_listeners().await;
+        // What is counted from here on the new process learns: nobody is to see a counter go back.
+        within(LAST_ANSWERS, answered).await;
         let (sessions, grace) = (shutdown::count(&self.facts.workers), self.grace());
         tracing::info!(by = successor.pid, sessions, ?grace, "replaced: no longer accepting");
         match successor.listening() {
@@ -47,7 +49,6 @@ impl Serving {
             }
         }
         tracing::info!("replaced: the last session has ended");
-        within(LAST_ANSWERS, answered).await;
     }
 
     fn grace(&self) -> Duration {
