@@ -59,9 +59,10 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        for line in self.app.lines().iter().filter(|line| line["message"] == "serving") {
-            signal(&line["pid"], Signal::KILL);
-        }
+        let lines = self.app.lines();
+        let told = lines.iter().filter(|line| line["message"] == "serving").map(|line| &line["pid"]);
+        // The last one's line may still be on its way.
+        told.chain(&self.left).for_each(|pid| signal(pid, Signal::KILL));
     }
 }
 
