@@ -61,14 +61,10 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        // Whoever serves may not have its line in the log yet.
-        let status =
-            http::get(self.app.stats(), "/api/v1/status").and_then(|answer| serde_json::from_str(&answer.body).ok());
-        let serving = status.map(|status: Value| status["process"]["pid"].clone());
-        let lines = self.app.lines().into_iter().filter(|line| line["message"] == "serving");
-        for pid in lines.map(|line| line["pid"].clone()).chain(serving) {
-            signal(&pid, Signal::KILL);
-        }
+        let lines = self.app.lines();
+        let told = lines.iter().filter(|line| line["message"] == "serving").map(|line| &line["pid"]);
+        // The last one's line may still be on its way.
+        told.chain(&self.left).for_each(|pid| signal(pid, Signal::KILL));
     }
 }
 
@@ -450,29 +446,33 @@ fn a_reload_during_an_upgrade_has_its_turn_when_that_has_failed_and_a_stop_comes
     let upgrade = |started: &std::path::Path| {
         let operator = operator.clone();
         let asked = thread::spawn(move || operator.post("/api/v1/upgrade", "{}"));
-        let pid = until("it has started", || std::fs::read_to_string(started).ok());
+        let pids = until("it has started", || std::fs::read_to_string(started).ok());
         std::fs::remove_file(started).unwrap();
-        (asked, json!(pid.trim().parse::<i32>().unwrap()))
+        let pids: Vec<Value> = pids.split_whitespace().map(|pid| json!(pid.parse::<i32>().unwrap())).collect();
+        (asked, pids)
     };
 
-    let (upgrading, pid) = upgrade(&started);
+    let (upgrading, pids) = upgrade(&started);
     let reloading = {
         let operator = operator.clone();
         thread::spawn(move || operator.post("/api/v1/reload", "{}"))
     };
     app.signal(Signal::HUP);
-    signal(&pid, Signal::KILL);
+    pids.iter().for_each(|pid| signal(pid, Signal::KILL));
     assert_eq!(upgrading.join().unwrap().status, 500);
     let answer = reloading.join().unwrap();
     assert_eq!(answer.status, 200, "{}", answer.body);
     app.next_line("the signal is not lost", |line| line["message"] == "reloaded" && line["by"] == "SIGHUP");
 
-    let (upgrading, pid) = upgrade(&started);
+    let (upgrading, pids) = upgrade(&started);
     app.signal(Signal::TERM);
     let answer = upgrading.join().unwrap();
     assert_eq!(answer.status, 409, "{}", answer.body);
     assert!(answer.body.contains("told to stop meanwhile"), "{}", answer.body);
-    until("the new process is gone", || (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
+    for pid in pids {
+        // One that nobody has waited for yet runs nothing any more.
+        until("the new process is gone", || std::fs::read_link(format!("/proc/{pid}/exe")).err());
+    }
     client.say("still here");
     client.hears("still here");
     drop(client);
