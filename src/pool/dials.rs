@@ -43,6 +43,10 @@ impl Dials {
 /// A dial counts as silent after so many times as long as nearly all others have taken.
 const PATIENCE: u32 = 4;
 
+/// But no later than this, however slow the others were: by then the kernel asks again (RFC 6298, section 2), because the
+/// first SYN or its answer is lost, as it is when a host has crashed.
+const LOST: Duration = Duration::from_secs(1);
+
 impl Leased {
     /// Notes that its connection stands, so long after the dial began.
     pub fn connected(&mut self, took: Duration) {
@@ -69,7 +73,7 @@ impl Pool {
     pub fn silence(&self) -> Option<Duration> {
         let least = self.spec.dial_hedge?;
         let usual = self.lock().dials.latency.p99().unwrap_or_default();
-        Some(least.max(usual.saturating_mul(PATIENCE)))
+        Some(least.max(usual.saturating_mul(PATIENCE).min(LOST)))
     }
 
     /// Notes that a dial of this server is silent: its host is probed with all that runs there, since their sessions are

@@ -19,8 +19,8 @@ use crate::harness::admin::Operator;
 use crate::harness::app::{App, BINARY, Config};
 use crate::harness::peers::{Manual, Peer, Server, refusing};
 use crate::harness::program::Program;
+use crate::harness::schema;
 use crate::harness::wait::until;
-use crate::harness::{http, schema};
 
 /// evenkeel, and whoever replaces it: all end with the test.
 struct Line {

@@ -111,6 +111,9 @@ fn a_dial_is_silent_after_its_least_time_or_four_times_the_usual() {
     dials(1, 200 * MILLISECOND);
     let usual = pool.silence().unwrap() / 4;
     assert!(usual >= 200 * MILLISECOND && usual <= 250 * MILLISECOND, "{usual:?}");
+    // Seen to fail without LOST.
+    dials(100, 900 * MILLISECOND);
+    assert_eq!(pool.silence(), Some(1000 * MILLISECOND), "a SYN that is not answered for a second is lost");
     let waits = watched(backend(Balance::First, &[PLAIN]));
     assert_eq!(waits.silence(), None);
 }
