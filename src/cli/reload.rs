@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use hyper::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{Client, Unanswered};
 use super::screen::put;
-use super::socket::SocketOption;
+use super::socket::{NoProcess, SocketOption};
 use super::{Exit, tell_line};
 
 /// A file of 100,000 lines is read and planned well within this.
@@ -26,6 +28,9 @@ pub(super) struct Options {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// For a service manager: without an admin socket, this process is told by SIGHUP, and its log says what came of it
+    #[arg(long, value_name = "PID", conflicts_with = "dry_run", value_parser = clap::value_parser!(i32).range(1..))]
+    pid: Option<i32>,
     #[command(flatten)]
     socket: SocketOption,
 }
@@ -49,6 +54,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
             tell_line(&format!("error: {error}"));
             return Ok(Exit::Refused);
         }
+        Err(Unanswered::NoProcess(why)) => match options.pid.and_then(Pid::from_raw) {
+            Some(pid) => return signal(pid, &why),
+            None => return Err(why.into()),
+        },
         Err(error) => return Err(error.into()),
     };
     for warning in warnings {
@@ -56,5 +65,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     }
     let plan: String = plan.iter().map(|line| format!("  {line}\n")).collect();
     put(&format!("{text}\n{plan}"))?;
+    Ok(Exit::Done)
+}
+
+/// Whoever runs without an admin socket still reloads.
+fn signal(pid: Pid, why: &NoProcess) -> anyhow::Result<Exit> {
+    kill_process(pid, Signal::HUP).with_context(|| format!("{why}; and process {pid} can't be sent SIGHUP"))?;
+    put(&format!("{why}\nsent SIGHUP to process {pid}: its log says what came of it\n"))?;
     Ok(Exit::Done)
 }

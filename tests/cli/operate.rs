@@ -1,6 +1,7 @@
 //! The commands that ask a running process, before a stand-in for one.
 
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -484,4 +485,17 @@ fn a_reader_who_leaves_is_no_failure() {
         let Output { status, stderr, .. } = output.unwrap();
         assert_eq!((status.code(), text(&stderr)), (Some(0), String::new()), "{line}");
     }
+}
+
+// Seen to fail with no signal sent.
+#[test]
+fn a_service_manager_reloads_by_a_signal_where_there_is_no_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = directory.path().join("admin.sock");
+    let mut process = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let (out, _) = ends(&nowhere, &format!("reload --pid {}", process.id()), 0);
+    assert!(out.contains(&format!("sent SIGHUP to process {}", process.id())), "{out}");
+    assert_eq!(process.wait().unwrap().signal(), Some(1), "SIGHUP");
+    let (_, err) = ends(&nowhere, &format!("reload --pid {}", i32::MAX), 1);
+    assert!(err.contains("admin.sock") && err.contains("can't be sent SIGHUP"), "{err}");
 }

@@ -303,6 +303,24 @@ fn a_reload_keeps_the_process_and_its_sessions_and_a_bad_one_keeps_all() {
         machine.on(|| connect(front())).hears("other");
         staying.say("after");
         staying.hears("after");
+        // Over the admin socket all is told that keeps a reload from being done.
+        let taken = "[[frontend]]\nname = \"taken\"\nlisten = \"127.0.0.1:7001\"\nbackend = \"echo\"\n";
+        machine.configure(&format!("{ECHO}{taken}"));
+        assert!(!machine.try_systemctl("reload evenkeel.service").status.success());
+        // Without one, a signal does, and mistakes are told all the same.
+        let alone = ECHO.replace("[admin]\nsocket = \"/run/evenkeel/admin.sock\"\n", "");
+        assert_ne!(alone, ECHO);
+        for text in [&alone, &alone.replace("7000", "7001")] {
+            machine.configure(text);
+            machine.systemctl("reload evenkeel.service");
+        }
+        machine.logs("sent SIGHUP");
+        let heeded =
+            |line: &serde_json::Value| ["reloaded", "SIGHUP"].iter().all(|word| line.to_string().contains(word));
+        until("the signal is heeded", || machine.journal().iter().any(heeded).then_some(()));
+        machine.on(|| connect(front())).hears("other");
+        machine.configure("[[frontend]]\nnam = \"api\"\n");
+        assert!(!machine.try_systemctl("reload evenkeel.service").status.success());
         assert_eq!([machine.property("MainPID"), machine.property("ActiveState")], [process, "active".to_owned()]);
     }
 }
