@@ -24,6 +24,7 @@ mod lease;
 mod member;
 mod operator;
 mod renewal;
+mod row;
 mod slow_start;
 mod standing;
 mod state;

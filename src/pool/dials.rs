@@ -5,7 +5,6 @@
 
 mod budget;
 mod latency;
-mod refusals;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,9 +14,9 @@ use tokio::time::Instant;
 
 use self::budget::Budget;
 use self::latency::Latency;
-pub(super) use self::refusals::Refusals;
 use super::lease::Chosen;
 use super::member::Member;
+use super::row::Row;
 use super::server::Server;
 use super::sources::Claim;
 use super::state::State;
@@ -139,7 +138,7 @@ impl Pool {
 fn refused_in_a_row() -> Verdict {
     let evidence = Evidence {
         status: CheckStatus::L4Con,
-        detail: format!("{} sessions in a row were refused", Refusals::ROW),
+        detail: format!("{} sessions in a row were refused", Row::LENGTH),
         duration: Duration::ZERO,
         code: None,
         certificate: None,

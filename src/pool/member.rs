@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::dials::Refusals;
 use super::network::Network;
+use super::row::Row;
 use super::server::Server;
 use super::slow_start::SlowStart;
 use super::standing::Standing;
@@ -29,7 +29,7 @@ pub(super) struct Member {
     max_dials: u32,
     pub last_chosen: u64,
     pub credit: i64,
-    pub refusals: Refusals,
+    pub refusals: Row,
     /// A dial of it is silent.
     pub silent: bool,
     pub slow_start: SlowStart,
@@ -51,7 +51,7 @@ impl Member {
             max_dials: backend.max_dials,
             last_chosen: 0,
             credit: 0,
-            refusals: Refusals::default(),
+            refusals: Row::default(),
             silent: false,
             slow_start: SlowStart::new(backend.slow_start),
         }

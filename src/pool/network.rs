@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::history::History;
+use super::row::Row;
 use crate::clock;
 use crate::event::IsolationChange;
 use crate::model::{Backend, Host, HostAddress};
@@ -44,12 +45,18 @@ pub struct HostLink {
     heard: AtomicU64,
     /// The last time that we had no way to it.
     unroutable: AtomicU64,
+    /// Resets of sessions, and when they last made a row.
+    resets: Mutex<Row>,
+    reset: AtomicU64,
     history: History,
     /// Wakes its monitor: some of its servers are to be probed now.
     pub probe: Notify,
     /// All of them are.
     asked: AtomicBool,
 }
+
+/// For how long sessions are asked for the resets of others: each looks several times in it.
+const RESETS: Duration = Duration::from_secs(1);
 
 /// How long after isolation nobody is blamed for silence yet.
 const RETURN: Duration = Duration::from_secs(3);
@@ -185,6 +192,8 @@ impl HostLink {
             epoch,
             heard: AtomicU64::new(0),
             unroutable: AtomicU64::new(0),
+            resets: Mutex::default(),
+            reset: AtomicU64::new(0),
             history: History::new(Network::LOOK),
             probe: Notify::new(),
             asked: AtomicBool::new(false),
@@ -199,6 +208,19 @@ impl HostLink {
     /// Notes that there is no way to it.
     pub fn note_unroutable(&self) {
         self.unroutable.store(self.moment(), Relaxed);
+    }
+
+    /// Notes that a server on it has reset a session.
+    pub fn note_reset(&self) {
+        if self.resets.lock().unwrap_or_else(PoisonError::into_inner).note(Instant::now()) {
+            self.reset.store(self.moment(), Relaxed);
+        }
+    }
+
+    /// Whether its servers have reset one session after another a moment ago. A machine that has crashed and is back by the
+    /// time of the next probe does nothing else that would be noticed, and its other sessions are as dead.
+    pub fn resets(&self) -> bool {
+        self.at(&self.reset).is_some_and(|at| at.elapsed() < RESETS)
     }
 
     /// Has all its servers probed now.

@@ -190,7 +190,10 @@ impl State {
             let due = conduct::conduct(
                 Situation {
                     state: standing.state(),
-                    doubted: standing.is_suspect() || standing.down().is_some() || server.is_late(),
+                    doubted: standing.is_suspect()
+                        || standing.down().is_some()
+                        || server.is_late()
+                        || server.host.resets(),
                     age: standing.age(),
                     hung: standing.is_hung(),
                     may_be_hung: hung_left > 0,

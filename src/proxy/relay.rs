@@ -218,7 +218,11 @@ impl Relay {
             Side::Server => (Who::Server, &self.client),
         };
         net::options::reset_on_close(other);
-        Ending::new(who, Phase::Data, if net::is_timeout(&error) { Cause::TimedOut } else { Cause::Reset })
+        let cause = if net::is_timeout(&error) { Cause::TimedOut } else { Cause::Reset };
+        if let (Side::Server, Cause::Reset, Some(server)) = (side, cause, &self.record.server) {
+            server.host.note_reset();
+        }
+        Ending::new(who, Phase::Data, cause)
     }
 
     /// What was read is flushed, both sides get a FIN, and a reset if they have not finished in time.

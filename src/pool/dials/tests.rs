@@ -245,3 +245,22 @@ async fn a_server_on_its_way_back_has_all_sessions_if_there_is_no_other() {
     let leases: Vec<_> = (0..50).map(|_| lease(&pool)).collect();
     assert!(leases.iter().all(|(name, _)| name == "s1"));
 }
+
+// Seen to fail with resets that say nothing, with two that are enough, and with resets that are never forgotten.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_asked_when_others_of_the_same_machine_are_reset_one_after_another() {
+    use crate::pool::conduct::Conduct;
+    let pool = sound(&[PLAIN]);
+    let server = &pool.servers()[0];
+    let conduct = || {
+        pool.look();
+        server.conduct()
+    };
+    server.host.note_reset();
+    server.host.note_reset();
+    assert_eq!(conduct(), Conduct::Leave, "two may be an accident");
+    server.host.note_reset();
+    assert_eq!(conduct(), Conduct::Ask);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(conduct(), Conduct::Leave);
+}

@@ -19,7 +19,9 @@ type Line = (&'static str, fn(&Outcome) -> String);
 const LINES: [Line; 15] = [
     ("short sessions served, and failed", |it| format!("{}, {}", it.served, told(&it.failed))),
     ("long sessions cut before the drain", |it| format!("{} of {}", told(&it.cut), it.held)),
-    ("reloads done, and refused", |it| format!("{}, {}", it.reloaded, it.refused)),
+    ("reloads of good files; bad files refused, and taken for good", |it| {
+        format!("{}; {}, {}", it.reloads[0], it.reloads[1], it.reloads[2])
+    }),
     ("all reloads, with the sessions between them", |it| seconds(it.reload_took)),
     ("sessions that have another name after the reloads", |it| {
         it.renamed.map_or_else(|| "they have none".to_owned(), |count| count.to_string())

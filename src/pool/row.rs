@@ -1,19 +1,19 @@
-//! Refusals in a row: when real traffic proves that a server is gone. Pure.
+//! Three of a kind within a second: of refusals, and of resets, that is no accident. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The last refusals of one server, as long as nothing came between them.
+/// The last of its kind, as long as nothing came between them.
 #[derive(Debug, Default, Clone)]
-pub(in crate::pool) struct Refusals {
+pub struct Row {
     /// Newest first.
-    last: [Option<Instant>; Self::ROW - 1],
+    last: [Option<Instant>; Self::LENGTH - 1],
 }
 
-impl Refusals {
-    /// How many take a server down,
-    pub const ROW: usize = 3;
+impl Row {
+    /// How many make a row,
+    pub const LENGTH: usize = 3;
     /// if they come within this time.
     const WITHIN: Duration = Duration::from_secs(1);
 
@@ -29,7 +29,7 @@ impl Refusals {
         false
     }
 
-    /// A connection came about: nothing before it counts.
+    /// Something else has come: nothing before it counts.
     pub fn forget(&mut self) {
         self.last = Default::default();
     }
@@ -45,7 +45,7 @@ mod tests {
         // Seen to fail with a row of two, with a second that is not looked at, and with successes that change nothing.
         #[test]
         fn three_within_a_second_are_a_row(steps in proptest::collection::vec((0..700_u64, 0..4_u8), 0..40)) {
-            let mut refusals = Refusals::default();
+            let mut row = Row::default();
             let begin = Instant::now();
             let mut now = begin;
             // Those that count still.
@@ -53,14 +53,14 @@ mod tests {
             for (pause, kind) in steps {
                 now += Duration::from_millis(pause);
                 if kind == 0 {
-                    refusals.forget();
+                    row.forget();
                     counting.clear();
                     continue;
                 }
                 counting.push(now);
                 counting.retain(|at| now - *at <= Duration::from_secs(1));
                 let full = counting.len() >= 3;
-                prop_assert_eq!(refusals.note(now), full);
+                prop_assert_eq!(row.note(now), full);
                 if full {
                     counting.clear();
                 }
