@@ -50,7 +50,10 @@ pub enum Mistake {
 }
 
 impl Mistake {
-    pub const ALL: [Self; 5] = [Self::UnknownWord, Self::HalfWritten, Self::Empty, Self::PortTaken, Self::Gone];
+    /// Those that come again and again,
+    pub const MANY: [Self; 3] = [Self::UnknownWord, Self::HalfWritten, Self::PortTaken];
+    /// and those that are tried in the end, because not everybody goes on after them.
+    pub const LAST: [Self; 2] = [Self::Empty, Self::Gone];
 
     /// Makes it, in place of a good configuration. `taken` has a frontend where somebody else listens.
     fn spoil(self, file: &Path, good: &str, taken: &str) {

@@ -1,7 +1,8 @@
 //! What is done to a load balancer, and what became of everybody meanwhile.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ const BETWEEN: u64 = 100;
 /// The server that is taken out in the end.
 const DRAINED: char = 'a';
 
-/// How long a session may take from its begin to its server.
+/// How long a session may take from its begin to its server, and anybody who only looks.
 const ARRIVAL: Duration = Duration::from_millis(250);
 
 /// Longest until a process has ended whose last session has.
@@ -70,6 +71,15 @@ pub struct Outcome {
     pub processes: [usize; 3],
     /// Of all processes, after the upgrades, in bytes.
     pub memory: u64,
+    /// After an empty file, and after none at all.
+    pub last: [Aftermath; 2],
+}
+
+/// What became of a reload in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aftermath {
+    pub refused: bool,
+    pub serves: bool,
 }
 
 /// Does all of it to one load balancer.
@@ -121,10 +131,15 @@ fn on_host(kind: Kind) -> Outcome {
     let counters = counters.end();
     let seen = clients.finish();
     let left = until_ended(proxy.as_ref());
+    let version = proxy.version();
+    let last = Mistake::LAST.map(|mistake| {
+        assert!(proxy.reload(File::Good(0)), "it does before");
+        Aftermath { refused: !proxy.reload(File::Bad(mistake)), serves: serves() }
+    });
     let cut = seen.cut.lock().unwrap().clone();
     let wrongly = cut.iter().filter(|cut| cut.server != DRAINED || cut.at < drain);
     Outcome {
-        version: proxy.version(),
+        version,
         served: seen.served.load(Relaxed),
         failed: tally(seen.failed.lock().unwrap().iter().cloned()),
         held: HELD + LATE * (RELOADS / 5 + UPGRADES),
@@ -143,7 +158,18 @@ fn on_host(kind: Kind) -> Outcome {
         counters,
         processes: [processes, running.len(), left],
         memory,
+        last,
     }
+}
+
+/// Whether a client meets a server.
+fn serves() -> bool {
+    let met = || {
+        let mut stream = TcpStream::connect_timeout(&FRONT.into(), ARRIVAL)?;
+        stream.set_read_timeout(Some(ARRIVAL))?;
+        stream.read_exact(&mut [0])
+    };
+    met().is_ok()
 }
 
 /// Reloads again and again; counts what [`Outcome::reloads`] has.
@@ -152,16 +178,12 @@ fn reload(proxy: &mut dyn Balancer, clients: &Clients) -> [usize; 3] {
     for number in 0..RELOADS {
         let file = match number % 2 {
             0 => File::Good(1 + number / 2),
-            _ => File::Bad(Mistake::ALL[number / 2 % Mistake::ALL.len()]),
+            _ => File::Bad(Mistake::MANY[number / 2 % Mistake::MANY.len()]),
         };
         match (proxy.reload(file), file) {
             (true, File::Good(_)) => outcomes[0] += 1,
             (false, File::Bad(_)) => outcomes[1] += 1,
-            // Nobody may be served by it: the next good one comes at once.
-            (true, File::Bad(_)) => {
-                outcomes[2] += 1;
-                continue;
-            }
+            (true, File::Bad(_)) => outcomes[2] += 1,
             (false, File::Good(_)) => panic!("reload {number} of a good file is refused"),
         }
         clients.served_more(BETWEEN);
@@ -214,6 +236,7 @@ impl Outcome {
             (self.counters.read > 0 && self.counters.missed == 0, format!("counters: {:?}", self.counters)),
             (self.counters.fell == 0, format!("counters went back: {:?}", self.counters)),
             (self.processes[0] == 1, format!("{} processes after reloads", self.processes[0])),
+            (self.last == [Aftermath { refused: true, serves: true }; 2], format!("in the end: {:?}", self.last)),
             (self.processes[2] == 1, format!("{} processes after the last session", self.processes[2])),
         ];
         asked.into_iter().filter(|(held, _)| !held).map(|(_, words)| words).collect()

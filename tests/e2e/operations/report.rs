@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::course::Outcome;
+use crate::course::{Aftermath, Outcome};
 use crate::harness::program::{command, run};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
@@ -16,7 +16,7 @@ const END: &str = "<!-- until here -->";
 /// One line of the table.
 type Line = (&'static str, fn(&Outcome) -> String);
 
-const LINES: [Line; 15] = [
+const LINES: [Line; 17] = [
     ("short sessions served, and failed", |it| format!("{}, {}", it.served, told(&it.failed))),
     ("long sessions cut before the drain", |it| format!("{} of {}", told(&it.cut), it.held)),
     ("reloads of good files; bad files refused, and taken for good", |it| {
@@ -36,6 +36,8 @@ const LINES: [Line; 15] = [
     ("the drain said that nobody is left after", |it| seconds(it.drain_took)),
     ("sessions of the server when it said so, and before", |it| format!("{}, {}", it.left_there, it.were_there)),
     ("new sessions came there after the drain began", |it| if it.came_there { "yes" } else { "no" }.to_owned()),
+    ("in the end, a reload of an empty file", |it| aftermath(it.last[0])),
+    ("a reload while the file is gone", |it| aftermath(it.last[1])),
 ];
 
 /// Puts the table into the page.
@@ -67,6 +69,11 @@ fn told(errors: &BTreeMap<String, usize>) -> String {
     let sum: usize = errors.values().sum();
     let kinds: Vec<_> = errors.iter().map(|(error, count)| format!("{count} {error}")).collect();
     if kinds.is_empty() { sum.to_string() } else { format!("{sum} ({})", kinds.join("; ")) }
+}
+
+fn aftermath(Aftermath { refused, serves }: Aftermath) -> String {
+    let word = if refused { "refused" } else { "taken for good" };
+    format!("{word}; {}", if serves { "it goes on" } else { "new sessions fail" })
 }
 
 fn seconds(time: Duration) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Balancer, FRONT, File, SECOND, TAKEN};
 use crate::harness::program::{Program, output};
-use crate::harness::wait::until_within;
+use crate::harness::wait::{PATIENCE, until_within};
 use crate::harness::{http, wait};
 use crate::servers::{self, NAMES};
 use crate::watch::{Counters, SESSIONS};
@@ -49,7 +49,12 @@ impl Haproxy {
     /// What the master, or a worker of it, says to a command.
     fn ask(&self, command: &str) -> String {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        if command != "reload" {
+            // A worker waits for more; the master answers once, when it is through.
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
         let mut answer = String::new();
         // A master that starts itself anew may end the connection as it likes.
         let _ = stream.read_to_string(&mut answer);
@@ -105,7 +110,8 @@ impl Balancer for Haproxy {
 
     fn processes(&self) -> Vec<u32> {
         let master = self.program.pid();
-        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+        // A master that has ended has none.
+        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
         let workers = children.split_whitespace().filter_map(|pid| pid.parse().ok());
         std::iter::once(master).chain(workers).collect()
     }
