@@ -45,7 +45,7 @@ pub struct Seen {
     pub served: AtomicU64,
     /// What went wrong with the others.
     pub failed: Mutex<Vec<String>>,
-    /// When a server was last met by a session that was begun after this was asked for: see [`Seen::last_met`].
+    /// For each server, when the latest short session that met it had begun.
     met: Mutex<BTreeMap<char, Instant>>,
     /// Long sessions that are open, each by the client's address, with its server.
     pub held: Mutex<BTreeMap<SocketAddr, char>>,
@@ -66,7 +66,7 @@ pub struct Cut {
 }
 
 impl Seen {
-    /// When the latest short session that met this server had begun.
+    /// When the latest short session that met this server had begun; `None` if none has.
     pub fn last_met(&self, server: char) -> Option<Instant> {
         self.met.lock().unwrap().get(&server).copied()
     }
