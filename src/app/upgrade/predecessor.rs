@@ -170,7 +170,7 @@ impl Predecessor {
 async fn open_late(pages: &watch::Sender<bool>) {
     sleep(LAST_FIGURES).await;
     pages.send_replace(true);
-    pending().await
+    pending::<()>().await;
 }
 
 /// Passes on what is wanted of sessions; returns only when nothing more will be.

@@ -31,7 +31,7 @@ const BETWEEN: u64 = 100;
 /// The server that is taken out in the end.
 const DRAINED: char = 'a';
 
-/// How long a session may take from its begin to its server, and anybody who only looks.
+/// How long a client may take to meet a server, in the end.
 const ARRIVAL: Duration = Duration::from_millis(250);
 
 /// Longest until a process has ended whose last session has.
@@ -60,7 +60,7 @@ pub struct Outcome {
     /// Long sessions of the drained server when it said that nobody is left, and how many there were before.
     pub left_there: usize,
     pub were_there: usize,
-    /// Short sessions came to that server after its drain had begun.
+    /// Short sessions came to that server after its drain.
     pub came_there: bool,
     /// Sockets that listen on the front's port, before, after the reloads, and after the upgrades.
     pub listeners: [Vec<String>; 3],
@@ -124,7 +124,7 @@ fn on_host(kind: Kind) -> Outcome {
     let were_there = there(&clients.seen);
     let drain = Instant::now();
     let drained = proxy.drain(DRAINED);
-    let drain_took = drain.elapsed();
+    let drain_ended = Instant::now();
     let left_there = there(&clients.seen);
     clients.served_more(5 * BETWEEN);
 
@@ -148,11 +148,11 @@ fn on_host(kind: Kind) -> Outcome {
         bytes: seen.bytes.load(Relaxed),
         reloads,
         reload_took,
-        drain_took,
+        drain_took: drain_ended - drain,
         drained,
         left_there,
         were_there,
-        came_there: seen.last_met(DRAINED).is_some_and(|last| last > drain + ARRIVAL),
+        came_there: seen.last_met(DRAINED).is_some_and(|last| last > drain_ended),
         listeners: [before, after_reloads, after_upgrades],
         renamed,
         counters,

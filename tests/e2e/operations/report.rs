@@ -35,7 +35,7 @@ const LINES: [Line; 17] = [
     ("sessions that no counter knows any more", |it| it.counters.sessions_lost.to_string()),
     ("the drain said that nobody is left after", |it| seconds(it.drain_took)),
     ("sessions of the server when it said so, and before", |it| format!("{}, {}", it.left_there, it.were_there)),
-    ("new sessions came there after the drain began", |it| if it.came_there { "yes" } else { "no" }.to_owned()),
+    ("new sessions came there after the drain", |it| if it.came_there { "yes" } else { "no" }.to_owned()),
     ("in the end, a reload of an empty file", |it| aftermath(it.last[0])),
     ("a reload while the file is gone", |it| aftermath(it.last[1])),
 ];
