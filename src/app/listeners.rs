@@ -264,8 +264,25 @@ pub enum AdminSocketError {
     NoSuchGroup { path: PathBuf, group: String },
     #[error("can't give the admin socket {path} to group {group}: {source}; be root, or a member of it")]
     Group { path: PathBuf, group: String, source: io::Error },
+    #[error(
+        "can't open the admin socket {path}: there is no directory {directory} and it can't be made: {source}; make it, or \
+         name another place in [admin] socket"
+    )]
+    NoDirectory { path: PathBuf, directory: PathBuf, source: io::Error },
     #[error("can't open the admin socket {path}: {source}")]
     Failed { path: PathBuf, source: io::Error },
+}
+
+/// Makes the directory that a file is to be in, if only that is missing: /run begins empty.
+fn make_directory(path: &Path) -> Result<(), AdminSocketError> {
+    let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.exists())
+    else {
+        return Ok(());
+    };
+    fs::create_dir(directory).map_err(|source| {
+        let (path, directory) = (path.to_owned(), directory.to_owned());
+        AdminSocketError::NoDirectory { path, directory, source }
+    })
 }
 
 impl AdminSocket {
@@ -277,7 +294,7 @@ impl AdminSocket {
             Ok(file) if !file.file_type().is_socket() => return Err(AdminSocketError::NotASocket { path }),
             Ok(_) if UnixStream::connect(&path).is_ok() => return Err(AdminSocketError::InUse { path }),
             Ok(_) => fs::remove_file(&path).map_err(failed)?,
-            Err(_) => {}
+            Err(_) => make_directory(&path)?,
         }
         Self::replace(spec)
     }
@@ -391,6 +408,18 @@ mod tests {
         }
         let number = source.given.last().and_then(|given| given.handle.number).expect("there is one");
         (source, number)
+    }
+
+    // Seen to fail without the directory.
+    #[test]
+    fn the_admin_sockets_directory_is_made_and_no_more_than_that() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |path: &str| {
+            AdminSocket::bind(&model::Admin { socket: directory.path().join(path), mode: 0o660, group: None })
+        };
+        assert!(at("run/admin.sock").is_ok());
+        let error = at("no/run/admin.sock").unwrap_err().to_string();
+        assert!(error.contains("there is no directory") && error.contains("no/run and it can't be made"), "{error}");
     }
 
     fn named(name: &str) -> ListenAddress {

@@ -25,6 +25,7 @@ struct Site {
     balancer: Host,
     controllers: [Host; 3],
     client: Host,
+    _directory: tempfile::TempDir,
 }
 
 impl Site {
@@ -44,8 +45,16 @@ impl Site {
             Server::tls_on(listener, &config, &Arc::new(AtomicBool::new(false)))
         });
         let servers = servers.collect();
-        let app = Program::start(balancer.command(BINARY).args(["run", "--config", REFERENCE]));
-        let site = Self { app, _servers: servers, balancer, controllers, client };
+        // But for its place of files, which this machine's own evenkeel may have.
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("evenkeel.toml");
+        let run = directory.path().join("run");
+        let text = std::fs::read_to_string(REFERENCE).unwrap();
+        let moved = text.replace("\"/run/evenkeel/", &format!("\"{}/", run.display()));
+        assert_ne!(moved, text);
+        std::fs::write(&file, moved).unwrap();
+        let app = Program::start(balancer.command(BINARY).args(["run", "--config"]).arg(&file));
+        let site = Self { app, _servers: servers, balancer, controllers, client, _directory: directory };
         site.app.wait_for("serving");
         site
     }
