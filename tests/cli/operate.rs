@@ -487,7 +487,6 @@ fn a_reader_who_leaves_is_no_failure() {
     }
 }
 
-// Seen to fail with no signal sent.
 #[test]
 fn a_service_manager_reloads_by_a_signal_where_there_is_no_socket() {
     let directory = tempfile::tempdir().unwrap();
