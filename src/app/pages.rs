@@ -69,19 +69,24 @@ impl Pages {
 
     /// Where a new configuration wants to be found beyond what is there.
     pub fn missing(&self, config: &Config) -> Vec<String> {
-        let is_there = |address: &ListenAddress| self.stats.iter().any(|(bound, _)| bound.address() == *address);
-        let stats = stats_addresses(config).iter().filter(|address| !is_there(address)).map(ToString::to_string);
-        let admin = config.admin.as_ref().filter(|wanted| self.admin_spec() != Some(wanted));
-        stats.chain(admin.map(|admin| admin.socket.display().to_string())).collect()
+        let stats = self.missing_stats(config).map(|address| address.to_string());
+        stats.chain(self.missing_admin(config).map(|admin| admin.socket.display().to_string())).collect()
+    }
+
+    fn missing_stats(&self, config: &Config) -> impl Iterator<Item = ListenAddress> {
+        let is_there = |address: &ListenAddress| self.stats().any(|bound| bound.address() == *address);
+        stats_addresses(config).iter().copied().filter(move |address| !is_there(address))
+    }
+
+    fn missing_admin<'a>(&self, config: &'a Config) -> Option<&'a Admin> {
+        config.admin.as_ref().filter(|wanted| self.admin_spec() != Some(wanted))
     }
 
     /// Opens what a new configuration names beyond what is there.
     pub fn open_missing(&self, config: &Config, source: &mut ListenerSource) -> Result<Opened, StartError> {
-        let is_there = |address: &ListenAddress| self.stats.iter().any(|(bound, _)| bound.address() == *address);
-        let missing = stats_addresses(config).iter().filter(|address| !is_there(address));
-        let stats = missing.map(|address| source.listen(*address, options(config))).collect::<Result<_, _>>()?;
-        let wanted = config.admin.as_ref().filter(|wanted| self.admin_spec() != Some(wanted));
-        let admin = match wanted {
+        let missing = self.missing_stats(config);
+        let stats = missing.map(|address| source.listen(address, options(config))).collect::<Result<_, _>>()?;
+        let admin = match self.missing_admin(config) {
             // The same place with another mode: the file is exchanged for another one.
             Some(wanted) if self.admin_spec().is_some_and(|known| known.socket == wanted.socket) => {
                 Some(AdminSocket::replace(wanted)?)

@@ -8,7 +8,7 @@ use hyper::{StatusCode, Uri};
 use tokio::net::TcpStream;
 
 use super::client::{Answer, Client, Unanswered, exchange, plain_get};
-use super::socket::SocketOption;
+use super::socket::{DEFAULT, SocketOption};
 use super::{Exit, tell_line};
 
 /// The process itself gives its workers two seconds.
@@ -58,7 +58,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         Some(url) => ask(url, path).await?,
         None if options.socket.is_nowhere() => {
             let usual = ask(&Uri::from_static(USUAL), path).await;
-            usual.context("there is no admin socket at /run/evenkeel/admin.sock, so the stats listener was asked")?
+            usual.with_context(|| format!("there is no admin socket at {DEFAULT}, so the stats listener was asked"))?
         }
         None => Client::new(&options.socket).patient(PATIENCE).get(path).await?,
     };

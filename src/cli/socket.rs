@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::net::UnixStream;
 
 /// Where it is unless told otherwise.
-const DEFAULT: &str = "/run/evenkeel/admin.sock";
+pub(super) const DEFAULT: &str = "/run/evenkeel/admin.sock";
 
 /// Where it is if `--socket` doesn't say.
 const VARIABLE: &str = "EVENKEEL_SOCKET";

@@ -164,7 +164,7 @@ impl Sessions {
         if now.saturating_sub(std::mem::replace(&mut places.swept, now)) >= Self::LATE {
             places.steady = now;
         }
-        let steady = Duration::from_millis(now - places.steady);
+        let steady = now - places.steady;
         for (slot, place) in &places.taken {
             match place.due(now, turn.wrapping_add(slot), steady) {
                 Due::Nothing => {}
@@ -232,8 +232,8 @@ impl Place {
     }
 
     /// `turn` is another one for each session at the same time: what is done now and then is spread over them. `steady` is
-    /// for how long the worker has turned without standing still.
-    fn due(&self, now: u64, turn: usize, steady: Duration) -> Due {
+    /// for how many milliseconds the worker has turned without standing still.
+    fn due(&self, now: u64, turn: usize, steady: u64) -> Due {
         if self.cell.is_overdue(now) {
             return Due::Told(Command::Idle);
         }

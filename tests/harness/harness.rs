@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod haproxy;
 pub mod http;
 pub mod namespace;
 pub mod pattern;

@@ -45,6 +45,16 @@ impl Host {
         command
     }
 
+    /// Has its connections not paced: many machines' default does, and would be measured too. A machine may keep cubic to
+    /// itself, reno never.
+    pub fn does_not_pace(&self) {
+        let chosen = ["cubic", "reno"].into_iter().find(|control| {
+            let setting = format!("net.ipv4.tcp_congestion_control={control}");
+            output(self.command("sysctl").args(["-q", "-w", &setting])).status.success()
+        });
+        assert!(chosen.is_some(), "{}: no congestion control that doesn't pace", self.name);
+    }
+
     /// Does something on this host. A socket that is made there stays there, whoever uses it.
     pub fn on<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         inside(&Path::new("/run/netns").join(&self.name), act)

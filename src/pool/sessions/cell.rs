@@ -237,19 +237,16 @@ impl Cell {
     }
 
     /// Why it is to be closed, its peer unasked. Of a silence, only so much counts as there was somebody to hear: `steady`.
-    pub(super) fn sentence(&self, conduct: Conduct, now: u64, steady: Duration) -> Option<Command> {
+    pub(super) fn sentence(&self, conduct: Conduct, now: u64, steady: u64) -> Option<Command> {
         let unanswered = tenths(now).wrapping_sub(self.last_out.load(Relaxed));
         match conduct {
             Conduct::Leave | Conduct::Ask => None,
             Conduct::CloseIdle | Conduct::CloseQuiet => {
-                let silence = self.idle(now).min(steady);
+                let silence = self.idle(now).min(Duration::from_millis(steady));
                 conduct.idle_limit().is_some_and(|limit| silence >= limit).then_some(Command::ServerDown)
             }
             // A process that sends anything does not hang.
-            Conduct::CloseHung => {
-                let unanswered = unanswered.min((steady.as_millis() / 100) as u32);
-                (unanswered >= HUNG).then_some(Command::ServerDown)
-            }
+            Conduct::CloseHung => (unanswered.min(tenths(steady)) >= HUNG).then_some(Command::ServerDown),
             Conduct::CloseDown => Some(Command::ServerDown),
             Conduct::CloseDraining => Some(Command::ServerDraining),
             Conduct::CloseBackup => Some(Command::PrimaryBack),

@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::harness::app::BINARY;
+use crate::harness::haproxy;
 use crate::harness::namespace::Host;
-use crate::harness::program::{Program, output};
+use crate::harness::program::Program;
 use crate::rows::Setup;
 
 /// A load balancer with its configuration.
@@ -35,20 +36,12 @@ impl Kind {
 
     /// What it says its version is.
     pub fn version(self) -> String {
-        let mut command = match self {
-            Self::Evenkeel => Command::new(BINARY),
-            Self::Reference | Self::Expert => haproxy(&mut Command::new("chroot")),
-        };
-        let argument = if self == Self::Evenkeel { "--version" } else { "-v" };
-        let text = String::from_utf8_lossy(&output(command.arg(argument)).stdout).into_owned();
-        text.lines().next().unwrap_or("it says nothing").to_owned()
+        match self {
+            Self::Evenkeel => haproxy::first_line(Command::new(BINARY).arg("--version")),
+            Self::Reference | Self::Expert => haproxy::version(),
+        }
     }
 }
-
-/// Where HAProxy 3.2 stands, with the Debian that it needs around it.
-pub const FORKY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/compare/forky");
-
-const HAPROXY: &str = "/usr/sbin/haproxy";
 
 /// evenkeel's configuration: where to listen, where to send, and what kind of check.
 const EVENKEEL: &str = include_str!("proxies/evenkeel.toml");
@@ -99,14 +92,10 @@ impl Proxy {
     }
 
     fn haproxy(text: &str, host: &Host) -> Self {
-        assert!(
-            Path::new(FORKY).join(&HAPROXY[1..]).exists(),
-            "no HAProxy 3.2 in {FORKY}: tests/run --full unpacks it"
-        );
-        let run = Path::new(FORKY).join("run");
+        let run = Path::new(haproxy::ROOT).join("run");
         let name = format!("{}.cfg", host.name());
         std::fs::write(run.join(&name), text).unwrap();
-        let mut command = haproxy(&mut host.command("chroot"));
+        let mut command = haproxy::haproxy(&host.command("chroot"));
         command.args(["-db", "-f", &format!("/run/{name}")]);
         let program = Program::start(&mut command);
         Self { program, configuration: run.join(name), clock: None }
@@ -141,12 +130,6 @@ const TLS_CHECK: &str = "check = { type = \"tls\", verify = \"none\" } # kubeAPI
 
 /// What stands there in rows that are about /readyz.
 const READYZ_CHECK: &str = "check = { type = \"https\", verify = \"none\", path = \"/readyz\" }";
-
-fn haproxy(chroot: &mut Command) -> Command {
-    let mut command = Command::new(chroot.get_program());
-    command.args(chroot.get_args()).arg(FORKY).arg(HAPROXY);
-    command
-}
 
 /// The library of Debian's package that answers for the clock.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";

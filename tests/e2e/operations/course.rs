@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::balancer::{self, Balancer, FRONT, File, Kind, Mistake, TAKEN};
 use crate::clients::{Clients, Seen};
 use crate::harness::namespace::Host;
-use crate::harness::program::{output, run as must};
+use crate::harness::program::run as must;
 use crate::harness::raise_descriptor_limit;
 use crate::harness::wait::until;
 use crate::servers;
@@ -89,8 +89,7 @@ pub fn run(kind: Kind) -> Outcome {
     // A host has more ports than a test's clients use up, and Linux's own default makes room in them for new ones.
     must(host.command("sysctl").args(["-q", "-w", "net.ipv4.ip_local_port_range=10000 65000"]));
     must(host.command("sysctl").args(["-q", "-w", "net.core.somaxconn=4096"]));
-    // Many machines' default paces traffic.
-    output(host.command("sysctl").args(["-q", "-w", "net.ipv4.tcp_congestion_control=cubic"]));
+    host.does_not_pace();
     host.on(|| on_host(kind))
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{Balancer, FRONT, File, SECOND, TAKEN};
 use crate::harness::admin::Operator;
 use crate::harness::app::BINARY;
+use crate::harness::haproxy::first_line;
 use crate::harness::program::{Program, output};
 use crate::harness::wait::until;
 use crate::servers::{self, NAMES};
@@ -113,7 +114,7 @@ impl Balancer for Evenkeel {
     }
 
     fn version(&self) -> String {
-        String::from_utf8_lossy(&output(Command::new(binary()).arg("--version")).stdout).trim().to_owned()
+        first_line(Command::new(binary()).arg("--version"))
     }
 }
 

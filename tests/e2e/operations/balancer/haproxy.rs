@@ -4,20 +4,16 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use super::{Balancer, FRONT, File, SECOND, TAKEN};
-use crate::harness::program::{Program, output};
+use crate::harness::program::Program;
 use crate::harness::wait::{PATIENCE, until_within};
-use crate::harness::{http, wait};
+use crate::harness::{haproxy, http, wait};
 use crate::servers::{self, NAMES};
 use crate::watch::{Counters, SESSIONS};
-
-/// Where it stands, with the Debian that it needs around it.
-const FORKY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/compare/forky");
-const HAPROXY: &str = "/usr/sbin/haproxy";
 
 /// Where its statistics are.
 const STATS: ([u8; 4], u16) = ([127, 0, 0, 1], 7900);
@@ -30,20 +26,16 @@ pub struct Haproxy {
 
 impl Haproxy {
     pub fn start() -> Self {
-        assert!(
-            Path::new(FORKY).join(&HAPROXY[1..]).exists(),
-            "no HAProxy 3.2 in {FORKY}: tests/run --full unpacks it"
-        );
         let name = format!("operations-{}", std::process::id());
         let inside = |suffix: &str| format!("/run/{name}.{suffix}");
-        let outside = |suffix: &str| PathBuf::from(format!("{FORKY}{}", inside(suffix)));
+        let outside = |suffix: &str| PathBuf::from(format!("{}{}", haproxy::ROOT, inside(suffix)));
         let (file, socket) = (outside("cfg"), outside("sock"));
         std::fs::write(&file, text(0)).unwrap();
         let arguments = ["-W", "-S", &inside("sock"), "-f", &inside("cfg")];
-        let program = Program::start(Command::new("chroot").args([FORKY, HAPROXY]).args(arguments));
-        let haproxy = Self { program, file, socket };
+        let program = Program::start(haproxy::haproxy(&Command::new("chroot")).args(arguments));
+        let it = Self { program, file, socket };
         wait::until("it serves", || http::get(STATS.into(), "/;csv"));
-        haproxy
+        it
     }
 
     /// What the master, or a worker of it, says to a command.
@@ -117,8 +109,7 @@ impl Balancer for Haproxy {
     }
 
     fn version(&self) -> String {
-        let text = output(Command::new("chroot").args([FORKY, HAPROXY, "-v"])).stdout;
-        String::from_utf8_lossy(&text).lines().next().unwrap_or("it says nothing").to_owned()
+        haproxy::version()
     }
 }
 
