@@ -6,6 +6,7 @@
 //! latency of a session. What it serves (`serving`) a reload exchanges (`reload`).
 
 mod actions;
+mod admin_socket;
 mod closing;
 pub mod confine;
 mod drain;
@@ -40,10 +41,11 @@ pub use self::process::affordable_sessions;
 pub use self::workers::count as worker_count;
 
 use self::actions::Actions;
+use self::admin_socket::{AdminSocket, AdminSocketError};
 use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::drain::Drains;
 use self::hosts::Hosts;
-use self::listeners::{AdminSocket, AdminSocketError, ListenerSource};
+use self::listeners::ListenerSource;
 use self::orders::{Desk, End};
 use self::pages::{Opened, Pages};
 use self::process::Facts;

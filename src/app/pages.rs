@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use super::StartError;
-use super::listeners::{AdminSocket, ListenerSource};
+use super::admin_socket::AdminSocket;
+use super::listeners::ListenerSource;
 use crate::admin::{self, Leave, Leaving, Views};
 use crate::model::{Admin, Config, ListenAddress};
 use crate::net::{self, BindOptions};
