@@ -32,7 +32,7 @@ pub use self::members::hosts;
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::process::{Account, Connect, Process, Security};
-pub use self::rule::{Route, Rule, RuleStage, RuleVerdict};
+pub use self::rule::{OnSilence, Route, Rule, RuleStage, RuleVerdict};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -323,8 +323,8 @@ pub struct Frontend {
     /// How long rules and routes that ask for a client's first bytes wait for them; `None` asks for those alone that are
     /// there.
     pub inspect_delay: Option<Duration>,
-    /// Whether a client that has not said by then what it wants is closed, instead of being judged by what is known.
-    pub closes_silent: bool,
+    /// What becomes of a client that has not said by then what it wants.
+    pub on_silence: OnSilence,
     /// How long a client may take for what must come before anything else: a PROXY protocol header.
     pub handshake_timeout: Duration,
 }
