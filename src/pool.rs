@@ -12,6 +12,7 @@ pub mod health;
 pub mod heritage;
 pub mod history;
 pub mod network;
+mod observed;
 pub mod pace;
 pub mod queue;
 pub mod server;
@@ -24,7 +25,9 @@ mod lease;
 mod member;
 mod operator;
 mod renewal;
+mod report;
 mod row;
+mod rules;
 mod slow_start;
 mod standing;
 mod state;
@@ -43,6 +46,7 @@ use tokio::time::Instant;
 use self::counters::Counters;
 use self::member::Member;
 use self::network::Network;
+use self::rules::Rules;
 use self::server::Server;
 use self::state::State;
 use self::tier::Tier;
@@ -63,6 +67,7 @@ pub struct Pool {
     pub network: Arc<Network>,
     /// Whether a failed dial counts against its server.
     heeds_dials: bool,
+    rules: Rules,
     observe: Observe,
     state: Arc<Mutex<State>>,
 }
@@ -82,6 +87,7 @@ impl Pool {
             counters: Arc::default(),
             network: Arc::clone(network),
             heeds_dials: policy.heeds_dials,
+            rules: Rules::from(policy),
             observe,
             state: Arc::new(Mutex::new(State::new(spec, policy, network))),
         })
@@ -126,16 +132,23 @@ impl Pool {
             _ => {}
         }
         // Without a way to anybody, having none to this server says nothing of it.
-        if verdict.state == Readiness::Down(DownCause::NoNetwork) && !self.hears_others_than(server) {
+        let weighs = self.rules.weighs_probes;
+        if weighs && verdict.state == Readiness::Down(DownCause::NoNetwork) && !self.hears_others_than(server) {
             verdict.state = Readiness::Down(DownCause::Local);
         }
         let mut state = self.lock();
         let Some(member) = state.member(server) else { return };
         let passed = !matches!(verdict.state, Readiness::Down(_));
+        let before = member.standing.reported();
         member.standing.apply(verdict, &server.counters);
+        let report = self.report(member, before);
+        if passed {
+            member.failed_dials = 0;
+        }
         let expiry = self.expiry_due(member);
         state.ever_up |= passed;
         state.find_strangers();
+        self.tell_report(report);
         self.settle(state);
         if let Some(expiry) = expiry {
             (self.observe)(&Change::Certificate(expiry));
@@ -209,6 +222,9 @@ impl Pool {
                 active_left,
                 backup_left,
                 at: clock::wall(),
+                backup: state.members[place].backup,
+                reported: self.spec.log_health_checks,
+                via: server.spec().track.clone(),
             });
         }
         state.note_usable(&self.counters);

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::network::Network;
 use super::row::Row;
+use super::rules::Rules;
 use super::server::Server;
 use super::slow_start::SlowStart;
 use super::standing::Standing;
@@ -33,11 +34,17 @@ pub(super) struct Member {
     /// A dial of it is silent.
     pub silent: bool,
     pub slow_start: SlowStart,
+    /// Dials of it in a row that have failed, where it is watched for that.
+    pub failed_dials: u32,
+    /// Whether it gets sessions, if need be, though it says it takes no new work.
+    draining_serves: bool,
 }
 
 impl Member {
     pub fn new(spec: model::Server, backend: &model::Backend, policy: &model::Policy, network: &Network) -> Self {
-        let standing = Standing::starting(&spec, policy.suspicion);
+        let rules = Rules::from(policy);
+        let standing = Standing::starting(&spec, rules);
+        let slow_start = SlowStart::new(spec.slow_start.or(backend.slow_start), rules.slow_after_maintenance);
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
         let (backup, max_sessions) = (spec.backup, spec.max_sessions);
         Self {
@@ -53,7 +60,9 @@ impl Member {
             credit: 0,
             refusals: Row::default(),
             silent: false,
-            slow_start: SlowStart::new(backend.slow_start),
+            slow_start,
+            failed_dials: 0,
+            draining_serves: rules.draining_serves,
         }
     }
 
@@ -68,14 +77,16 @@ impl Member {
             self.standing.admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
             self.standing.orders.admin = None;
         }
-        self.standing.renew(&spec, spec.check != old.check, policy.suspicion);
+        let rules = Rules::from(policy);
+        self.standing.renew(&spec, spec.check != old.check, rules);
         (self.backup, self.max_sessions, self.max_dials) = (spec.backup, spec.max_sessions, backend.max_dials);
-        self.slow_start.renew(backend.slow_start);
+        self.draining_serves = rules.draining_serves;
+        self.slow_start.renew(spec.slow_start.or(backend.slow_start));
         self.server.renew(spec, backend.closing.kill_spread);
     }
 
     pub fn tier(&self) -> Option<Tier> {
-        Tier::of(&self.standing, self.backup, self.silent)
+        Tier::of(&self.standing, self.backup, self.silent).filter(|tier| self.draining_serves || !tier.is_draining())
     }
 
     pub fn is_usable(&self) -> bool {
@@ -88,7 +99,8 @@ impl Member {
     }
 
     pub fn snapshot(&self) -> ServerSnapshot {
-        self.standing.snapshot(&self.server, self.elsewhere)
+        let throttle = self.slow_start.throttle(Instant::now());
+        ServerSnapshot { throttle, ..self.standing.snapshot(&self.server, self.elsewhere) }
     }
 
     pub fn has_room(&self) -> bool {
@@ -103,6 +115,7 @@ impl Member {
             last_chosen: self.last_chosen,
             credit: self.credit,
             given: Given::default(),
+            drawn: false,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::conduct::Conduct;
 use super::member::Member;
 use super::network::Network;
+use super::rules::Rules;
 use super::server::Server;
 use super::{Observe, Pool};
 use crate::model;
@@ -76,6 +77,7 @@ impl Pool {
         removed.extend(old.into_iter().map(|member| (Arc::clone(&self.spec), member.server)));
         state.ever_up |= state.members.iter().any(|member| member.server.spec().check.is_none());
         state.spec = Arc::clone(&spec);
+        state.rules = Rules::from(policy);
         state.find_strangers();
         drop(state);
         Arc::new(Self {
@@ -83,6 +85,7 @@ impl Pool {
             counters: Arc::clone(&self.counters),
             network: Arc::clone(&self.network),
             heeds_dials: policy.heeds_dials,
+            rules: Rules::from(policy),
             observe: Arc::clone(&self.observe),
             state: Arc::clone(&self.state),
         })

@@ -14,6 +14,7 @@ use super::lease::{Choice, Chosen};
 use super::member::Member;
 use super::network::Network;
 use super::queue::Queue;
+use super::rules::Rules;
 use super::server::Server;
 use super::sources::Sources;
 use super::tier::Tier;
@@ -21,12 +22,13 @@ use super::{Refusal, Tried};
 use crate::balance::{self, Candidate};
 use crate::clock;
 use crate::event::{DownCause, Kept, SharedSource};
-use crate::model::{self, Balance, OnNoServer};
+use crate::model::{self, Balance, Closing, OnNoServer, OnPrimaryBack};
 
 #[derive(Debug)]
 pub(super) struct State {
     /// The backend as it is configured now; sessions that began before a reload go on by what their own pool says.
     pub spec: Arc<model::Backend>,
+    pub rules: Rules,
     pub members: Vec<Member>,
     /// Choices made so far: the number of the last one.
     pub choices: u64,
@@ -43,6 +45,8 @@ pub(super) struct State {
     pub scratch: Vec<Candidate>,
     /// Who has been given to whom, for [`Balance::Spread`]; empty otherwise.
     pub sources: Sources,
+    /// Draws for [`Balance::Random`].
+    pub rng: fastrand::Rng,
 }
 
 impl State {
@@ -53,6 +57,7 @@ impl State {
         let unchecked = members.iter().any(|member| member.server.spec().check.is_none());
         let mut state = Self {
             spec,
+            rules: Rules::from(policy),
             members,
             choices: 0,
             queue: Queue::default(),
@@ -64,6 +69,7 @@ impl State {
             dials: Dials::default(),
             scratch: Vec::new(),
             sources: Sources::new(),
+            rng: fastrand::Rng::new(),
         };
         state.up = state.is_usable();
         state
@@ -129,6 +135,9 @@ impl State {
         if method == Balance::Spread {
             self.sources.fill(source, &mut candidates);
         }
+        if method == Balance::Random {
+            balance::draw(&mut candidates, self.spec.draws, &mut self.rng);
+        }
         let picked = balance::pick(method, &mut candidates, source);
         let mut chosen = None;
         let eligible = self.members.iter_mut().enumerate().filter(|(_, member)| may(member));
@@ -144,6 +153,9 @@ impl State {
 
     /// Decides who is in use though it is down.
     pub fn keep_some(&mut self, network: &Network) {
+        if !self.rules.weighs_probes {
+            return;
+        }
         let (isolated, last_heard) = (network.is_isolated(), network.last_heard());
         for Member { standing, server, .. } in &mut self.members {
             let keep = match standing.down() {
@@ -171,6 +183,9 @@ impl State {
 
     /// Says who shows another authority's certificate than the rest.
     pub fn find_strangers(&mut self) {
+        if !self.rules.weighs_probes {
+            return;
+        }
         let seen: Vec<_> = self.members.iter().map(|member| member.standing.certificate().map(Issuer::of)).collect();
         let strangers = self.authority.strangers(self.spec.issuer.as_deref(), &seen);
         for (member, stranger) in self.members.iter_mut().zip(strangers) {
@@ -180,13 +195,19 @@ impl State {
 
     /// Says what is due for the sessions of every server.
     pub fn conduct(&mut self, network: &Network) {
-        let relieved = self.members.iter().any(|member| !member.backup && member.is_usable());
+        let back = self.primary_back();
+        let weighs = self.rules.weighs_probes;
         let mut hung_left = conduct::most_hung(self.members.len());
         // Whoever has been down for longest is taken for hung first.
         let mut places: Vec<_> = (0..self.members.len()).collect();
         places.sort_by_key(|place| std::cmp::Reverse(self.members[*place].standing.age()));
         for place in places {
             let Member { server, standing, backup, .. } = &self.members[place];
+            let closing = Closing {
+                on_down: server.spec().on_down.unwrap_or(self.spec.closing.on_down),
+                on_primary_back: back.unwrap_or(self.spec.closing.on_primary_back),
+                ..self.spec.closing
+            };
             let due = conduct::conduct(
                 Situation {
                     state: standing.state(),
@@ -197,15 +218,26 @@ impl State {
                     age: standing.age(),
                     hung: standing.is_hung(),
                     may_be_hung: hung_left > 0,
-                    relieved: relieved && *backup,
-                    isolated: network.is_isolated(),
-                    returning: network.is_returning(),
+                    relieved: back.is_some() && *backup,
+                    isolated: weighs && network.is_isolated(),
+                    returning: weighs && network.is_returning(),
+                    maintenance_is_down: !weighs,
                 },
-                &self.spec.closing,
+                &closing,
             );
             hung_left -= usize::from(due == Conduct::CloseHung);
             server.set_conduct(due);
         }
+    }
+
+    /// What becomes of sessions on backups for the primaries that are usable, if any is.
+    fn primary_back(&self) -> Option<OnPrimaryBack> {
+        let primaries = self.members.iter().filter(|member| !member.backup && member.is_usable());
+        let wish = |member: &Member| member.server.spec().on_primary_back.unwrap_or(self.spec.closing.on_primary_back);
+        let mut wishes = primaries.map(wish).peekable();
+        wishes.peek()?;
+        let closes = wishes.any(|wish| wish == OnPrimaryBack::Close);
+        Some(if closes { OnPrimaryBack::Close } else { OnPrimaryBack::Keep })
     }
 
     /// Servers that sessions are given to in the ordinary way: primaries and backups.
