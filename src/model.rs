@@ -41,6 +41,7 @@ pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watch
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    pub dialect: Dialect,
     pub policy: Policy,
     pub limits: Limits,
     pub frontends: Vec<Frontend>,
@@ -79,6 +80,16 @@ impl Config {
     }
 }
 
+/// The language that a configuration is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Dialect {
+    /// evenkeel's own.
+    #[default]
+    Toml,
+    /// A haproxy.cfg.
+    Haproxy,
+}
+
 /// What to do in the situations that HAProxy and evenkeel answer differently.
 ///
 /// A configuration starts from one of the two and sets the fields that it states.
@@ -86,10 +97,7 @@ impl Config {
 pub struct Policy {
     pub dial_refused: DialRefused,
     pub dial_silent: DialSilent,
-    /// Whether a server whose last probe failed, without being down yet, is chosen only when no other is usable.
-    pub suspicion: bool,
-    /// Whether a failed dial counts against its server: one starts a probe, three in a row take it down.
-    pub heeds_dials: bool,
+    pub judged_by: JudgedBy,
     pub closing: Closing,
     /// Keepalive towards clients; `None` leaves it off.
     pub client_keepalive: Option<Keepalive>,
@@ -104,13 +112,6 @@ pub struct Policy {
     pub dual_stack: bool,
     /// Whether the stats page takes actions without a credential.
     pub open_stats: bool,
-    /// Whether what probes say is held against what else is known: servers that are in use though they are down, strangers,
-    /// our own isolation, errors of our own. Without it a probe's word is the last one.
-    pub weighs_probes: bool,
-    /// Whether a server that says it takes no new work gets some all the same, if no other is left.
-    pub draining_serves: bool,
-    /// Whether a server that an operator has brought back comes back as slowly as one that was down.
-    pub slow_after_maintenance: bool,
 }
 
 impl Policy {
@@ -119,8 +120,7 @@ impl Policy {
         Self {
             dial_refused: DialRefused::NextServer,
             dial_silent: DialSilent::Hedge { after: Duration::from_millis(250) },
-            suspicion: true,
-            heeds_dials: true,
+            judged_by: JudgedBy::Everything,
             closing: Closing {
                 on_down: OnDown::Ask,
                 on_refused: OnRefused::Drain,
@@ -139,9 +139,6 @@ impl Policy {
             reload_in_process: true,
             dual_stack: true,
             open_stats: false,
-            weighs_probes: true,
-            draining_serves: true,
-            slow_after_maintenance: false,
         }
     }
 
@@ -150,8 +147,7 @@ impl Policy {
         Self {
             dial_refused: DialRefused::SameServer { retries: 3, pause: Duration::from_secs(1) },
             dial_silent: DialSilent::Wait,
-            suspicion: false,
-            heeds_dials: false,
+            judged_by: JudgedBy::Probes,
             closing: Closing { on_down: OnDown::Keep, kill_spread: Duration::ZERO, ..Self::evenkeel().closing },
             client_keepalive: None,
             server_keepalive: None,
@@ -160,9 +156,6 @@ impl Policy {
             reload_in_process: false,
             dual_stack: false,
             open_stats: true,
-            weighs_probes: false,
-            draining_serves: false,
-            slow_after_maintenance: true,
         }
     }
 }
@@ -183,6 +176,26 @@ pub enum DialSilent {
     Wait,
     /// A second dial to another server, not before this time; the first to connect wins.
     Hedge { after: Duration },
+}
+
+/// What bears on whether a server is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JudgedBy {
+    /// All that is known of it. One whose last probe failed, without being down yet, is chosen only when no other is
+    /// usable; a failed dial starts a probe, three in a row take it down; one that shows another authority's
+    /// certificate than the rest is not used; and one whose probes fail is kept where the fault is probably ours.
+    Everything,
+    /// The results of its probes, by rise and fall, as with HAProxy: each of them counts, errors of our own and a time
+    /// without any network included. One that says it takes no new work gets none, and at once; one in maintenance
+    /// counts as down for its sessions, and comes back from it as one that was down.
+    Probes,
+}
+
+impl JudgedBy {
+    /// Whether a probe's word is held against what else is known.
+    pub fn weighs(self) -> bool {
+        self == Self::Everything
+    }
 }
 
 /// What becomes of the sessions that a server has when it takes no new ones any more.
@@ -339,6 +352,7 @@ pub struct Backend {
     pub name: BackendName,
     pub balance: Balance,
     pub servers: Vec<Server>,
+    pub judged_by: JudgedBy,
     pub timeouts: BackendTimeouts,
     pub on_no_server: OnNoServer,
     pub closing: Closing,

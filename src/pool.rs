@@ -27,7 +27,6 @@ mod operator;
 mod renewal;
 mod report;
 mod row;
-mod rules;
 mod slow_start;
 mod standing;
 mod state;
@@ -46,7 +45,6 @@ use tokio::time::Instant;
 use self::counters::Counters;
 use self::member::Member;
 use self::network::Network;
-use self::rules::Rules;
 use self::server::Server;
 use self::state::State;
 use self::tier::Tier;
@@ -65,9 +63,6 @@ pub struct Pool {
     pub spec: Arc<model::Backend>,
     pub counters: Arc<Counters>,
     pub network: Arc<Network>,
-    /// Whether a failed dial counts against its server.
-    heeds_dials: bool,
-    rules: Rules,
     observe: Observe,
     state: Arc<Mutex<State>>,
 }
@@ -80,23 +75,21 @@ pub type Tried = Vec<Arc<Server>>;
 
 impl Pool {
     /// The pool of one of this configuration's backends, all of whose hosts `network` must have.
-    pub fn new(spec: model::Backend, policy: &model::Policy, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
+    pub fn new(spec: model::Backend, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
         let spec = Arc::new(spec);
         Arc::new(Self {
             spec: Arc::clone(&spec),
             counters: Arc::default(),
             network: Arc::clone(network),
-            heeds_dials: policy.heeds_dials,
-            rules: Rules::from(policy),
             observe,
-            state: Arc::new(Mutex::new(State::new(spec, policy, network))),
+            state: Arc::new(Mutex::new(State::new(spec, network))),
         })
     }
 
     /// The pools of a configuration, in its order, and the network that they share.
     pub fn all(config: &model::Config, observe: &Observe) -> (Vec<Arc<Self>>, Arc<Network>) {
         let network = Network::new(&config.hosts, &config.backends);
-        let pool = |spec: &model::Backend| Self::new(spec.clone(), &config.policy, &network, Arc::clone(observe));
+        let pool = |spec: &model::Backend| Self::new(spec.clone(), &network, Arc::clone(observe));
         (config.backends.iter().map(pool).collect(), network)
     }
 
@@ -109,7 +102,7 @@ impl Pool {
             }
         }
         let network = Network::new(&hosts, std::slice::from_ref(&spec));
-        Self::new(spec, &model::Policy::evenkeel(), &network, observe)
+        Self::new(spec, &network, observe)
     }
 
     /// Its servers in file order.
@@ -132,7 +125,7 @@ impl Pool {
             _ => {}
         }
         // Without a way to anybody, having none to this server says nothing of it.
-        let weighs = self.rules.weighs_probes;
+        let weighs = self.spec.judged_by.weighs();
         if weighs && verdict.state == Readiness::Down(DownCause::NoNetwork) && !self.hears_others_than(server) {
             verdict.state = Readiness::Down(DownCause::Local);
         }

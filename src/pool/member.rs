@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use super::network::Network;
 use super::row::Row;
-use super::rules::Rules;
 use super::server::Server;
 use super::slow_start::SlowStart;
 use super::standing::Standing;
@@ -41,10 +40,9 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub fn new(spec: model::Server, backend: &model::Backend, policy: &model::Policy, network: &Network) -> Self {
-        let rules = Rules::from(policy);
-        let standing = Standing::starting(&spec, rules);
-        let slow_start = SlowStart::new(spec.slow_start.or(backend.slow_start), rules.slow_after_maintenance);
+    pub fn new(spec: model::Server, backend: &model::Backend, network: &Network) -> Self {
+        let standing = Standing::starting(&spec, backend.judged_by);
+        let slow_start = SlowStart::new(spec.slow_start.or(backend.slow_start), !backend.judged_by.weighs());
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
         let (backup, max_sessions) = (spec.backup, spec.max_sessions);
         Self {
@@ -62,13 +60,13 @@ impl Member {
             silent: false,
             slow_start,
             failed_dials: 0,
-            draining_serves: rules.draining_serves,
+            draining_serves: backend.judged_by.weighs(),
         }
     }
 
     /// Takes over what a new configuration says of the server, which stays who it was: what an operator has set stays,
     /// unless the file says something else than before, and another check begins anew.
-    pub fn renew(&mut self, spec: model::Server, backend: &model::Backend, policy: &model::Policy) {
+    pub fn renew(&mut self, spec: model::Server, backend: &model::Backend) {
         let old = self.server.spec();
         if spec.weight != old.weight {
             (self.standing.weight, self.standing.orders.weight) = (spec.weight, None);
@@ -77,10 +75,9 @@ impl Member {
             self.standing.admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
             self.standing.orders.admin = None;
         }
-        let rules = Rules::from(policy);
-        self.standing.renew(&spec, spec.check != old.check, rules);
+        self.standing.renew(&spec, spec.check != old.check, backend.judged_by);
         (self.backup, self.max_sessions, self.max_dials) = (spec.backup, spec.max_sessions, backend.max_dials);
-        self.draining_serves = rules.draining_serves;
+        self.draining_serves = backend.judged_by.weighs();
         self.slow_start.renew(spec.slow_start.or(backend.slow_start));
         self.server.renew(spec, backend.closing.kill_spread);
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::conduct::Conduct;
 use super::member::Member;
 use super::network::Network;
-use super::rules::Rules;
 use super::server::Server;
 use super::{Observe, Pool};
 use crate::model;
@@ -29,8 +28,8 @@ impl Pool {
         let mut removed = Vec::new();
         let pools: Vec<_> = (config.backends.iter().cloned())
             .map(|spec| match old.iter().find(|pool| pool.spec.name == spec.name) {
-                Some(pool) => pool.renewed(spec, &config.policy, &mut removed),
-                None => Self::new(spec, &config.policy, network, Arc::clone(observe)),
+                Some(pool) => pool.renewed(spec, &mut removed),
+                None => Self::new(spec, network, Arc::clone(observe)),
             })
             .collect();
         for pool in old.iter().filter(|pool| config.backend(&pool.spec.name).is_none()) {
@@ -58,7 +57,6 @@ impl Pool {
     fn renewed(
         self: &Arc<Self>,
         spec: model::Backend,
-        policy: &model::Policy,
         removed: &mut Vec<(Arc<model::Backend>, Arc<Server>)>,
     ) -> Arc<Self> {
         let spec = Arc::new(spec);
@@ -68,24 +66,21 @@ impl Pool {
             .map(|server| match old.iter().position(|member| member.server.is(&server)) {
                 Some(place) => {
                     let mut member = old.swap_remove(place);
-                    member.renew(server, &spec, policy);
+                    member.renew(server, &spec);
                     member
                 }
-                None => Member::new(server, &spec, policy, &self.network),
+                None => Member::new(server, &spec, &self.network),
             })
             .collect();
         removed.extend(old.into_iter().map(|member| (Arc::clone(&self.spec), member.server)));
         state.ever_up |= state.members.iter().any(|member| member.server.spec().check.is_none());
         state.spec = Arc::clone(&spec);
-        state.rules = Rules::from(policy);
         state.find_strangers();
         drop(state);
         Arc::new(Self {
             spec,
             counters: Arc::clone(&self.counters),
             network: Arc::clone(&self.network),
-            heeds_dials: policy.heeds_dials,
-            rules: Rules::from(policy),
             observe: Arc::clone(&self.observe),
             state: Arc::clone(&self.state),
         })

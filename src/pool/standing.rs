@@ -7,14 +7,13 @@ use tokio::time::Instant;
 use super::counters::Counters;
 use super::expiry::Expiry;
 use super::health::{Health, Turn};
-use super::rules::Rules;
 use super::server::Server;
 use crate::clock;
 use crate::event::{
     AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, Kept, Orders, Readiness, ServerChange,
     ServerSnapshot, ServerState, Verdict, VerdictSource,
 };
-use crate::model::{self, Weight};
+use crate::model::{self, JudgedBy, Weight};
 
 /// Where a server stands: what operator and verdicts made of it. Part of the pool's locked state.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub struct Standing {
     /// Whether it takes new work, by its own word: counted as health is, so that one odd answer is not enough.
     willing: Option<Health>,
     cause: DownCause,
-    rules: Rules,
+    judged_by: JudgedBy,
     /// A probe has failed since the last success, and it isn't down.
     suspect: bool,
     /// Since it is down its kernel has taken a connection that its process left unanswered, and none was refused.
@@ -96,7 +95,7 @@ pub fn effective(inputs: Inputs) -> ServerState {
 
 impl Standing {
     /// A checked server starts up, but one failure from down.
-    pub fn starting(spec: &model::Server, rules: Rules) -> Self {
+    pub fn starting(spec: &model::Server, judged_by: JudgedBy) -> Self {
         let admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
         let health = spec.check.as_ref().map(|check| Health::starting_in(spec.init_state, check.rise, check.fall));
         let down_at = health.as_ref().filter(|health| !health.is_up()).map(|_| Instant::now());
@@ -104,10 +103,10 @@ impl Standing {
             admin,
             weight: spec.weight,
             orders: Orders::default(),
-            willing: willingness(spec, rules),
+            willing: willingness(spec, judged_by),
             health,
             cause: DownCause::Unreachable,
-            rules,
+            judged_by,
             suspect: false,
             hung: false,
             down_at,
@@ -128,13 +127,13 @@ impl Standing {
     }
 
     /// Goes on by a new configuration; `anew` has its check begin anew, on the side on which it was.
-    pub fn renew(&mut self, spec: &model::Server, anew: bool, rules: Rules) {
-        self.rules = rules;
-        self.suspect &= rules.suspicion;
+    pub fn renew(&mut self, spec: &model::Server, anew: bool, judged_by: JudgedBy) {
+        self.judged_by = judged_by;
+        self.suspect &= judged_by.weighs();
         if anew {
             let up = self.health.as_ref().is_none_or(Health::is_up);
             self.health = spec.check.as_ref().map(|check| Health::resuming(check.rise, check.fall, up));
-            self.willing = willingness(spec, rules);
+            self.willing = willingness(spec, judged_by);
             (self.suspect, self.hung) = (false, false);
             (self.last, self.passive, self.certificate) = (None, None, None);
         }
@@ -278,7 +277,7 @@ impl Standing {
                 health.fail()
             }
             // An error of our own says nothing of the server.
-            Readiness::Down(DownCause::Local) if self.rules.weighs_probes => return None,
+            Readiness::Down(DownCause::Local) if self.judged_by.weighs() => return None,
             Readiness::Down(cause) => {
                 if was_up {
                     super::counters::count(&counters.check_failures);
@@ -287,7 +286,7 @@ impl Standing {
                 health.apply(false)
             }
             // For HAProxy only a server that is up can come to take no new work.
-            Readiness::Draining if !was_up && !self.rules.weighs_probes => {
+            Readiness::Draining if !was_up && !self.judged_by.weighs() => {
                 self.cause = DownCause::Unexpected;
                 health.apply(false)
             }
@@ -316,7 +315,7 @@ impl Standing {
         let health = Health::starting_in(spec.init_state, check.rise, check.fall);
         self.down_at = if health.is_up() { None } else { Some(Instant::now()) };
         self.health = Some(health);
-        self.willing = willingness(spec, self.rules);
+        self.willing = willingness(spec, self.judged_by);
     }
 
     /// What the last probe said and where that left the counter: what a report of another one is held against.
@@ -339,7 +338,7 @@ impl Standing {
     /// Notes what a verdict means beside its count.
     fn note_course(&mut self, state: Readiness, was_up: bool) {
         let up = self.health.as_ref().is_some_and(Health::is_up);
-        self.suspect = self.rules.suspicion && up && matches!(state, Readiness::Down(_));
+        self.suspect = self.judged_by.weighs() && up && matches!(state, Readiness::Down(_));
         if was_up && !up {
             self.down_at = Some(Instant::now());
         }
@@ -401,9 +400,9 @@ impl Standing {
 }
 
 /// The counter of a server's own word on whether it takes new work. HAProxy believes each.
-fn willingness(spec: &model::Server, rules: Rules) -> Option<Health> {
+fn willingness(spec: &model::Server, judged_by: JudgedBy) -> Option<Health> {
     let check = spec.check.as_ref()?;
-    Some(if rules.weighs_probes { Health::starting(check.rise, check.fall) } else { Health::starting(1, 1) })
+    Some(if judged_by.weighs() { Health::starting(check.rise, check.fall) } else { Health::starting(1, 1) })
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use super::lease::{Choice, Chosen};
 use super::member::Member;
 use super::network::Network;
 use super::queue::Queue;
-use super::rules::Rules;
 use super::server::Server;
 use super::sources::Sources;
 use super::tier::Tier;
@@ -22,13 +21,12 @@ use super::{Refusal, Tried};
 use crate::balance::{self, Candidate};
 use crate::clock;
 use crate::event::{DownCause, Kept, SharedSource};
-use crate::model::{self, Balance, Closing, OnNoServer, OnPrimaryBack};
+use crate::model::{self, Balance, Closing, JudgedBy, OnNoServer, OnPrimaryBack};
 
 #[derive(Debug)]
 pub(super) struct State {
     /// The backend as it is configured now; sessions that began before a reload go on by what their own pool says.
     pub spec: Arc<model::Backend>,
-    pub rules: Rules,
     pub members: Vec<Member>,
     /// Choices made so far: the number of the last one.
     pub choices: u64,
@@ -51,13 +49,12 @@ pub(super) struct State {
 
 impl State {
     /// A pool that nobody has used yet.
-    pub fn new(spec: Arc<model::Backend>, policy: &model::Policy, network: &Network) -> Self {
+    pub fn new(spec: Arc<model::Backend>, network: &Network) -> Self {
         let servers = spec.servers.iter().cloned();
-        let members: Vec<_> = servers.map(|server| Member::new(server, &spec, policy, network)).collect();
+        let members: Vec<_> = servers.map(|server| Member::new(server, &spec, network)).collect();
         let unchecked = members.iter().any(|member| member.server.spec().check.is_none());
         let mut state = Self {
             spec,
-            rules: Rules::from(policy),
             members,
             choices: 0,
             queue: Queue::default(),
@@ -153,8 +150,8 @@ impl State {
 
     /// Decides who is in use though it is down.
     pub fn keep_some(&mut self, network: &Network) {
-        if !self.rules.weighs_probes {
-            return;
+        if self.spec.judged_by == JudgedBy::Probes {
+            return self.members.iter_mut().for_each(|member| member.standing.keep(None));
         }
         let (isolated, last_heard) = (network.is_isolated(), network.last_heard());
         for Member { standing, server, .. } in &mut self.members {
@@ -183,8 +180,8 @@ impl State {
 
     /// Says who shows another authority's certificate than the rest.
     pub fn find_strangers(&mut self) {
-        if !self.rules.weighs_probes {
-            return;
+        if self.spec.judged_by == JudgedBy::Probes {
+            return self.members.iter_mut().for_each(|member| member.standing.stranger = false);
         }
         let seen: Vec<_> = self.members.iter().map(|member| member.standing.certificate().map(Issuer::of)).collect();
         let strangers = self.authority.strangers(self.spec.issuer.as_deref(), &seen);
@@ -196,7 +193,7 @@ impl State {
     /// Says what is due for the sessions of every server.
     pub fn conduct(&mut self, network: &Network) {
         let back = self.primary_back();
-        let weighs = self.rules.weighs_probes;
+        let weighs = self.spec.judged_by.weighs();
         let mut hung_left = conduct::most_hung(self.members.len());
         // Whoever has been down for longest is taken for hung first.
         let mut places: Vec<_> = (0..self.members.len()).collect();
