@@ -477,8 +477,6 @@ pub struct Server {
     pub user_timeout: Option<Duration>,
     /// What sessions begin with.
     pub send_proxy: Option<ProxyVersion>,
-    /// Sessions that may wait for it in particular; more go to another server.
-    pub max_queue: Option<u32>,
     pub init_state: InitState,
     pub agent: Option<Agent>,
     /// Where its name leads until it is looked up.
@@ -506,7 +504,6 @@ impl Server {
             interface: None,
             user_timeout: None,
             send_proxy: None,
-            max_queue: None,
             init_state: InitState::default(),
             agent: None,
             initial_address: None,

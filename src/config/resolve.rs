@@ -205,8 +205,9 @@ fn backend(
     note_long_dial(&filled(&raw.timeouts), mistakes);
     let mut servers = Vec::new();
     let mut whole = true;
-    for (index, member) in members.iter().flat_map(|members| &members.0).enumerate() {
-        let server = server(&member.value.0, ServerId(index as u32 + 1), &check, known, checks, mistakes);
+    let mut ids = service::ServerIds::of(raw, mistakes);
+    for member in members.iter().flat_map(|members| &members.0) {
+        let server = server(&member.value.0, ids.id(&member.value.0), &check, known, checks, mistakes);
         whole &= server.is_some();
         servers.extend(server);
     }
