@@ -555,6 +555,21 @@ impl Check {
     }
 }
 
+impl Check {
+    /// The ports that it connects to beside the server's own.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        let steps = match &self.probe {
+            Probe::Script { steps, .. } => steps.as_slice(),
+            _ => &[],
+        };
+        let of_steps = steps.iter().filter_map(|step| match step {
+            Step::Connect { port, .. } => *port,
+            Step::Send(_) | Step::Expect { .. } => None,
+        });
+        self.port.into_iter().chain(of_steps)
+    }
+}
+
 /// What bounds a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeTime {

@@ -227,12 +227,12 @@ section! {
     "server_keepalive" => server_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: BackendTimeouts,
     "check" => check: Switch<Check>,
-    "servers" => servers: List<Member, 1>,
     "retries" => retries: Retry,
     "redispatch" => redispatch: Redispatch,
     "log_health_checks" => log_health_checks: bool,
     "all_backups" => all_backups: bool,
     "random_draws" => random_draws: Whole<1, 100>,
+    "servers" => servers: List<Member, 1>,
 }
 
 section! {

@@ -189,6 +189,7 @@ fn reason(status: &str) -> Option<&'static str> {
         "L7TOUT" => "Layer7 timeout",
         "L7RSP" => "Layer7 invalid response",
         "L7STS" => "Layer7 wrong status",
+        "HANA" => "Health analyze",
         _ => return None,
     })
 }
