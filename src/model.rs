@@ -19,6 +19,7 @@ mod members;
 mod network;
 mod password;
 mod process;
+mod stats;
 
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
@@ -27,6 +28,7 @@ pub use self::members::hosts;
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::process::{Account, Connect, Process, Security};
+pub use self::stats::{Monitor, Serves, Stats, StatsPage};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +39,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// The machines behind the servers of all backends, in order of first appearance.
     pub hosts: Vec<Host>,
-    pub stats: Option<Stats>,
+    /// Where the process is watched over HTTP: of a TOML file, one place or none.
+    pub stats: Vec<Stats>,
     pub admin: Option<Admin>,
     pub log: Log,
     pub process: Process,
@@ -50,10 +53,10 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listener.
+    /// Who may act over the stats listeners.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.as_ref().map_or(NOBODY, |stats| &stats.access)
+        self.stats.first().map_or(NOBODY, |stats| &stats.access)
     }
 
     /// The checks of all servers.
@@ -63,7 +66,7 @@ impl Config {
 
     /// Every file that is read beside the configuration itself, whether once or again and again.
     pub fn files(&self) -> BTreeSet<&Path> {
-        let token = self.stats.as_ref().and_then(|stats| stats.access.token.as_ref());
+        let token = self.stats.iter().filter_map(|stats| stats.access.token.as_ref());
         let token = token.map(|token| token.file.as_path());
         self.checks().flat_map(|check| check.probe.files()).chain(token).collect()
     }
@@ -525,17 +528,6 @@ pub struct Host {
     pub address: HostAddress,
     /// Its servers in file order.
     pub servers: Vec<(BackendName, ServerName)>,
-}
-
-/// Where people and programs watch the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// Named `stats` in HAProxy's outputs, which list it among the proxies.
-    pub id: ProxyId,
-    pub listen: Vec<ListenAddress>,
-    pub freebind: bool,
-    /// Who may act there.
-    pub access: StatsAccess,
 }
 
 /// The unix socket on which the operator's commands come in.

@@ -13,7 +13,7 @@ use super::action::Order;
 use super::caller::Caller;
 use super::refusal::Refusal;
 use super::route::Route;
-use super::{FitnessFuture, Views, events, json, page, sessions};
+use super::{FitnessFuture, Site, Views, events, json, page, sessions};
 use crate::event::{Actor, Fitness};
 use crate::observe::metrics;
 
@@ -38,6 +38,7 @@ pub(super) type Answer = Full<Bytes>;
 pub(super) async fn answer<B>(
     request: Request<B>,
     caller: Caller,
+    site: Arc<Site>,
     views: Arc<Views>,
 ) -> Result<Response<Answer>, Infallible>
 where
@@ -45,12 +46,14 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    site.tally.note_request();
     let for_programs = request.uri().path().starts_with("/api/");
     let mut response = match reply(request, &caller, &views).await {
         Ok(response) => response,
         Err(refusal) => refusal.response(for_programs),
     };
     guard(&mut response);
+    site.tally.note_answer(response.status());
     Ok(response)
 }
 

@@ -63,7 +63,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         hosts: model::hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, id, access),
+        stats: listeners::stats(&expanded.stats, id, access).into_iter().collect(),
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
