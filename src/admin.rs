@@ -11,6 +11,7 @@ mod connection;
 mod door;
 mod events;
 pub(crate) mod figures;
+pub mod haproxy;
 mod headline;
 mod json;
 mod leaving;
