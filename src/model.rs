@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod condition;
 mod credential;
 mod descriptor;
 mod http_probe;
+mod listen;
 mod log;
 mod members;
 mod network;
@@ -22,12 +24,16 @@ mod password;
 mod pattern;
 mod process;
 mod retries;
+mod rule;
 mod script;
 mod service;
+mod stats;
 
+pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
 pub use self::http_probe::{Expectation, Expected, HttpProbe, HttpVersion};
+pub use self::listen::{AcceptProxy, Listen};
 pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
 pub use self::members::hosts;
 pub use self::network::Network;
@@ -35,8 +41,10 @@ pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
+pub use self::rule::{Route, Rule, RuleStage, RuleVerdict};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
+pub use self::stats::{Monitor, Serves, Stats, StatsPage};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +56,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// The machines behind the servers of all backends, in order of first appearance.
     pub hosts: Vec<Host>,
-    pub stats: Option<Stats>,
+    /// Where the process is watched over HTTP: of a TOML file, one place or none.
+    pub stats: Vec<Stats>,
     pub admin: Option<Admin>,
     pub log: Log,
     pub process: Process,
@@ -61,10 +70,10 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listener.
+    /// Who may act over the stats listeners.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.as_ref().map_or(NOBODY, |stats| &stats.access)
+        self.stats.first().map_or(NOBODY, |stats| &stats.access)
     }
 
     /// The checks of all servers.
@@ -74,7 +83,7 @@ impl Config {
 
     /// Every file that is read beside the configuration itself, whether once or again and again.
     pub fn files(&self) -> BTreeSet<&Path> {
-        let token = self.stats.as_ref().and_then(|stats| stats.access.token.as_ref());
+        let token = self.stats.iter().filter_map(|stats| stats.access.token.as_ref());
         let token = token.map(|token| token.file.as_path());
         self.checks().flat_map(|check| check.probe.files()).chain(token).collect()
     }
@@ -318,7 +327,8 @@ pub enum OnLimit {
 pub struct Frontend {
     pub id: ProxyId,
     pub name: FrontendName,
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Listen>,
+    /// For sessions that no route leads elsewhere.
     pub backend: BackendName,
     /// Sessions of this frontend; `None` leaves the process's limit alone in force.
     pub max_sessions: Option<u32>,
@@ -330,6 +340,32 @@ pub struct Frontend {
     /// Longest time without a byte from or to the client.
     pub client_timeout: Option<Duration>,
     pub by_source: SourceLimits,
+    pub rules: Vec<Rule>,
+    pub routes: Vec<Route>,
+    /// How long rules and routes that ask for a client's first bytes wait for them; `None` asks for those alone that are
+    /// there.
+    pub inspect_delay: Option<Duration>,
+    /// Whether a client that has not said by then what it wants is closed, instead of being judged by what is known.
+    pub closes_silent: bool,
+    /// How long a client may take for what must come before anything else: a PROXY protocol header.
+    pub handshake_timeout: Duration,
+}
+
+impl Frontend {
+    /// Where it listens.
+    pub fn addresses(&self) -> impl Iterator<Item = ListenAddress> {
+        self.listen.iter().map(|listen| listen.address)
+    }
+
+    /// The backends that routes lead to, or that conditions ask about.
+    pub fn other_backends(&self) -> impl Iterator<Item = &BackendName> {
+        let conditions = self.rules.iter().map(|rule| &rule.when).chain(self.routes.iter().map(|route| &route.when));
+        let asked = conditions.flat_map(|when| when.tests()).filter_map(|test| match test {
+            condition::Test::UsableServers { backend, .. } => Some(backend),
+            _ => None,
+        });
+        self.routes.iter().map(|route| &route.backend).chain(asked)
+    }
 }
 
 /// What a frontend lets one source do. The default is anything.
@@ -703,17 +739,6 @@ pub struct Host {
     pub address: HostAddress,
     /// Its servers in file order.
     pub servers: Vec<(BackendName, ServerName)>,
-}
-
-/// Where people and programs watch the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// Named `stats` in HAProxy's outputs, which list it among the proxies.
-    pub id: ProxyId,
-    pub listen: Vec<ListenAddress>,
-    pub freebind: bool,
-    /// Who may act there.
-    pub access: StatsAccess,
 }
 
 /// The unix socket on which the operator's commands come in.
