@@ -16,7 +16,7 @@ use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogPlace, OnErrors, OnLimit, Policy, Redispatch, Syslog, SyslogProtocol, Watchfulness,
+    LogLevel, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, Syslog, SyslogProtocol, Watchfulness,
 };
 
 /// A built-in value.
@@ -38,7 +38,8 @@ pub fn timeouts() -> Timeouts {
         server: is(Switch::Off),
         tunnel: is(Switch::Off),
         half_close: is(Switch::from_option(Policy::evenkeel().half_close.map(Wait))),
-        inspect: is(seconds(5)),
+        inspect: is(Switch::On(seconds(5))),
+        handshake: is(seconds(5)),
         ..Timeouts::default()
     }
 }
@@ -70,6 +71,7 @@ pub fn frontend() -> Frontend {
         client_keepalive: is(keepalive(Policy::evenkeel().client_keepalive)),
         timeouts: is(FrontendTimeouts::default()),
         accept_proxy: is(Switch::Off),
+        on_silence: is(OnSilence::Close),
         ..Frontend::default()
     }
 }
