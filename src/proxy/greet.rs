@@ -45,7 +45,7 @@ pub async fn greet(accepted: Accepted) -> Result<Greeted, Ended> {
 fn reject(Accepted { client, mut record }: Accepted) -> Ended {
     net::options::reset_on_close(&client);
     let counters = &record.frontend.counters;
-    [&counters.denied, &counters.denied_connections].into_iter().for_each(counters::count);
+    [&counters.denied, &counters.embryonic].into_iter().for_each(counters::count);
     record.visit = Visit::Untold;
     record.end(Ending::new(Who::Limit, Phase::Request, Cause::RuleDenied))
 }
@@ -65,7 +65,10 @@ async fn introduced(Accepted { client, mut record }: Accepted) -> Result<Greeted
         Err(ending) => {
             match ending.who {
                 Who::Killed => net::options::reset_on_close(&client),
-                _ => counters::count(&record.frontend.counters.handshake_errors),
+                _ => {
+                    let counters = &record.frontend.counters;
+                    [&counters.handshake_errors, &counters.embryonic].into_iter().for_each(counters::count);
+                }
             }
             Err(record.end(ending))
         }
