@@ -59,6 +59,7 @@ mod raw;
 mod read;
 mod report;
 mod resolve;
+mod runtime;
 mod settings;
 mod show;
 mod source;

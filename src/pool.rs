@@ -20,6 +20,7 @@ pub mod sources;
 
 mod authority;
 mod expiry;
+mod forced;
 mod lease;
 mod member;
 mod operator;

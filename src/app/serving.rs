@@ -16,6 +16,7 @@ use super::upgrade::Origin;
 use super::workers::{Listeners, STUCK, within};
 use super::{File, net};
 use crate::check::{Monitors, Probers};
+use crate::event::FrontendState;
 use crate::model::{self, Config, ListenAddress};
 use crate::pool::network::Network;
 use crate::pool::{Observe, Pool, Renewed};
@@ -148,6 +149,9 @@ impl Serving {
                 renew_options(&listener.open, frontend);
                 self.listeners.push(listener);
             } else if let Some(place) = sockets.iter().position(|bound| bound.address() == address) {
+                if frontend.state() == FrontendState::Stopped {
+                    frontend.set_state(FrontendState::Open);
+                }
                 self.listeners.push(Listener::new(sockets.swap_remove(place), Arc::clone(frontend)));
             }
         }

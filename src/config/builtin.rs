@@ -7,14 +7,14 @@ use super::leaf::{CheckType, Switch, Wait, Whole, Workers};
 use super::list::{List, OneOrMore, Statuses};
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
-    Security, Server, Stats, Timeouts,
+    Runtime, Security, Server, Stats, Timeouts,
 };
 use super::read::Stated;
 use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, ListenAddress, LogFormat, LogLevel, LogPlace,
-    OnLimit, Policy, Syslog, SyslogProtocol,
+    OnLimit, Policy, RuntimeLevel, RuntimeSocket, Syslog, SyslogProtocol,
 };
 
 /// A built-in value.
@@ -222,4 +222,14 @@ pub fn process() -> Process {
 /// `[security]`, all of it.
 pub fn security() -> Security {
     Security { sandbox: is(true), connect: is(Connect::Any), ..Security::default() }
+}
+
+/// A `[[runtime]]`, but for where it is.
+pub fn runtime() -> Runtime {
+    Runtime {
+        level: is(RuntimeLevel::Operator),
+        mode: is(Mode(0o660)),
+        timeout: is(Wait(RuntimeSocket::TIMEOUT)),
+        ..Runtime::default()
+    }
 }

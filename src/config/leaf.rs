@@ -10,7 +10,8 @@ use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
 use crate::model::{
-    Balance, Connect, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
+    Balance, Connect, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
+    OnRemoved, RuntimeLevel,
 };
 
 // ---- numbers and truth ----
@@ -326,4 +327,9 @@ words!(LogLevel {
     "info" => LogLevel::Info,
     "debug" => LogLevel::Debug,
     "trace" => LogLevel::Trace,
+});
+words!(RuntimeLevel {
+    "user" => RuntimeLevel::User,
+    "operator" => RuntimeLevel::Operator,
+    "admin" => RuntimeLevel::Admin,
 });

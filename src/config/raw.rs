@@ -8,9 +8,10 @@ use super::account::Root;
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
-use super::people::{GroupName, UserName};
+use super::people::{GroupName, OwnerName, UserName};
 use super::preset::Preset;
 use super::read::{Found, Origin, Reader, Span, Value, section};
+use super::runtime::RuntimeListen;
 use super::show::Writer;
 use super::source::Source;
 use super::syntax;
@@ -18,7 +19,7 @@ use super::target::{Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
     Account, BackendName, Balance, Connect, FrontendName, ListenAddress, LogFormat, LogLevel, Network, OnDown,
-    OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, ServerName,
+    OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, RuntimeLevel, ServerName,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -55,6 +56,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("log.target", Target::KEYS),
     ("process", Process::KEYS),
     ("security", Security::KEYS),
+    ("runtime", Runtime::KEYS),
 ];
 
 /// Sessions at a time.
@@ -94,6 +96,7 @@ section! {
     "log" => log: Log,
     "process" => process: Process,
     "security" => security: Security,
+    "runtime" => runtime: List<Runtime, 0>,
 }
 
 section! {
@@ -295,6 +298,17 @@ section! {
     Security, "`[security]`";
     "sandbox" => sandbox: bool,
     "connect" => connect: Connect,
+}
+
+section! {
+    /// Where HAProxy's runtime API is spoken.
+    Runtime, "a `[[runtime]]`";
+    "listen" => listen: RuntimeListen,
+    "level" => level: RuntimeLevel,
+    "mode" => mode: Mode,
+    "user" => user: OwnerName,
+    "group" => group: GroupName,
+    "timeout" => timeout: Wait<SECOND, HOUR>,
 }
 
 /// A server in a backend's list: a table, or its address alone.

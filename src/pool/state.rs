@@ -21,7 +21,7 @@ use super::{Refusal, Tried};
 use crate::balance::{self, Candidate};
 use crate::clock;
 use crate::event::{DownCause, Kept, SharedSource};
-use crate::model::{self, Balance, OnNoServer};
+use crate::model::{self, Balance, OnNoServer, ServerName};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -43,6 +43,8 @@ pub(super) struct State {
     pub scratch: Vec<Candidate>,
     /// Who has been given to whom, for [`Balance::Spread`]; empty otherwise.
     pub sources: Sources,
+    /// Whom the next configuration means, though it may have another address there.
+    pub moving: Option<ServerName>,
 }
 
 impl State {
@@ -64,6 +66,7 @@ impl State {
             dials: Dials::default(),
             scratch: Vec::new(),
             sources: Sources::new(),
+            moving: None,
         };
         state.up = state.is_usable();
         state

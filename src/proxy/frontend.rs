@@ -1,13 +1,13 @@
 //! A frontend while it runs, and what all frontends share.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::limit::{Limit, Permit};
 use super::sources::Sources;
 use super::trace::Traced;
-use crate::event::FrontendSnapshot;
+use crate::event::{FrontendSnapshot, FrontendState};
 use crate::model::{self, OnLimit, Policy};
 use crate::pool::counters::Counters;
 use crate::pool::sessions::Way;
@@ -84,6 +84,8 @@ pub struct Frontend {
     limit: Arc<Limit>,
     /// `None` if it treats all sources alike.
     pub sources: Option<Arc<Sources>>,
+    /// Whether an operator has closed it.
+    state: Arc<Mutex<FrontendState>>,
 }
 
 /// A session's part of the process's limit and of its frontend's.
@@ -98,7 +100,7 @@ impl Frontend {
     pub fn new(spec: model::Frontend, pool: Arc<Pool>, process: Arc<Process>) -> Arc<Self> {
         let limit = Limit::new(spec.max_sessions.unwrap_or(u32::MAX));
         let sources = Sources::new(spec.by_source.clone());
-        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit, sources })
+        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit, sources, state: Arc::default() })
     }
 
     /// The same frontend under a new configuration: what is counted goes on being counted.
@@ -106,7 +108,18 @@ impl Frontend {
         self.limit.set_max(spec.max_sessions.unwrap_or(u32::MAX));
         let sources = Sources::renewed(self.sources.as_ref(), spec.by_source.clone());
         let (counters, limit) = (Arc::clone(&self.counters), Arc::clone(&self.limit));
-        Arc::new(Self { spec, pool, counters, process, limit, sources })
+        let state = Arc::clone(&self.state);
+        Arc::new(Self { spec, pool, counters, process, limit, sources, state })
+    }
+
+    /// Whether clients are let in, by an operator's word.
+    pub fn state(&self) -> FrontendState {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says so; it holds over reloads, unless they open what was closed for good.
+    pub fn set_state(&self, state: FrontendState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     /// Takes what one session needs, the process's part first; the limit that is in the way otherwise.
@@ -131,6 +144,7 @@ impl Frontend {
             full: self.limit.is_full(),
             limit_reached: self.limit.reached(),
             counts: self.counters.counts(),
+            state: self.state(),
         }
     }
 }
