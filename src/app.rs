@@ -198,7 +198,7 @@ impl Bound {
         let (desk, requests) = Desk::open();
         let mut signals = orders::Signals::listen(requests).map_err(RunError::Runtime)?;
         if let Some(file) = self.file.as_ref().filter(|_| self.watches) {
-            signals.watch(&file.path);
+            signals.watch(file.input.path());
         }
         self.tell_start();
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
@@ -281,7 +281,7 @@ impl Bound {
         let drains = Arc::new(Drains::new(facts.workers.clone(), Arc::clone(&observe)));
         let actions = Actions::new(&facts, &drains, &observe, desk);
         let opening = watch::Sender::new(self.predecessor.is_none());
-        let pages = Pages::serve(self.pages, &config, views(&facts, actions), opening.subscribe())
+        let pages = Pages::serve(self.pages, &config, &current.sites, views(&facts, actions), opening.subscribe())
             .map_err(RunError::Runtime)?;
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
@@ -401,7 +401,7 @@ impl Serving {
             let listen: Vec<_> = frontend.listen.iter().map(ToString::to_string).collect();
             tracing::info!(frontend = %frontend.name, listen = listen.join(" "), backend = %frontend.backend, "listening");
         }
-        if let Some(stats) = &config.stats {
+        for stats in &config.stats {
             let listen: Vec<_> = stats.listen.iter().map(ToString::to_string).collect();
             tracing::info!(listen = listen.join(" "), "stats page");
         }

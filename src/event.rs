@@ -24,8 +24,8 @@ pub use self::change::{
 pub use self::live::{ForcedHealth, FrontendState, Names, Orders, SessionSnapshot, SessionState};
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::snapshot::{
-    BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, LogTargetSnapshot, Predecessor,
-    ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource, Snapshot,
+    BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts, LogTargetSnapshot,
+    Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource, Snapshot, StatsSnapshot,
 };
 
 // ---- one session ----
@@ -448,6 +448,25 @@ impl CheckStatus {
     /// Whether the check was passed.
     pub fn is_passed(self) -> bool {
         matches!(self, Self::L4Ok | Self::L6Ok | Self::L7Ok | Self::L7Okc)
+    }
+
+    /// HAProxy's words for it.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Ini => "Initializing",
+            Self::SockErr => "Socket error",
+            Self::L4Ok => "Layer4 check passed",
+            Self::L4Tout => "Layer4 timeout",
+            Self::L4Con => "Layer4 connection problem",
+            Self::L6Ok => "Layer6 check passed",
+            Self::L6Tout => "Layer6 timeout",
+            Self::L6Rsp => "Layer6 invalid response",
+            Self::L7Ok => "Layer7 check passed",
+            Self::L7Okc => "Layer7 check conditionally passed",
+            Self::L7Tout => "Layer7 timeout",
+            Self::L7Rsp => "Layer7 invalid response",
+            Self::L7Sts => "Layer7 wrong status",
+        }
     }
 
     pub fn name(self) -> &'static str {

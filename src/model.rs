@@ -20,6 +20,7 @@ mod network;
 mod password;
 mod process;
 mod runtime;
+mod stats;
 
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
@@ -29,17 +30,20 @@ pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
+pub use self::stats::{Monitor, Serves, Stats, StatsPage};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    pub dialect: Dialect,
     pub policy: Policy,
     pub limits: Limits,
     pub frontends: Vec<Frontend>,
     pub backends: Vec<Backend>,
     /// The machines behind the servers of all backends, in order of first appearance.
     pub hosts: Vec<Host>,
-    pub stats: Option<Stats>,
+    /// Where the process is watched over HTTP: of a TOML file, one place or none.
+    pub stats: Vec<Stats>,
     pub admin: Option<Admin>,
     pub log: Log,
     pub process: Process,
@@ -54,10 +58,10 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listener.
+    /// Who may act over the stats listeners.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.as_ref().map_or(NOBODY, |stats| &stats.access)
+        self.stats.first().map_or(NOBODY, |stats| &stats.access)
     }
 
     /// The checks of all servers.
@@ -67,10 +71,20 @@ impl Config {
 
     /// Every file that is read beside the configuration itself, whether once or again and again.
     pub fn files(&self) -> BTreeSet<&Path> {
-        let token = self.stats.as_ref().and_then(|stats| stats.access.token.as_ref());
+        let token = self.stats.iter().filter_map(|stats| stats.access.token.as_ref());
         let token = token.map(|token| token.file.as_path());
         self.checks().flat_map(|check| check.probe.files()).chain(token).collect()
     }
+}
+
+/// The language that a configuration is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Dialect {
+    /// evenkeel's own.
+    #[default]
+    Toml,
+    /// A haproxy.cfg.
+    Haproxy,
 }
 
 /// What to do in the situations that HAProxy and evenkeel answer differently.
@@ -80,10 +94,7 @@ impl Config {
 pub struct Policy {
     pub dial_refused: DialRefused,
     pub dial_silent: DialSilent,
-    /// Whether a server whose last probe failed, without being down yet, is chosen only when no other is usable.
-    pub suspicion: bool,
-    /// Whether a failed dial counts against its server: one starts a probe, three in a row take it down.
-    pub heeds_dials: bool,
+    pub judged_by: JudgedBy,
     pub closing: Closing,
     /// Keepalive towards clients; `None` leaves it off.
     pub client_keepalive: Option<Keepalive>,
@@ -106,8 +117,7 @@ impl Policy {
         Self {
             dial_refused: DialRefused::NextServer,
             dial_silent: DialSilent::Hedge { after: Duration::from_millis(250) },
-            suspicion: true,
-            heeds_dials: true,
+            judged_by: JudgedBy::Everything,
             closing: Closing {
                 on_down: OnDown::Ask,
                 on_refused: OnRefused::Drain,
@@ -134,8 +144,7 @@ impl Policy {
         Self {
             dial_refused: DialRefused::SameServer { retries: 3, pause: Duration::from_secs(1) },
             dial_silent: DialSilent::Wait,
-            suspicion: false,
-            heeds_dials: false,
+            judged_by: JudgedBy::Probes,
             closing: Closing { on_down: OnDown::Keep, ..Self::evenkeel().closing },
             client_keepalive: None,
             server_keepalive: None,
@@ -164,6 +173,17 @@ pub enum DialSilent {
     Wait,
     /// A second dial to another server, not before this time; the first to connect wins.
     Hedge { after: Duration },
+}
+
+/// What bears on whether a server is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JudgedBy {
+    /// All that is known of it. One whose last probe failed, without being down yet, is chosen only when no other is
+    /// usable; a failed dial starts a probe, three in a row take it down; one that shows another authority's
+    /// certificate than the rest is not used; and one whose probes fail is kept where the fault is probably ours.
+    Everything,
+    /// The results of its probes, by rise and fall, as with HAProxy.
+    Probes,
 }
 
 /// What becomes of the sessions that a server has when it takes no new ones any more.
@@ -320,6 +340,7 @@ pub struct Backend {
     pub name: BackendName,
     pub balance: Balance,
     pub servers: Vec<Server>,
+    pub judged_by: JudgedBy,
     pub timeouts: BackendTimeouts,
     pub on_no_server: OnNoServer,
     pub closing: Closing,
@@ -529,17 +550,6 @@ pub struct Host {
     pub address: HostAddress,
     /// Its servers in file order.
     pub servers: Vec<(BackendName, ServerName)>,
-}
-
-/// Where people and programs watch the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// Named `stats` in HAProxy's outputs, which list it among the proxies.
-    pub id: ProxyId,
-    pub listen: Vec<ListenAddress>,
-    pub freebind: bool,
-    /// Who may act there.
-    pub access: StatsAccess,
 }
 
 /// The unix socket on which the operator's commands come in.
