@@ -16,6 +16,7 @@ mod process;
 mod servers;
 mod sessions;
 mod set_server;
+mod stat;
 mod switches;
 mod target;
 mod time;

@@ -16,6 +16,7 @@ mod frontend;
 mod keyword;
 mod log;
 mod pages;
+mod runtime;
 mod server;
 mod words;
 
@@ -26,6 +27,9 @@ pub use self::words::Variables;
 
 use super::mistake::Mistakes;
 use super::source::Source;
+
+/// Shortest time that a client of the runtime API may be silent.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Longest wait of those that have an end.
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -1,6 +1,6 @@
 //! Which commands there are, who may give them, and what each does.
 
-use super::{help, info, limits, members, process, servers, sessions, set_server, switches, waiting};
+use super::{help, info, limits, members, process, servers, sessions, set_server, stat, switches, waiting};
 use crate::admin::{Action, Views};
 use crate::event::Actor;
 use crate::model::RuntimeLevel;
@@ -50,6 +50,7 @@ enum Does {
     ShowServersConn,
     ShowServersState,
     ShowSess,
+    ShowStat,
     ShowVersion,
     ShutdownFrontend,
     ShutdownSession,
@@ -63,7 +64,7 @@ enum Does {
 use RuntimeLevel::{Admin, Operator, User};
 
 /// All of them, in the order of their usages; what is below [`LISTED`] ends every list.
-const COMMANDS: [Command; 39] = [
+const COMMANDS: [Command; 40] = [
     is(&["add", "server"], "add server <bk>/<srv>                   : create a new server", Admin, Does::AddServer),
     is(
         &["clear", "counters"],
@@ -225,6 +226,12 @@ const COMMANDS: [Command; 39] = [
         Does::ShowSess,
     ),
     is(
+        &["show", "stat"],
+        "show stat [desc|json|no-maint|typed|up]*: report counters for each proxy and server",
+        User,
+        Does::ShowStat,
+    ),
+    is(
         &["show", "version"],
         "show version                            : show version of the current process",
         User,
@@ -376,6 +383,7 @@ impl<'a> Asked<'a> {
             Does::ShowServersConn => servers::connections(&self),
             Does::ShowServersState => servers::state(&self),
             Does::ShowSess => sessions::show(&self),
+            Does::ShowStat => stat::show(&self),
             Does::ShowVersion => process::version(),
             Does::ShutdownSession => sessions::shut_down(&self).await,
             Does::ShutdownSessionsServer => sessions::shut_down_of_server(&self).await,

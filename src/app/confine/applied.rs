@@ -58,13 +58,14 @@ impl LowPorts {
     pub fn of(config: &Config, below: u16) -> Self {
         let stats = config.stats.iter().flat_map(|stats| &stats.listen);
         let runtime = config.runtime.iter().filter_map(|socket| match &socket.listen {
-            RuntimeAddress::Listen(address) => Some(address),
+            RuntimeAddress::Listen(address) => Some(*address),
             RuntimeAddress::Unix(_) => None,
         });
-        let listen = config.frontends.iter().flat_map(|frontend| &frontend.listen).chain(stats).chain(runtime);
+        let frontends = config.frontends.iter().flat_map(|frontend| frontend.addresses());
+        let listen = frontends.chain(stats.copied()).chain(runtime);
         // A socket that was given to us needs no right of ours.
         let is_low = |address: &ListenAddress| address.port().is_some_and(|port| port < below);
-        Self { below, bound: listen.copied().filter(is_low).collect() }
+        Self { below, bound: listen.filter(is_low).collect() }
     }
 }
 
