@@ -24,6 +24,7 @@ mod orders;
 mod records;
 mod reload;
 mod reset;
+mod runtime;
 mod sandbox;
 mod sources;
 mod stall;
