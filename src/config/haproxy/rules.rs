@@ -165,11 +165,17 @@ mod tests {
     #[test]
     fn what_can_not_be_done_is_refused_in_its_place() {
         let line = |line: &str| refused(&format!(" bind :1\n{line}"));
-        assert!(line(" tcp-request content set-src hdr(x)").contains(":5:2: error: `tcp-request content set-src` is not"));
+        assert!(
+            line(" tcp-request content set-src hdr(x)").contains(":5:2: error: `tcp-request content set-src` is not")
+        );
         assert!(line(" use_backend d if TRUE").contains("there is no backend `d`"));
-        assert!(line(" use_backend %[req.ssl_sni]").contains(":5:14: error: a backend's name is not made of variables"));
+        assert!(
+            line(" use_backend %[req.ssl_sni]").contains(":5:14: error: a backend's name is not made of variables")
+        );
         assert!(line(" tcp-request session expect-proxy layer4").contains("is not supported"));
-        assert!(line(" tcp-request connection reject if { req.ssl_sni x }").contains("can't ask for what the client sends"));
+        assert!(
+            line(" tcp-request connection reject if { req.ssl_sni x }").contains("can't ask for what the client sends")
+        );
         assert!(line(" tcp-request content reject if { nbsrv(d) lt 1 }").contains("there is no backend `d`"));
     }
 }
