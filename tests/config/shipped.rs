@@ -160,6 +160,8 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "frontend.client_keepalive" | "backend.server_keepalive" => "/$defs/keepalive/properties".to_owned(),
         "backend.check" => "/$defs/check/properties".to_owned(),
         "backend.servers" => "/$defs/server/properties".to_owned(),
+        "backend.servers.observe" => "/$defs/server/properties/observe/anyOf/1/properties".to_owned(),
+        "backend.servers.agent" => "/$defs/server/properties/agent/anyOf/1/properties".to_owned(),
         "frontend.route" => "/$defs/route/properties".to_owned(),
         "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),
