@@ -146,7 +146,7 @@ fn report(line: &Value, server: &str, outcome: &str) -> bool {
 fn a_server_that_answers_404_takes_no_new_sessions_where_that_is_wanted() {
     let page = Speaker::answering("HTTP/1.1 200 OK\r\n\r\n");
     let other = Server::named("b");
-    let check = format!("check = {{ type = \"http\", draining_on_404 = true, port = {}, {OFTEN} }}", page.port());
+    let check = format!("check = {{ type = \"http\", not_found_drains = true, port = {}, {OFTEN} }}", page.port());
     let config = as_haproxy(Config::to(&[Server::echo().address(), other.address()])).backend("balance = \"first\"");
     let mut app = App::start(&config.server(0, &check));
     until("it is up", || (app.server("a")["check"]["last"]["status"] == "L7OK").then_some(()));

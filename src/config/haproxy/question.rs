@@ -16,7 +16,7 @@ pub fn http(proxy: &Proxy, chk: &Statement, over_tls: bool, section: &mut Sectio
     }
     request.compose(chk.at, section);
     if let Some(drains) = proxy.last("http-check disable-on-404") {
-        section.set("check.draining_on_404", true, Some(drains.at));
+        section.set("check.not_found_drains", true, Some(drains.at));
     }
     let expects: Vec<_> = proxy.every("http-check expect").collect();
     let texts: Vec<_> = expects.iter().filter_map(|statement| expectation(statement, composer)).collect();
