@@ -63,6 +63,7 @@ mod report;
 mod resolve;
 mod settings;
 mod show;
+mod site;
 mod source;
 mod spelling;
 mod syntax;

@@ -228,8 +228,9 @@ async fn want_of_descriptors_pauses_accepting_and_never_ends_it() {
         until_end(&mut client).await
     };
     let (_leave, leaving) = leaving();
+    let site = Site::socket();
     let answer = tokio::select! {
-        _ = accept_until_told(accept, "test", views(), leaving) => panic!("it ended"),
+        _ = accept_until_told(accept, "test", &site, views(), leaving) => panic!("it ended"),
         answer = client => answer,
     };
     assert!(answer.starts_with("HTTP/1.1 200"));

@@ -23,6 +23,7 @@ mod listeners;
 mod names;
 mod numbers;
 mod process;
+mod sites;
 mod targets;
 
 use checks::Checks;
@@ -57,7 +58,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     }
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
-    let access = access::access(&expanded.stats, &source.directory, mistakes);
+    let stats = sites::all(expanded, &mut numbers, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,
@@ -66,7 +67,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         hosts: model::hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, numbers.next(), access),
+        stats,
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),

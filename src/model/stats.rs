@@ -63,6 +63,8 @@ pub struct StatsPage {
     pub realm: String,
     /// Whether the page keeps the program's version to itself.
     pub hide_version: bool,
+    /// Whether CSV and the like tell addresses and balance methods, too (`stats show-legends`).
+    pub legends: bool,
     /// The proxies that are shown, by name (`stats scope`); all, if none is named.
     pub scope: Vec<String>,
 }
@@ -81,6 +83,7 @@ impl StatsPage {
             users: Vec::new(),
             realm: Self::REALM.to_owned(),
             hide_version: false,
+            legends: false,
             scope: Vec::new(),
         }
     }

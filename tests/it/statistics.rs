@@ -11,8 +11,26 @@ use crate::harness::statistics::{GOLDEN, Scene, Table, table};
 
 /// Values that time decides: of them only whether there is one is compared.
 const TIMES: [&str; 21] = [
-    "lastchg", "downtime", "lastsess", "rate", "rate_max", "conn_rate", "conn_rate_max", "check_duration", "qtime", "ctime",
-    "rtime", "ttime", "qtime_max", "ctime_max", "rtime_max", "ttime_max", "req_rate", "req_rate_max", "req_tot", "h1req",
+    "lastchg",
+    "downtime",
+    "lastsess",
+    "rate",
+    "rate_max",
+    "conn_rate",
+    "conn_rate_max",
+    "check_duration",
+    "qtime",
+    "ctime",
+    "rtime",
+    "ttime",
+    "qtime_max",
+    "ctime_max",
+    "rtime_max",
+    "ttime_max",
+    "req_rate",
+    "req_rate_max",
+    "req_tot",
+    "h1req",
     "intercepted",
 ];
 

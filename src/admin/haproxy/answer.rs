@@ -65,6 +65,7 @@ fn statistics(page: Option<&StatsPage>, wanted: Wanted, snapshot: Snapshot) -> R
     let Wanted { form, mut filter, no_refresh } = wanted;
     if let Some(page) = page {
         filter.proxies.clone_from(&page.scope);
+        filter.legends = page.legends;
     }
     let write: fn(&[stat::Row<'_>]) -> String = match form {
         Form::Csv => stat::csv,

@@ -30,6 +30,8 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
     document.sections.extend(composer.limits());
     document.sections.extend(log::compose(&mut composer));
     let mut numbers = Numbers::of(cfg);
+    let pages = cfg.proxies.iter().filter(|proxy| proxy.kind.has_frontend() && proxy.is_http() && proxy.is_page());
+    let several = pages.count() > 1;
     let mut has_page = false;
     for proxy in &cfg.proxies {
         let number = numbers.number(proxy);
@@ -41,7 +43,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
             document.sections.extend(backend::compose(proxy, number, &mut composer));
         }
         if is_http && proxy.kind.has_frontend() {
-            let page = pages::compose(proxy, has_page, &mut composer);
+            let page = pages::compose(proxy, number, several, &mut composer);
             has_page |= page.is_some();
             document.sections.extend(page);
         }

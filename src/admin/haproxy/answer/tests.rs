@@ -50,7 +50,10 @@ fn each_place_answers_as_haproxy_does() {
     assert_eq!((csv.status(), csv.headers()["content-type"].to_str().unwrap()), (StatusCode::OK, "text/plain"));
     assert_eq!(shown(at("/stats;json"), &get).headers()["content-type"], "application/json");
     let posted = shown(at("/stats"), &post);
-    assert_eq!((posted.status(), posted.headers()["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, "/stats;st=DENY"));
+    assert_eq!(
+        (posted.status(), posted.headers()["location"].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/stats;st=DENY")
+    );
     assert_eq!(shown(at("/stats"), &Method::PUT).status(), 405);
     assert_eq!(shown(at("/stats;json-schema"), &get).status(), 404);
 }

@@ -12,7 +12,8 @@ fn text(snapshot: &Snapshot, query: &str) -> String {
 
 /// Series by their name and labels as written; each stands once.
 fn series(text: &str) -> BTreeMap<&str, &str> {
-    let all: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' ')).collect();
+    let all: Vec<_> =
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' ')).collect();
     let distinct: BTreeMap<_, _> = all.iter().copied().collect();
     assert_eq!(distinct.len(), all.len());
     distinct

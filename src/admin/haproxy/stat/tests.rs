@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::event::{AdminState, DownCause, ServerState, fixture};
 use crate::model::Weight;
@@ -92,7 +91,10 @@ fn a_check_is_told_as_far_as_it_came() {
     assert_eq!((down("check_status"), down("last_chk")), (text("L4CON"), text("Connection refused")));
     assert_eq!((down("lastchg"), down("chkdown")), (Cell::U32(488), Cell::U64(1)));
     let resting = line(&rows, "konnectivity_backend", "k0s-ch-sion-1");
-    assert_eq!((resting("check_status"), resting("check_rise"), resting("chkfail")), (Cell::Empty, Cell::Empty, Cell::U64(0)));
+    assert_eq!(
+        (resting("check_status"), resting("check_rise"), resting("chkfail")),
+        (Cell::Empty, Cell::Empty, Cell::U64(0))
+    );
     let fresh = line(&rows, "controllerJoinAPI_backend", "k0s-ch-sion-1");
     assert_eq!((fresh("check_status"), fresh("check_duration")), (text("INI"), Cell::Empty));
 }
