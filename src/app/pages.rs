@@ -44,7 +44,7 @@ struct StatsListener {
 impl Opened {
     /// Opens all that the configuration names.
     pub fn all(config: &Config, source: &mut ListenerSource) -> Result<Self, StartError> {
-        let stats = stats_addresses(config).map(|(address, spec)| source.listen(address, options(spec)));
+        let stats = stats_addresses(config).map(|(address, spec)| source.listen(address, &options(spec)));
         let stats = stats.collect::<Result<_, _>>()?;
         let admin = source.admin(config.admin.as_ref())?;
         Ok(Self { stats, admin })
@@ -65,7 +65,7 @@ fn stats_addresses(config: &Config) -> impl Iterator<Item = (ListenAddress, &Sta
 }
 
 fn options(spec: &Stats) -> BindOptions {
-    BindOptions { freebind: spec.freebind, backlog: STATS_BACKLOG, keepalive: None }
+    BindOptions { freebind: spec.freebind, ..BindOptions::with_backlog(STATS_BACKLOG) }
 }
 
 impl Pages {
@@ -100,7 +100,7 @@ impl Pages {
     /// Opens what a new configuration names beyond what is there.
     pub fn open_missing(&self, config: &Config, source: &mut ListenerSource) -> Result<Opened, StartError> {
         let missing = self.missing_stats(config);
-        let stats = missing.map(|(address, spec)| source.listen(address, options(spec))).collect::<Result<_, _>>()?;
+        let stats = missing.map(|(address, spec)| source.listen(address, &options(spec))).collect::<Result<_, _>>()?;
         let admin = match self.missing_admin(config) {
             // The same place with another mode: the file is exchanged for another one.
             Some(wanted) if self.admin_spec().is_some_and(|known| known.socket == wanted.socket) => {
