@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FrontendName, ListenAddress, ProxyId, Secret, StatsAccess};
+use super::{Condition, FrontendName, ListenAddress, ProxyId, Secret, StatsAccess};
 
 /// Where people and programs watch the process: the `[stats]` of a TOML file, or one `mode http` section of a
 /// haproxy.cfg.
@@ -94,4 +94,6 @@ impl StatsPage {
 pub struct Monitor {
     /// The whole path, its query included.
     pub uri: String,
+    /// It says no as soon as one of these holds (`monitor fail`).
+    pub fail: Vec<Condition>,
 }

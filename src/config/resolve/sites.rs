@@ -50,7 +50,7 @@ fn usual_name() -> FrontendName {
 
 fn serves(raw: &raw::Stats) -> Serves {
     Serves {
-        monitor: raw.monitor.as_ref().map(|uri| Monitor { uri: uri.value.0.clone() }),
+        monitor: raw.monitor.as_ref().map(|uri| Monitor { uri: uri.value.0.clone(), fail: Vec::new() }),
         metrics: raw.metrics.as_ref().map(|path| path.value.0.clone()),
         ours: filled(&raw.own_pages),
         page: page(raw),

@@ -53,7 +53,7 @@ pub const COLUMNS: &[Column] = &[
     column("stot", "MCP", ALL, |row| U64(row.counts.sessions_total)),
     column("bin", "MCP", ALL, |row| U64(row.counts.bytes_in)),
     column("bout", "MCP", ALL, |row| U64(row.counts.bytes_out)),
-    column("dreq", "MCP", PROXY, zero),
+    column("dreq", "MCP", PROXY, |row| U64(denied_otherwise(row))),
     column("dresp", "MCP", ALL, zero),
     column("ereq", "MCP", FRONT, |row| U64(row.counts.request_errors)),
     column("econ", "MCP", POOL, |row| U64(row.counts.connect_errors)),
@@ -124,8 +124,8 @@ pub const COLUMNS: &[Column] = &[
     column("conn_rate_max", "MMP", FRONT, |row| U32(row.counts.rate_max)),
     column("conn_tot", "MCP", FRONT, |row| U64(row.counts.sessions_total)),
     column("intercepted", "MCP", FRONT, |row| http(row, |http| U64(http.requests))),
-    column("dcon", "MCP", FRONT, |row| U64(row.counts.denied)),
-    column("dses", "MCP", FRONT, zero),
+    column("dcon", "MCP", FRONT, |row| U64(row.counts.denied_connections)),
+    column("dses", "MCP", FRONT, |row| U64(row.counts.denied_sessions)),
     column("wrew", "MCP", ALL, zero),
     column("connect", "MCP", POOL, |row| U64(row.counts.connects)),
     column("reuse", "MCP", POOL, zero),
@@ -172,6 +172,12 @@ fn zero_32(_: &Row<'_>) -> Cell {
 
 fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
+}
+
+/// What was denied neither as a connection nor as a session: by rules that look at what a client says, and by its source.
+fn denied_otherwise(row: &Row<'_>) -> u64 {
+    let counts = &row.counts;
+    counts.denied.saturating_sub(counts.denied_connections + counts.denied_sessions)
 }
 
 // ---- times ----

@@ -68,7 +68,7 @@ pub(super) fn servers(row: &Row<'_>, backups: bool) -> u32 {
 }
 
 /// HAProxy counts neither those that say that they take no new work nor those of weight 0.
-fn taking_sessions(backend: &BackendSnapshot, backups: bool) -> u32 {
+pub(super) fn taking_sessions(backend: &BackendSnapshot, backups: bool) -> u32 {
     let of_kind = backend.servers.iter().filter(|server| server.backup == backups && server.weight.value() > 0);
     let taking = of_kind.filter(|server| matches!(server.state, ServerState::Ready | ServerState::Kept(_)));
     u32::try_from(taking.count()).unwrap_or(u32::MAX)
