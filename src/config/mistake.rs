@@ -10,6 +10,7 @@ use super::raw::File;
 use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
+use super::when::{self, WhenError};
 use crate::model::{Descriptor, DescriptorName, NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
@@ -91,6 +92,12 @@ pub enum Mistake {
     LeadsToItself { server: String, address: String, listener: String, owner: String },
     #[error("this route does not say whom it is for")]
     RouteForNobody,
+    #[error("{text:?} is not a condition: {error}")]
+    BadCondition { text: String, error: WhenError },
+    #[error("`when` stands alone in a route, and this one has `{other}` as well")]
+    WhenAlone { other: &'static str },
+    #[error("a rule of the stage `{stage}` can't {what}")]
+    NotOfThisStage { stage: &'static str, what: &'static str },
     #[error("no frontend leads to backend `{name}`")]
     UnusedBackend { name: String },
     #[error("`preset` needs `controllers`")]
@@ -111,6 +118,20 @@ pub enum Mistake {
     TimeoutOverInterval { timeout: String, interval: String },
     #[error("the CA file {path} can't be used: {reason}")]
     CaFile { path: String, reason: String },
+    #[error("a check of type `script` needs `steps`")]
+    ScriptWithoutSteps,
+    #[error("a check has at most {most} steps")]
+    ManySteps { most: usize },
+    #[error("{name} can't be tracked: there is no such server, or it tracks this one")]
+    UnknownTracked { name: String },
+    #[error("a server that tracks another has no check of its own")]
+    TracksAndChecks,
+    #[error("`observe` needs a check: a server that dials take down is brought up by its probes")]
+    ObservesUnchecked,
+    #[error("an `agent` needs a `port`")]
+    AgentWithoutPort,
+    #[error("the source is of another family than the server's address {address}")]
+    OtherFamily { address: String },
     #[error("the status {status} is both in `accept` and in `draining`")]
     StatusTwice { status: u16 },
     #[error("`{stated}` needs a `{missing}`")]
@@ -203,6 +224,9 @@ kinds! {
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
     RouteForNobody = "route-for-nobody",
+    BadCondition = "bad-condition",
+    WhenAlone = "when-alone",
+    NotOfThisStage = "not-of-this-stage",
     UnusedBackend = "unused-backend",
     PresetWithoutControllers = "preset-without-controllers",
     ControllersWithoutPreset = "controllers-without-preset",
@@ -233,6 +257,13 @@ kinds! {
     BadLine = "bad-line",
     EmptyWord = "empty-word",
     Said = "said",
+    ScriptWithoutSteps = "script-without-steps",
+    ManySteps = "many-steps",
+    UnknownTracked = "unknown-tracked",
+    TracksAndChecks = "tracks-and-checks",
+    ObservesUnchecked = "observes-unchecked",
+    AgentWithoutPort = "agent-without-port",
+    OtherFamily = "other-family",
 }
 
 impl Mistake {
@@ -329,6 +360,11 @@ impl Mistake {
                 Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())
             }
             Self::UnusedBackend { .. } => Some("it is checked all the same; remove it if it isn't needed".into()),
+            Self::BadCondition { .. } => Some(when::TESTS.to_owned()),
+            Self::WhenAlone { other } => Some(format!("say it in `when`: \"{other} … and …\"")),
+            Self::NotOfThisStage { .. } => Some(
+                "`expect_proxy` belongs to the stage `connection`, and tests of what a client sends to `content`".into(),
+            ),
             Self::RouteForNobody => Some(
                 r#"add `sni = "api.example.com"`, `source = "10.0.0.0/8"`, or both for those of whom both hold"#.into(),
             ),
@@ -360,6 +396,13 @@ impl Mistake {
             Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
             Self::TwoAccesses => Some("state `token_file`, `user` and `password_hash` for one of them".into()),
             Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
+            Self::ScriptWithoutSteps => Some(r#"add `steps = ["connect", "expect +OK"]`"#.into()),
+            Self::ManySteps { .. } => Some("what takes longer than that is no health check".into()),
+            Self::UnknownTracked { .. } => Some("name a server of this file that has a check of its own".into()),
+            Self::TracksAndChecks => Some("leave one of the two out".into()),
+            Self::ObservesUnchecked => Some("give it a check, or leave `observe` out".into()),
+            Self::AgentWithoutPort => Some("add `port`, where the agent listens".into()),
+            Self::OtherFamily { .. } => Some("connections can't be made from one to the other".into()),
             Self::TwoCredentials => Some("leave one of the two out".into()),
             Self::NotOfThisTarget { belongs_to, .. } => Some(format!("it is for log targets of type {belongs_to}")),
             Self::DuplicateTarget { .. } => Some("each line would be there twice: remove one of the two".into()),

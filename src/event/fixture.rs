@@ -242,6 +242,9 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         downtime: Duration::ZERO,
         replaced_sessions: 0,
         counts: traffic(1),
+        agent: None,
+        tracked: None,
+        throttle: None,
     }
 }
 
@@ -254,6 +257,7 @@ fn passed() -> Evidence {
         certificate: Some(certificate()),
         remark: None,
         at: now() - Duration::from_secs(1),
+        info: String::new(),
     }
 }
 

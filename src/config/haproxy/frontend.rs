@@ -2,11 +2,12 @@
 
 use super::super::mistake::Mistakes;
 use super::super::read::Span;
-use super::super::show::quoted;
 use super::bind;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Kind, Proxy, Statement};
+use super::rules;
+use super::service;
 
 /// As TOML.
 pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Section {
@@ -24,8 +25,9 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
     if let Some((time, at)) = composer.time(proxy, "timeout client") {
         section.wait("timeouts.client", time, Some(at));
     }
+    rules::waits(proxy, &mut section, composer);
     match keepalive(proxy, "option clitcpka") {
-        Some(at) => kernel_keepalive("client_keepalive", at, &mut section),
+        Some(at) => service::keepalive(proxy, "clitcpka", "client_keepalive", at, &mut section, composer),
         None if composer.as_haproxy() => {
             section.instead(
                 "client_keepalive",
@@ -54,7 +56,7 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         return;
     };
     let at = first.at;
-    let addresses: Vec<_> = listen.iter().map(|listen| quoted(&listen.address)).collect();
+    let addresses: Vec<_> = listen.iter().map(bind::Listen::literal).collect();
     section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
 }
 
@@ -86,11 +88,4 @@ pub fn backends(proxy: &Proxy) -> Vec<String> {
 /// Where keepalive is wanted, by the option of one side or that of both.
 pub fn keepalive(proxy: &Proxy, side: &str) -> Option<Span> {
     proxy.last(side).or_else(|| proxy.last("option tcpka")).map(|statement| statement.at)
-}
-
-/// The kernel's own times (tcp(7)), which HAProxy leaves as they are.
-pub fn kernel_keepalive(key: &str, at: Span, section: &mut Section) {
-    section.text(format!("{key}.idle"), "2h", Some(at));
-    section.text(format!("{key}.interval"), "75s", Some(at));
-    section.set(format!("{key}.count"), 9, Some(at));
 }
