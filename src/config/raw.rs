@@ -346,6 +346,7 @@ section! {
     "scope" => scope: List<FrontendName, 1>,
     "metrics" => metrics: Uri,
     "monitor" => monitor: Uri,
+    "monitor_fail" => monitor_fail: List<Condition, 1>,
 }
 
 section! {

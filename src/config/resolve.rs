@@ -63,7 +63,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     service::note_tracked(expanded, &backends, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
-    let stats = sites::all(expanded, &mut numbers, &source.directory, mistakes);
+    let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,

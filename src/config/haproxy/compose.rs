@@ -159,7 +159,7 @@ impl Proxy {
 
     /// Whether it serves something itself.
     pub fn is_page(&self) -> bool {
-        self.all().any(|statement| pages::SERVES.contains(&statement.keyword.words))
+        self.all().any(|statement| pages::serves(statement.keyword.words))
     }
 
     /// A `listen` section that leads elsewhere by `default_backend`.
@@ -176,7 +176,7 @@ struct Numbers {
 
 impl Numbers {
     fn of(cfg: &Cfg) -> Self {
-        Self { stated: cfg.proxies.iter().filter_map(stated_number).collect(), next: ProxyId::FIRST.0 }
+        Self { stated: cfg.proxies.iter().filter_map(stated_number).collect(), next: first_number(cfg) }
     }
 
     fn number(&mut self, proxy: &Proxy) -> u32 {
@@ -189,6 +189,12 @@ impl Numbers {
         self.next += 1;
         self.next - 1
     }
+}
+
+/// HAProxy keeps the first number for the runtime API, if `global` says anything of it.
+fn first_number(cfg: &Cfg) -> u32 {
+    let api = ["stats socket", "stats timeout", "stats maxconn"];
+    if api.iter().any(|keyword| cfg.global(keyword).is_some()) { ProxyId::FIRST.0 } else { 1 }
 }
 
 fn stated_number(proxy: &Proxy) -> Option<u32> {

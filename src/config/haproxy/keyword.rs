@@ -368,6 +368,7 @@ pub const KEYWORDS: &[Keyword] = &[
     honoured("stats show-legends", DFB),
     honoured("stats scope", DFB),
     honoured("monitor-uri", DF),
+    honoured("monitor fail", F),
     honoured("http-request use-service", DFB),
     noted("stats show-node", DFB, "the page shows it"),
     noted("stats show-desc", DFB, "the page has a headline of its own"),

@@ -3,29 +3,15 @@
 use super::super::mistake::Mistake;
 use super::super::read::Span;
 use super::super::show::quoted;
+use super::super::when;
+use super::acl;
 use super::bind;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Kind, Proxy, Statement};
 use super::words::Word;
 
-/// What makes a section in `mode http` one that evenkeel serves.
-pub const SERVES: [&str; 12] = [
-    "stats enable",
-    "stats uri",
-    "stats auth",
-    "stats realm",
-    "stats refresh",
-    "stats scope",
-    "stats hide-version",
-    "stats show-legends",
-    "monitor-uri",
-    EXPORTER,
-    "stats show-node",
-    "stats show-desc",
-];
-
-/// Those of them that bring the statistics about.
+/// What brings the statistics about.
 const STATISTICS: &[&str] = &[
     "stats enable",
     "stats uri",
@@ -43,6 +29,11 @@ const EXPORTER: &str = "http-request use-service";
 
 /// Where HAProxy's families are where a section shows statistics, unless it says where.
 const METRICS: &str = "/metrics";
+
+/// Whether a keyword makes a section in `mode http` one that evenkeel serves.
+pub fn serves(keyword: &str) -> bool {
+    STATISTICS.contains(&keyword) || ["monitor-uri", EXPORTER].contains(&keyword)
+}
 
 /// As TOML; `several` says whether there is another one.
 pub fn compose(proxy: &Proxy, number: u32, several: bool, composer: &mut Composer<'_>) -> Option<Section> {
@@ -69,6 +60,7 @@ pub fn compose(proxy: &Proxy, number: u32, several: bool, composer: &mut Compose
     }
     if let Some(word) = proxy.last("monitor-uri").and_then(|statement| statement.arguments.first()) {
         section.text("monitor", &word.text, Some(word.span));
+        monitor_fail(proxy, &mut section, composer);
     }
     Some(section)
 }
@@ -97,6 +89,13 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     }
     let Some(first) = listen.first() else { return };
     let at = first.at;
+    // A name or a limit changes nothing that anybody would miss: those who watch are few.
+    let heeded =
+        |option: &&String| !["name = ", "backlog = ", "max_sessions = "].iter().any(|key| option.starts_with(key));
+    if let Some(option) = first.options.iter().find(heeded) {
+        let what = format!("`{option}` can't be had for a place of statistics");
+        composer.wrong(at, what, "leave it out of this `bind` line");
+    }
     let addresses: Vec<_> = listen.iter().map(|listen| quoted(&listen.address)).collect();
     section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
 }
@@ -130,6 +129,18 @@ fn statistics(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>)
     );
 }
 
+/// The conditions under which a monitor is told no.
+fn monitor_fail(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
+    let mut conditions = Vec::new();
+    for statement in proxy.own("monitor fail") {
+        let condition = acl::condition(proxy, &statement.arguments, statement.at, composer.mistakes);
+        conditions.extend(condition.map(|condition| (quoted(&when::write(&condition)), statement.at)));
+    }
+    let Some((_, at)) = conditions.first().cloned() else { return };
+    let conditions: Vec<_> = conditions.into_iter().map(|(condition, _)| condition).collect();
+    section.set("monitor_fail", format!("[{}]", conditions.join(", ")), Some(at));
+}
+
 /// A key that has a value from each of several lines.
 fn list<'a>(
     key: &str,
@@ -154,16 +165,19 @@ fn exporter(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) -
     let is_there = statements.peek().is_some();
     for statement in statements {
         let words: Vec<&str> = statement.arguments.iter().map(|word| word.text.as_str()).collect();
-        match words.as_slice() {
-            ["prometheus-exporter", "if", "{", "path", path, "}"] if path.starts_with('/') => {
-                section.text("metrics", path, Some(statement.at));
-            }
-            ["prometheus-exporter", ..] => composer.wrong(
+        let asked = match words.as_slice() {
+            ["prometheus-exporter", "if", "{", test @ .., "}"] => path_of(test),
+            ["prometheus-exporter", "if", name] => named_path(proxy, name),
+            _ => None,
+        };
+        match (words.as_slice(), asked) {
+            (_, Some(path)) => section.text("metrics", &path, Some(statement.at)),
+            (["prometheus-exporter", ..], None) => composer.wrong(
                 statement.at,
                 "the exporter is taken with one condition, its path",
                 "write `http-request use-service prometheus-exporter if { path /metrics }`",
             ),
-            _ => composer.wrong(
+            (_, None) => composer.wrong(
                 statement.at,
                 "there is no such service here",
                 "the one that there is is `prometheus-exporter`",
@@ -171,6 +185,23 @@ fn exporter(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) -
         }
     }
     is_there
+}
+
+/// The path that a test asks for.
+fn path_of(test: &[&str]) -> Option<String> {
+    match test {
+        ["path", path] if path.starts_with('/') => Some((*path).to_owned()),
+        _ => None,
+    }
+}
+
+/// The path that an `acl` line of this name asks for, if there is one such line.
+fn named_path(proxy: &Proxy, name: &str) -> Option<String> {
+    let of_name = |statement: &&Statement| statement.arguments.first().is_some_and(|word| word.text == name);
+    let mut lines = proxy.every("acl").filter(of_name);
+    let (line, None) = (lines.next()?, lines.next()) else { return None };
+    let test: Vec<&str> = line.arguments[1..].iter().map(|word| word.text.as_str()).collect();
+    path_of(&test)
 }
 
 /// Nobody asked for a page.

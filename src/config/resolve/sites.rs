@@ -9,12 +9,23 @@ use super::super::raw;
 use super::super::read::Stated;
 use super::access;
 use super::filled;
+use super::names::Known;
 use super::numbers::Numbers;
-use crate::model::{FrontendName, Monitor, Serves, Stats, StatsPage};
+use super::routes;
+use crate::model::{Condition, FrontendName, Monitor, Serves, Stats, StatsPage};
 
 /// Those that listen anywhere. Relative paths start from `directory`.
-pub fn all(expanded: &Expanded, numbers: &mut Numbers, directory: &Path, mistakes: &mut Mistakes) -> Vec<Stats> {
+pub fn all(
+    expanded: &Expanded,
+    numbers: &mut Numbers,
+    known: &Known<'_>,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> Vec<Stats> {
     note_two_accesses(expanded, mistakes);
+    for raw in &expanded.stats {
+        note_monitors_needs(raw, known, mistakes);
+    }
     let site = |raw: &raw::Stats| site(raw, numbers, directory, mistakes);
     expanded.stats.iter().filter_map(site).collect()
 }
@@ -50,11 +61,27 @@ fn usual_name() -> FrontendName {
 
 fn serves(raw: &raw::Stats) -> Serves {
     Serves {
-        monitor: raw.monitor.as_ref().map(|uri| Monitor { uri: uri.value.0.clone(), fail: Vec::new() }),
+        monitor: raw.monitor.as_ref().map(|uri| Monitor { uri: uri.value.0.clone(), fail: fail(raw) }),
         metrics: raw.metrics.as_ref().map(|path| path.value.0.clone()),
         ours: filled(&raw.own_pages),
         page: page(raw),
     }
+}
+
+fn fail(raw: &raw::Stats) -> Vec<Condition> {
+    let conditions = raw.monitor_fail.iter().flat_map(|list| &list.value.0);
+    conditions.map(|condition| condition.value.clone()).collect()
+}
+
+/// Notes conditions without a monitor that they are for, and those that ask for backends that there are not.
+fn note_monitors_needs(raw: &raw::Stats, known: &Known<'_>, mistakes: &mut Mistakes) {
+    let Some(conditions) = &raw.monitor_fail else { return };
+    if raw.monitor.is_none() && !raw.refused.contains(&"monitor") {
+        let hint = Some("add `monitor = \"/healthz\"`".to_owned());
+        let place = super::named("stats section", &super::text(&raw.name));
+        mistakes.push(conditions.span(), Mistake::MissingKey { key: "monitor", place, hint });
+    }
+    conditions.value.0.iter().for_each(|when| routes::note_unknown_backends(when, known, mistakes));
 }
 
 /// There is one as soon as anything is said of it.
