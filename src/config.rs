@@ -67,6 +67,7 @@ mod runtime;
 mod service;
 mod settings;
 mod show;
+mod site;
 mod source;
 mod spelling;
 mod syntax;

@@ -74,10 +74,10 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listeners.
+    /// Who may act over the stats listeners, whichever of them it is stated for.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.first().map_or(NOBODY, |stats| &stats.access)
+        self.stats.iter().map(|stats| &stats.access).find(|access| *access != NOBODY).unwrap_or(NOBODY)
     }
 
     /// The checks of all servers.

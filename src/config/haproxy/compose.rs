@@ -31,6 +31,8 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
     document.sections.extend(log::compose(&mut composer));
     document.sections.extend(runtime::compose(&mut composer));
     let mut numbers = Numbers::of(cfg);
+    let pages = cfg.proxies.iter().filter(|proxy| proxy.kind.has_frontend() && proxy.is_http() && proxy.is_page());
+    let several = pages.count() > 1;
     let mut has_page = false;
     for proxy in &cfg.proxies {
         let number = numbers.number(proxy);
@@ -43,7 +45,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
             document.sections.extend(backend::compose(proxy, number, &mut composer));
         }
         if is_http && proxy.kind.has_frontend() {
-            let page = pages::compose(proxy, has_page, &mut composer);
+            let page = pages::compose(proxy, number, several, &mut composer);
             has_page |= page.is_some();
             document.sections.extend(page);
         }
@@ -158,7 +160,7 @@ impl Proxy {
 
     /// Whether it serves something itself.
     pub fn is_page(&self) -> bool {
-        self.all().any(|statement| pages::SERVES.contains(&statement.keyword.words))
+        self.all().any(|statement| pages::serves(statement.keyword.words))
     }
 
     /// A `listen` section that leads elsewhere by `default_backend`.
@@ -175,7 +177,7 @@ struct Numbers {
 
 impl Numbers {
     fn of(cfg: &Cfg) -> Self {
-        Self { stated: cfg.proxies.iter().filter_map(stated_number).collect(), next: ProxyId::FIRST.0 }
+        Self { stated: cfg.proxies.iter().filter_map(stated_number).collect(), next: first_number(cfg) }
     }
 
     fn number(&mut self, proxy: &Proxy) -> u32 {
@@ -188,6 +190,12 @@ impl Numbers {
         self.next += 1;
         self.next - 1
     }
+}
+
+/// HAProxy keeps the first number for the runtime API, if `global` says anything of it.
+fn first_number(cfg: &Cfg) -> u32 {
+    let api = ["stats socket", "stats timeout", "stats maxconn"];
+    if api.iter().any(|keyword| cfg.global(keyword).is_some()) { ProxyId::FIRST.0 } else { 1 }
 }
 
 fn stated_number(proxy: &Proxy) -> Option<u32> {
