@@ -79,7 +79,8 @@ impl Serving {
             NewCheck::Off => None,
             NewCheck::Later(check) => Some(check),
         };
-        Ok(model::Server { id: ServerId(last + 1), name, address, weight, backup, max_sessions, disabled, check })
+        let plain = model::Server::new(ServerId(last + 1), name, address);
+        Ok(model::Server { weight, backup, max_sessions, disabled, check, ..plain })
     }
 
     fn leave_unprobed(&self, backend: &BackendName, server: &ServerName) {

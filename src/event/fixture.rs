@@ -243,6 +243,9 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         downtime: Duration::ZERO,
         replaced_sessions: 0,
         counts: traffic(1),
+        agent: None,
+        tracked: None,
+        throttle: None,
     }
 }
 
@@ -255,6 +258,7 @@ fn passed() -> Evidence {
         certificate: Some(certificate()),
         remark: None,
         at: now() - Duration::from_secs(1),
+        info: String::new(),
     }
 }
 

@@ -67,7 +67,7 @@ fn first_check(config: &Config) -> &Check {
 
 fn tls_of(probe: &Probe) -> &TlsProbe {
     match probe {
-        Probe::Tcp => panic!("it speaks no TLS"),
+        Probe::Tcp | Probe::Http(_) | Probe::Script { .. } => panic!("it need not speak TLS"),
         Probe::Tls(tls) | Probe::Konnectivity(tls) | Probe::K0sJoin(tls) => tls,
         Probe::Https(https) => &https.tls,
         Probe::KubeApiserver(apiserver) => &apiserver.tls,

@@ -82,7 +82,7 @@ impl Site {
 
 #[test]
 fn a_session_is_closed_by_its_id_and_with_all_of_its_server() {
-    let server = Manual::bind();
+    let server = Manual::listen();
     let mut site = Site::start(&Config::to(&[server.address()]));
     let (mut client, _server) = site.app.session(&server);
     site.app.has_sessions(1);
@@ -193,7 +193,7 @@ fn a_server_is_added_checked_and_removed() {
         (&server["admin_state"], &server["check"], &server["weight"]),
         (&"maint".into(), &Value::Null, &7.into())
     );
-    site.runtime.does("enable health back/new;enable server back/new".split(';').next().unwrap());
+    site.runtime.does("enable health back/new");
     site.runtime.does("enable server back/new");
     until("it is checked", || site.app.server("new")["check"]["last"]["passed"].as_bool().filter(|passed| *passed));
     assert_eq!(site.runtime.ask("del server back/new"), "Only servers in maintenance mode can be deleted.\n");
@@ -203,7 +203,7 @@ fn a_server_is_added_checked_and_removed() {
 
 #[test]
 fn a_server_with_sessions_is_removed_once_they_are_over() {
-    let (first, second) = (Manual::bind(), Server::echo());
+    let (first, second) = (Manual::listen(), Server::echo());
     let site = Site::start(&Config::to(&[first.address(), second.address()]).server(1, "backup = true"));
     let (client, at_server) = site.app.session(&first);
     site.app.has_sessions(1);

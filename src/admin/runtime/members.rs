@@ -127,17 +127,7 @@ impl Settings {
 }
 
 fn by_connection() -> Check {
-    let interval = Duration::from_secs(2);
-    Check {
-        probe: Probe::Tcp,
-        port: None,
-        interval,
-        fast_interval: interval,
-        down_interval: interval,
-        timeout: interval,
-        fall: 3,
-        rise: 2,
-    }
+    Check::new(Probe::Tcp, Duration::from_secs(2))
 }
 
 fn number<T: std::str::FromStr>(key: &str, text: &str) -> Result<T, String> {

@@ -176,7 +176,7 @@ impl ServerLine<'_> {
 /// HAProxy's words for a check's result.
 fn reason(status: &str) -> Option<&'static str> {
     let status = CheckStatus::ALL.into_iter().find(|known| known.name() == status);
-    status.map(CheckStatus::description)
+    status.map(CheckStatus::words)
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ pub const COLUMNS: &[Column] = &[
     column("agent_status", "MOP", NONE, zero),
     column("agent_code", "MOP", NONE, zero),
     column("agent_duration", "MDP", NONE, zero),
-    column("check_desc", "MOP", SERVER, |row| under_check(row, |check| text(last_status(check).description()))),
+    column("check_desc", "MOP", SERVER, |row| under_check(row, |check| text(last_status(check).words()))),
     column("agent_desc", "MOP", NONE, zero),
     column("check_rise", "CGS", SERVER, |row| under_check(row, |check| U32(check.rise.into()))),
     column("check_fall", "CGS", SERVER, |row| under_check(row, |check| U32(check.fall.into()))),
