@@ -7,6 +7,7 @@
 
 mod actions;
 mod admin_socket;
+pub mod background;
 mod closing;
 pub mod confine;
 mod drain;
@@ -21,8 +22,10 @@ mod reload;
 mod retired;
 mod serving;
 mod sessions;
+pub mod shape;
 mod shutdown;
 mod stall;
+mod states;
 mod systemd;
 pub mod upgrade;
 mod watch_file;
@@ -42,6 +45,7 @@ pub use self::workers::count as worker_count;
 
 use self::actions::Actions;
 use self::admin_socket::{AdminSocket, AdminSocketError};
+use self::background::Background;
 use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::drain::Drains;
 use self::hosts::Hosts;
@@ -52,6 +56,7 @@ use self::process::Facts;
 pub use self::reload::File;
 use self::retired::Retired;
 use self::serving::{Current, Listener, Serving, Show};
+use self::shape::{Shape, Stop};
 use self::upgrade::Origin;
 use self::upgrade::predecessor::{Heir, Predecessor};
 use self::workers::{Listeners, Workers};
@@ -72,6 +77,10 @@ pub struct Bound {
     file: Option<File>,
     origin: Option<Origin>,
     predecessor: Option<Predecessor>,
+    shape: Shape,
+    shares_ports: bool,
+    /// Whoever waits for this process to serve.
+    background: Option<Background>,
     /// Whether a change of the file is a reload.
     watches: bool,
     probers: Probers,
@@ -126,6 +135,9 @@ impl Bound {
             file: None,
             origin: None,
             predecessor: None,
+            shape: Shape::default(),
+            shares_ports: source.shares(),
+            background: None,
             watches: false,
             probers,
             frontends,
@@ -146,6 +158,16 @@ impl Bound {
     /// Has other content of that file be a reload, too.
     pub fn watching(self, watches: bool) -> Self {
         Self { watches, ..self }
+    }
+
+    /// Has signals mean what they mean to a process that was started like this.
+    pub fn shaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    /// Has it let whoever started it go once it serves.
+    pub fn in_background(self, background: Option<Background>) -> Self {
+        Self { background, ..self }
     }
 
     /// Has an upgrade start the program as it was started.
@@ -179,8 +201,8 @@ impl Bound {
         Ok(self)
     }
 
-    /// Serves until a signal ends it.
-    pub fn run(self) -> Result<(), RunError> {
+    /// Serves until a signal ends it; gives how it was told to end.
+    pub fn run(self) -> Result<Stop, RunError> {
         let logging = Logging::start(&self.config.log, net::datagram::connect).map_err(RunError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
         let ended = LocalSet::new().block_on(&runtime, self.control(&logging));
@@ -190,35 +212,41 @@ impl Bound {
     }
 
     /// The control thread's part: everything but the sessions.
-    async fn control(self, logging: &Logging) -> Result<(), RunError> {
+    async fn control(mut self, logging: &Logging) -> Result<Stop, RunError> {
         // Before anyone is told that we are ready: a stop may follow at once.
         let (desk, requests) = Desk::open();
-        let mut signals = orders::Signals::listen(requests).map_err(RunError::Runtime)?;
+        let mut signals = orders::Signals::listen(self.shape, requests).map_err(RunError::Runtime)?;
         if let Some(file) = self.file.as_ref().filter(|_| self.watches) {
             signals.watch(file.input.path());
         }
         self.tell_start();
+        let background = self.background.take();
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
         let (mut serving, workers) = self.start(logging, phases, desk)?;
         serving.tell_serving();
         systemd::ready();
+        if let Some(Err(error)) = background.map(Background::serves) {
+            tracing::warn!(%error, "whoever started the process can't be told that it serves");
+        }
 
-        match serving.obey(&mut signals).await {
-            End::Stopped => shutdown::stop_or_end(&mut serving, &mut signals, &phase).await,
+        let stop = match serving.obey(&mut signals).await {
+            End::Stopped(stop) => shutdown::stop_or_end(&mut serving, &mut signals, &phase, stop).await,
             End::Replaced(successor) => {
+                let facts = Arc::clone(&serving.facts);
                 let told_to_stop = tokio::select! {
-                    () = serving.retire(successor, &phase) => false,
-                    () = signals.end("has been replaced") => true,
+                    () = serving.retire(successor, &phase) => None,
+                    stop = signals.end("has been replaced", &facts) => Some(stop),
                 };
-                if told_to_stop {
-                    shutdown::stop_or_end(&mut serving, &mut signals, &phase).await;
+                match told_to_stop {
+                    Some(stop) => shutdown::stop_or_end(&mut serving, &mut signals, &phase, stop).await,
+                    None => Stop::WithTheLast,
                 }
             }
-        }
+        };
         drop(serving);
         workers.join().await;
         tracing::info!("stopped");
-        Ok(())
+        Ok(stop)
     }
 
     /// Starts everything. No session can come in before.
@@ -283,9 +311,22 @@ impl Bound {
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
-        let (file, origin, applied) = (self.file, self.origin, self.applied);
-        let serving =
-            Serving { file, origin, applied, listeners, pages, facts, drains, monitors, network, observe, hosts, show };
+        let (file, origin, applied, shares_ports) = (self.file, self.origin, self.applied, self.shares_ports);
+        let serving = Serving {
+            file,
+            origin,
+            applied,
+            listeners,
+            pages,
+            facts,
+            drains,
+            monitors,
+            network,
+            observe,
+            hosts,
+            show,
+            shares_ports,
+        };
         if let Some(predecessor) = &self.predecessor {
             predecessor.take_over(&serving.facts, &current);
         }

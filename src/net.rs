@@ -11,6 +11,7 @@ pub mod reactor;
 pub mod resolve;
 pub mod sys;
 pub mod tls;
+pub mod transfer;
 
 use std::fmt;
 use std::io;
@@ -35,12 +36,14 @@ pub struct BindOptions {
     pub backlog: u32,
     /// Inherited by every accepted connection, which therefore costs no call of its own.
     pub keepalive: Option<Keepalive>,
+    /// Let other processes of the same user listen on the same address (SO_REUSEPORT).
+    pub shared: bool,
 }
 
 impl BindOptions {
     /// What the listeners of a frontend are made with.
     pub fn of(frontend: &Frontend) -> Self {
-        Self { freebind: frontend.freebind, backlog: frontend.backlog, keepalive: frontend.keepalive }
+        Self { freebind: frontend.freebind, backlog: frontend.backlog, keepalive: frontend.keepalive, shared: false }
     }
 }
 
@@ -55,7 +58,7 @@ pub struct Bound {
     pub adopted: bool,
 }
 
-/// Binds and listens. The socket is not shared (no SO_REUSEPORT): an address that is taken is an error.
+/// Binds and listens. Unless the socket is to be shared, an address that is taken is an error.
 pub fn bind(address: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
     let failed = |source| BindError { address, source };
     let (socket, at, ipv4_only) = match address {
@@ -122,6 +125,7 @@ fn prepare(socket: &Socket, at: SocketAddr, options: BindOptions) -> io::Result<
         }
     }
     options::inherit_on_accept(socket, options.keepalive)?;
+    socket.set_reuse_port(options.shared)?;
     socket.bind(&at.into())?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
 }
@@ -367,7 +371,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_that_has_failed_is_not_mistaken_for_connections_that_have() {
-        let options = BindOptions { freebind: false, backlog: 16, keepalive: None };
+        let options = BindOptions { freebind: false, backlog: 16, keepalive: None, shared: false };
         let bound = bind(ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), options).unwrap();
         let shared = bound.share().unwrap();
         let listener = Listener::new(bound).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,8 @@ use crate::net;
 pub struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
-    owns_file: bool,
+    /// Device and number of its file, which alone it takes away; `None` if it is another socket's by now.
+    file: Option<(u64, u64)>,
 }
 
 /// An admin socket that could not be opened.
@@ -68,6 +69,14 @@ impl AdminSocket {
         Self::replace(spec)
     }
 
+    /// Opens it in the place of a socket, though a living process listens there: that one is to end.
+    pub fn supersede(spec: &model::Admin) -> Result<Self, AdminSocketError> {
+        match fs::symlink_metadata(&spec.socket) {
+            Ok(file) if file.file_type().is_socket() => Self::replace(spec),
+            _ => Self::bind(spec),
+        }
+    }
+
     /// Opens it in the place of whatever has its name.
     pub fn replace(spec: &model::Admin) -> Result<Self, AdminSocketError> {
         let path = spec.socket.clone();
@@ -82,7 +91,7 @@ impl AdminSocket {
         fs::set_permissions(&fresh, fs::Permissions::from_mode(spec.mode)).map_err(failed)?;
         fs::rename(&fresh, &path).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Self { listener, path, owns_file: true })
+        Ok(Self { listener, file: identity(&path), path })
     }
 
     /// Takes over one that listens already.
@@ -91,7 +100,7 @@ impl AdminSocket {
         let adopted = listener.set_nonblocking(true);
         let adopted = adopted.and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(spec.mode)));
         match adopted {
-            Ok(()) => Ok(Self { listener, path, owns_file: true }),
+            Ok(()) => Ok(Self { listener, file: identity(&path), path }),
             Err(source) => Err(AdminSocketError::Failed { path, source }),
         }
     }
@@ -102,7 +111,7 @@ impl AdminSocket {
 
     /// Leaves the file to another socket that has taken its place.
     pub fn leave_file(&mut self) {
-        self.owns_file = false;
+        self.file = None;
     }
 
     /// Makes it belong to the one that the process is about to become, if that is somebody else.
@@ -146,9 +155,14 @@ fn give(file: &Path, group: &Account, path: &Path) -> Result<(), AdminSocketErro
     chown(file, None, Some(id)).map_err(wrong)
 }
 
+/// What tells a file from another one of the same name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        if self.owns_file {
+        if self.file.is_some() && self.file == identity(&self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -168,6 +182,19 @@ mod tests {
         assert!(at("run/admin.sock").is_ok());
         let error = at("no/run/admin.sock").unwrap_err().to_string();
         assert!(error.contains("there is no directory") && error.contains("no/run and it can't be made"), "{error}");
+    }
+
+    // Seen to fail when it takes away whatever has its name.
+    #[test]
+    fn an_admin_socket_that_was_superseded_leaves_the_file_to_the_other_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = model::Admin { socket: directory.path().join("admin.sock"), mode: 0o600, group: None };
+        let old = AdminSocket::supersede(&spec).unwrap();
+        let new = AdminSocket::supersede(&spec).unwrap();
+        drop(old);
+        assert!(UnixStream::connect(&spec.socket).is_ok());
+        drop(new);
+        assert!(!spec.socket.exists());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
@@ -21,6 +21,8 @@ pub struct ListenerSource {
     admin: Option<(PathBuf, UnixListener)>,
     /// Given ones that are in use, and as what.
     used: Vec<(Handle, ListenAddress)>,
+    /// Other processes may listen on the same addresses.
+    shares: bool,
 }
 
 /// A socket that was opened for us.
@@ -65,6 +67,25 @@ impl ListenerSource {
         source
     }
 
+    /// Lets other processes of the same user listen on the addresses that it binds, as HAProxy does.
+    pub fn sharing(self, shares: bool) -> Self {
+        Self { shares, ..self }
+    }
+
+    /// Whether it lets them.
+    pub fn shares(&self) -> bool {
+        self.shares
+    }
+
+    /// Adds the sockets of a process whose place this one takes; those that are not of TCP are closed.
+    pub fn give_transferred(&mut self, sockets: impl IntoIterator<Item = OwnedFd>) {
+        for socket in sockets.into_iter().map(Socket::from) {
+            if let Some(address) = net::listening_address(&socket) {
+                self.give(address.to_string(), Origin::HandedOver, socket);
+            }
+        }
+    }
+
     /// Adds a socket that was opened for us. One that is not of TCP serves nobody, and counts as left over.
     pub fn give(&mut self, name: String, from: Origin, socket: Socket) {
         let number = (from == Origin::Inherited).then(|| u16::try_from(socket.as_raw_fd()).ok()).flatten();
@@ -81,6 +102,8 @@ impl ListenerSource {
     pub fn admin(&mut self, spec: Option<&model::Admin>) -> Result<Option<AdminSocket>, AdminSocketError> {
         match (self.admin.take(), spec) {
             (Some((file, socket)), Some(spec)) if file == spec.socket => AdminSocket::adopt(socket, spec).map(Some),
+            // Where ports are shared, whoever has the file ends when this process serves.
+            (None, Some(spec)) if self.shares => AdminSocket::supersede(spec).map(Some),
             (given, spec) => {
                 if let Some((file, _)) = given {
                     let _ = fs::remove_file(file);
@@ -92,6 +115,7 @@ impl ListenerSource {
 
     /// A listening socket for this address.
     pub fn listen(&mut self, wanted: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+        let options = BindOptions { shared: self.shares, ..options };
         let place = match wanted {
             ListenAddress::Descriptor(descriptor) => {
                 Some(self.find(descriptor).map_err(|error| BindError::new(wanted, error))?)
@@ -246,7 +270,7 @@ mod tests {
     use super::*;
     use crate::model::DescriptorName;
 
-    const OPTIONS: BindOptions = BindOptions { freebind: false, backlog: 16, keepalive: None };
+    const OPTIONS: BindOptions = BindOptions { freebind: false, backlog: 16, keepalive: None, shared: false };
 
     fn open(address: &str) -> Socket {
         Socket::from(std::net::TcpListener::bind(address).unwrap())

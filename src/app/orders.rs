@@ -1,7 +1,7 @@
 //! What the process is told while it serves: by signals, by a change of its file, and by operators.
 //!
 //! All of it is done in one place, one after another, because each may change what is served. A stop alone does not wait
-//! for its turn. What operators may do meanwhile is in `actions`.
+//! for its turn. What a signal means is in `shape`; what operators may do meanwhile is in `actions`.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,10 @@ use std::path::Path;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::process::Facts;
 use super::serving::Serving;
+use super::shape::{Caught, Shape, Stop, Word};
+use super::states;
 use super::upgrade::Successor;
 use super::watch_file::FileWatch;
 use crate::admin::{Denied, Done, NewServer, Outcome, Target};
@@ -105,36 +108,47 @@ impl Desk {
 #[derive(Debug)]
 pub struct Signals {
     file: Option<FileWatch>,
+    shape: Shape,
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-    upgrade: Signal,
+    /// SIGUSR2.
+    second: Signal,
+    /// SIGUSR1 and SIGQUIT, where they mean something.
+    first: Option<Signal>,
+    quit: Option<Signal>,
     requests: mpsc::Receiver<Request>,
 }
 
 /// What has come in.
 #[derive(Debug)]
 enum Incoming {
-    Stop,
+    Stop(Stop),
     Request(Request),
+    States,
+    Figures,
 }
 
 /// Why the process serves no longer.
 #[derive(Debug)]
 pub enum End {
-    Stopped,
+    Stopped(Stop),
     /// Another process does.
     Replaced(Successor),
 }
 
 impl Signals {
-    pub fn listen(requests: mpsc::Receiver<Request>) -> io::Result<Self> {
+    pub fn listen(shape: Shape, requests: mpsc::Receiver<Request>) -> io::Result<Self> {
+        let if_meant = |caught, kind| shape.means(caught).map(|_| signal(kind)).transpose();
         Ok(Self {
             file: None,
+            shape,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
-            upgrade: signal(SignalKind::user_defined2())?,
+            second: signal(SignalKind::user_defined2())?,
+            first: if_meant(Caught::Usr1, SignalKind::user_defined1())?,
+            quit: if_meant(Caught::Quit, SignalKind::quit())?,
             requests,
         })
     }
@@ -146,31 +160,71 @@ impl Signals {
 
     /// The next one. However many signals of a kind came meanwhile, they are one.
     async fn next(&mut self) -> Incoming {
-        let request = tokio::select! {
-            biased;
-            _ = self.terminate.recv() => return Incoming::Stop,
-            _ = self.interrupt.recv() => return Incoming::Stop,
-            _ = self.hang_up.recv() => Request::of_nobody(Order::Reload, Actor::Signal("SIGHUP")),
-            _ = self.upgrade.recv() => Request::of_nobody(Order::Upgrade, Actor::Signal("SIGUSR2")),
-            Some(request) = self.requests.recv() => request,
-            () = change_of(&mut self.file) => Request::of_nobody(Order::Reload, Actor::FileChange),
-        };
-        Incoming::Request(request)
+        loop {
+            let caught = tokio::select! {
+                biased;
+                _ = self.terminate.recv() => Caught::Term,
+                _ = self.interrupt.recv() => Caught::Int,
+                () = received(&mut self.first) => Caught::Usr1,
+                _ = self.hang_up.recv() => Caught::Hup,
+                _ = self.second.recv() => Caught::Usr2,
+                () = received(&mut self.quit) => Caught::Quit,
+                Some(request) = self.requests.recv() => return Incoming::Request(request),
+                () = change_of(&mut self.file) => {
+                    return Incoming::Request(Request::of_nobody(Order::Reload, Actor::FileChange));
+                }
+            };
+            if let Some(incoming) = self.meaning(caught) {
+                return incoming;
+            }
+        }
+    }
+
+    fn meaning(&self, caught: Caught) -> Option<Incoming> {
+        let request = |order| Some(Incoming::Request(Request::of_nobody(order, Actor::Signal(caught.name()))));
+        match self.shape.means(caught)? {
+            Word::Stop(stop) => Some(Incoming::Stop(stop)),
+            Word::Reload => request(Order::Reload),
+            Word::Upgrade => request(Order::Upgrade),
+            Word::States => Some(Incoming::States),
+            Word::Figures => Some(Incoming::Figures),
+            Word::Nothing => None,
+        }
     }
 
     /// Waits for a stop; all else keeps waiting for its turn.
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    async fn stop(&mut self) -> Stop {
+        let caught = tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Caught::Term,
+            _ = self.interrupt.recv() => Caught::Int,
+            () = received(&mut self.first) => Caught::Usr1,
+        };
+        match self.shape.means(caught) {
+            Some(Word::Stop(stop)) => stop,
+            // None of the three means anything else in any shape.
+            _ => Stop::Orderly,
         }
     }
 
     /// Waits for a stop of a process that takes no orders any more, because it is in this state.
-    pub async fn end(&mut self, state: &str) {
-        while let Incoming::Request(request) = self.next().await {
-            request.refuse(state);
+    pub async fn end(&mut self, state: &str, facts: &Facts) -> Stop {
+        loop {
+            match self.next().await {
+                Incoming::Stop(stop) => return stop,
+                Incoming::Request(request) => request.refuse(state),
+                Incoming::States => states::tell(facts),
+                Incoming::Figures => states::tell_figures(facts),
+            }
         }
+    }
+}
+
+/// Never, of a signal that means nothing.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -186,9 +240,17 @@ impl Serving {
     pub async fn obey(&mut self, signals: &mut Signals) -> End {
         loop {
             let request = match signals.next().await {
-                Incoming::Stop => return End::Stopped,
+                Incoming::Stop(stop) => return End::Stopped(stop),
                 Incoming::Request(request) if request.is_void() => continue,
                 Incoming::Request(request) => request,
+                Incoming::States => {
+                    states::tell(&self.facts);
+                    continue;
+                }
+                Incoming::Figures => {
+                    states::tell_figures(&self.facts);
+                    continue;
+                }
             };
             let Request { order, by, asker } = request;
             let verb = order.verb();
@@ -196,11 +258,11 @@ impl Serving {
             // Whatever waits has changed nothing yet: it can be given up.
             let done = tokio::select! {
                 done = self.carry_out(order, by, &mut successor) => done,
-                () = signals.stop() => {
+                stop = signals.stop() => {
                     let why = format!("told to stop meanwhile: it does not {verb} any more");
                     tracing::warn!("{why}");
                     answer(asker, Err(Denied::Conflict(why)));
-                    return End::Stopped;
+                    return End::Stopped(stop);
                 }
             };
             answer(asker, done);

@@ -57,7 +57,7 @@ fn stats_addresses(config: &Config) -> &[ListenAddress] {
 
 fn options(config: &Config) -> BindOptions {
     let freebind = config.stats.as_ref().is_some_and(|stats| stats.freebind);
-    BindOptions { freebind, backlog: STATS_BACKLOG, keepalive: None }
+    BindOptions { freebind, backlog: STATS_BACKLOG, keepalive: None, shared: false }
 }
 
 impl Pages {
@@ -130,11 +130,16 @@ impl Pages {
 
     /// Leaves them to another process that has them too. What is returned ends with the last answer under way.
     pub fn leave(&mut self) -> impl Future<Output = ()> + use<> {
-        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|(_, leave)| leave).collect();
-        if let Some((_, mut socket, leave)) = self.admin.take() {
+        if let Some((_, socket, _)) = &mut self.admin {
             socket.leave_file();
-            leaving.push(leave);
         }
+        self.close()
+    }
+
+    /// Closes them. What is returned ends with the last answer under way.
+    pub fn close(&mut self) -> impl Future<Output = ()> + use<> {
+        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|(_, leave)| leave).collect();
+        leaving.extend(self.admin.take().map(|(_, _, leave)| leave));
         // Each is told at once, whoever is waited for.
         let left: Vec<_> = leaving.into_iter().map(|leave| spawn_local(leave.left())).collect();
         async {

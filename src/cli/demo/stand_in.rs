@@ -145,7 +145,7 @@ impl StandIn {
     }
 
     fn listen(&mut self) -> Result<(), BindError> {
-        let options = BindOptions { freebind: false, backlog: 1024, keepalive: None };
+        let options = BindOptions { freebind: false, backlog: 1024, keepalive: None, shared: false };
         let bound = net::bind(ListenAddress::Tcp(self.address), options)?;
         if let Ok(address) = bound.local_address() {
             self.address = address;
