@@ -434,7 +434,10 @@ impl Serving {
     fn tell_serving(&self) {
         let (current, facts) = (self.facts.current(), &self.facts);
         let config = &current.config;
-        for frontend in &config.frontends {
+        if config.takes_nobody() {
+            tracing::info!("a shadow: it probes and reports, and takes no client");
+        }
+        for frontend in config.frontends.iter().filter(|frontend| !frontend.listen.is_empty()) {
             let listen: Vec<_> = frontend.listen.iter().map(ToString::to_string).collect();
             tracing::info!(frontend = %frontend.name, listen = listen.join(" "), backend = %frontend.backend, "listening");
         }

@@ -59,6 +59,11 @@ impl Config {
         self.stats.as_ref().map_or(NOBODY, |stats| &stats.access)
     }
 
+    /// Whether no frontend is listened for: the process watches beside the one that serves.
+    pub fn takes_nobody(&self) -> bool {
+        self.frontends.iter().all(|frontend| frontend.listen.is_empty())
+    }
+
     /// The checks of all servers.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
         self.backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.check.as_ref())

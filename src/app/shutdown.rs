@@ -80,9 +80,13 @@ async fn with_the_last(serving: &mut Serving, phase: &watch::Sender<ProcessPhase
     // Whoever takes this one's place is asked from now on.
     spawn_local(serving.pages.close());
     serving.close_listeners().await;
-    let workers = &serving.facts.workers;
-    tracing::info!(sessions = count(workers), "soft stop: no longer accepting");
-    wait_until_empty(workers, Duration::MAX).await;
+    let (workers, current) = (&serving.facts.workers, serving.facts.current());
+    let (longest, over) = (current.config.process.upgrade_grace, current.config.process.shutdown_grace);
+    tracing::info!(sessions = count(workers), ?longest, "soft stop: no longer accepting");
+    if !wait_until_empty(workers, longest).await {
+        tracing::warn!(sessions = count(workers), ?over, "soft stop: closing the sessions that are left");
+        end_sessions(workers, over).await;
+    }
 }
 
 async fn orderly(serving: &mut Serving, phase: &watch::Sender<ProcessPhase>) {

@@ -14,6 +14,7 @@ mod events;
 mod failover;
 mod families;
 mod half_close;
+mod haproxy;
 mod health;
 mod konnectivity;
 mod limits;
