@@ -1,6 +1,8 @@
 //! What the command line says over any file, at the start and at every reload.
 
-use crate::model::{Config, ListenAddress, LogLevel, Probe, ProxyId, Stats, StatsAccess, TlsProbe, Verify};
+use crate::model::{
+    Config, FrontendName, ListenAddress, LogLevel, Probe, ProxyId, Serves, Stats, StatsAccess, TlsProbe, Verify,
+};
 
 /// Settings of the command line that take the place of the file's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,6 +64,8 @@ fn tls(probe: &mut Probe) -> Option<&mut TlsProbe> {
         Probe::Tcp => None,
         Probe::Tls(tls) | Probe::Konnectivity(tls) | Probe::K0sJoin(tls) => Some(tls),
         Probe::Https(probe) => Some(&mut probe.tls),
+        Probe::Http(probe) => probe.tls.as_mut(),
+        Probe::Script { tls, .. } => tls.as_mut(),
         Probe::KubeApiserver(probe) => probe.credential.is_none().then_some(&mut probe.tls),
     }
 }
@@ -69,11 +73,25 @@ fn tls(probe: &mut Probe) -> Option<&mut TlsProbe> {
 impl Shadow {
     fn apply(&self, config: &mut Config) {
         config.frontends.iter_mut().for_each(|frontend| frontend.listen.clear());
-        let unstated = || Stats { id: ProxyId(0), listen: Vec::new(), freebind: false, access: StatsAccess::default() };
-        let stats = config.stats.take().unwrap_or_else(unstated);
-        config.stats = Some(Stats { listen: vec![self.stats], freebind: false, ..stats });
+        config.stats = vec![self.page(config)];
         if !self.admin {
             config.admin = None;
+        }
+    }
+}
+
+impl Shadow {
+    /// Where a shadow is watched: all that evenkeel has, for those who may act where they do otherwise.
+    fn page(&self, config: &Config) -> Stats {
+        Stats {
+            id: config.stats.first().map_or(ProxyId::FIRST, |stats| stats.id),
+            name: FrontendName::new(Stats::NAME).expect("it has only letters"),
+            listen: vec![self.stats],
+            freebind: false,
+            max_sessions: Stats::MAX_SESSIONS,
+            access: config.stats.first().map_or_else(StatsAccess::default, |stats| stats.access.clone()),
+            serves: Serves::ours(),
+            is_listen: true,
         }
     }
 }
@@ -130,7 +148,7 @@ mod tests {
         let admin = "[admin]\nsocket = '/run/a.sock'\n";
         let config = overridden(&shadow(true), &format!("[stats]\nlisten = ':9000'\n{admin}"));
         assert!(config.frontends.len() == 3 && config.frontends.iter().all(|frontend| frontend.listen.is_empty()));
-        assert_eq!(config.stats.as_ref().unwrap().listen, [stats]);
+        assert_eq!(config.stats[0].listen, [stats]);
         assert!(config.admin.is_some() && overridden(&shadow(false), admin).admin.is_none());
     }
 }
