@@ -88,7 +88,7 @@ struct Cli {
 enum Command {
     /// Serve, until a signal ends it
     Run(RunOptions),
-    /// Serve or check by HAProxy's command line, as does a program of ours that is called haproxy
+    /// Serve or check by HAProxy's command line
     Haproxy(haproxy::Words),
     /// Find every mistake of a configuration, and change nothing
     Check(ConfigFile),

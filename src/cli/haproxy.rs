@@ -41,9 +41,12 @@ pub struct Words {
     words: Vec<OsString>,
 }
 
-/// Does what these words ask for.
-pub fn run(words: Words) -> ExitCode {
-    main(words.words)
+/// Does what these words ask for. Beside what HAProxy does, it has help like every command.
+pub fn run(Words { words }: Words) -> ExitCode {
+    match words.as_slice() {
+        [word] if word == "--help" => print_all(texts::USAGE.as_bytes()).into(),
+        _ => main(words),
+    }
 }
 
 /// The words of a program that is called `haproxy`, as by a link of that name; `None` if it is called otherwise.

@@ -26,6 +26,7 @@ mod records;
 mod reload;
 mod reset;
 mod sandbox;
+mod shadow;
 mod sources;
 mod stall;
 mod start;
