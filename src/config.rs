@@ -49,6 +49,7 @@ mod account;
 mod builtin;
 mod ca;
 mod credential;
+mod door;
 mod expand;
 mod haproxy;
 mod input;
@@ -63,6 +64,7 @@ mod raw;
 mod read;
 mod report;
 mod resolve;
+mod runtime;
 mod service;
 mod settings;
 mod show;
@@ -72,6 +74,7 @@ mod syntax;
 mod target;
 mod text;
 mod value;
+mod when;
 
 pub use credential::{IdentityError, identity, token};
 pub use haproxy::{Choice, ConditionError, FEATURES, Launch, Policy};
@@ -187,6 +190,18 @@ pub fn launch(input: &Input) -> Launch {
         (Dialect::Haproxy, Ok(source)) => haproxy::launch(&source, input.variables()),
         _ => Launch::default(),
     }
+}
+
+/// A socket of the runtime API as a `stats socket` line has it, such as `/run/haproxy.sock level admin mode 600`.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn runtime_socket(line: &str) -> Result<model::RuntimeSocket, Report> {
+    // In a file that has nothing else to say.
+    let text = format!("global\n stats socket {line}\nlisten any\n bind :1\n server any 127.0.0.1:1\n");
+    let (mut config, _) = parse_haproxy(&text, "stats socket", Choice::default())?;
+    Ok(config.runtime.pop().expect("the line names one"))
 }
 
 /// Whether a condition of a haproxy.cfg's `.if` holds, as `haproxy -cc` says.

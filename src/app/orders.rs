@@ -15,14 +15,14 @@ use super::shape::{Caught, Shape, Stop, Word};
 use super::states;
 use super::upgrade::Successor;
 use super::watch_file::FileWatch;
-use crate::admin::{Denied, Done, NewServer, Outcome, Target};
-use crate::event::{Actor, counted};
+use crate::admin::{Denied, Done, NewServer, Outcome, Target, Tuning};
+use crate::event::{Actor, FrontendState, counted};
 
 /// Orders of operators that wait for their turn at most.
 const WAITING: usize = 16;
 
 /// What can be ordered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Order {
     Reload,
     /// What a reload would change.
@@ -30,6 +30,8 @@ pub enum Order {
     Upgrade,
     AddServer(NewServer),
     RemoveServer(Target),
+    Tune(Tuning),
+    SwitchFrontend(String, FrontendState),
 }
 
 impl Order {
@@ -41,6 +43,8 @@ impl Order {
             Self::Upgrade => "upgrade",
             Self::AddServer(_) => "add a server",
             Self::RemoveServer(_) => "remove a server",
+            Self::Tune(_) => "change a setting",
+            Self::SwitchFrontend(..) => "open or close a frontend",
         }
     }
 }
@@ -114,9 +118,11 @@ pub struct Signals {
     hang_up: Signal,
     /// SIGUSR2.
     second: Signal,
-    /// SIGUSR1 and SIGQUIT, where they mean something.
+    /// SIGUSR1, and the others that mean something in HAProxy's shape alone.
     first: Option<Signal>,
     quit: Option<Signal>,
+    pause: Option<Signal>,
+    resume: Option<Signal>,
     requests: mpsc::Receiver<Request>,
 }
 
@@ -125,8 +131,8 @@ pub struct Signals {
 enum Incoming {
     Stop(Stop),
     Request(Request),
-    States,
-    Figures,
+    /// What changes nothing, or is at once undone again.
+    Aside(Word),
 }
 
 /// Why the process serves no longer.
@@ -139,7 +145,10 @@ pub enum End {
 
 impl Signals {
     pub fn listen(shape: Shape, requests: mpsc::Receiver<Request>) -> io::Result<Self> {
-        let if_meant = |caught, kind| shape.means(caught).map(|_| signal(kind)).transpose();
+        let if_meant = |caught: Caught| {
+            let kind = SignalKind::from_raw(caught.number());
+            shape.means(caught).map(|_| signal(kind)).transpose()
+        };
         Ok(Self {
             file: None,
             shape,
@@ -147,8 +156,10 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
             second: signal(SignalKind::user_defined2())?,
-            first: if_meant(Caught::Usr1, SignalKind::user_defined1())?,
-            quit: if_meant(Caught::Quit, SignalKind::quit())?,
+            first: if_meant(Caught::Usr1)?,
+            quit: if_meant(Caught::Quit)?,
+            pause: if_meant(Caught::Ttou)?,
+            resume: if_meant(Caught::Ttin)?,
             requests,
         })
     }
@@ -169,6 +180,8 @@ impl Signals {
                 _ = self.hang_up.recv() => Caught::Hup,
                 _ = self.second.recv() => Caught::Usr2,
                 () = received(&mut self.quit) => Caught::Quit,
+                () = received(&mut self.pause) => Caught::Ttou,
+                () = received(&mut self.resume) => Caught::Ttin,
                 Some(request) = self.requests.recv() => return Incoming::Request(request),
                 () = change_of(&mut self.file) => {
                     return Incoming::Request(Request::of_nobody(Order::Reload, Actor::FileChange));
@@ -186,8 +199,7 @@ impl Signals {
             Word::Stop(stop) => Some(Incoming::Stop(stop)),
             Word::Reload => request(Order::Reload),
             Word::Upgrade => request(Order::Upgrade),
-            Word::States => Some(Incoming::States),
-            Word::Figures => Some(Incoming::Figures),
+            word @ (Word::States | Word::Figures | Word::Pause | Word::Resume) => Some(Incoming::Aside(word)),
             Word::Nothing => None,
         }
     }
@@ -213,8 +225,10 @@ impl Signals {
             match self.next().await {
                 Incoming::Stop(stop) => return stop,
                 Incoming::Request(request) => request.refuse(state),
-                Incoming::States => states::tell(facts),
-                Incoming::Figures => states::tell_figures(facts),
+                Incoming::Aside(Word::States) => states::tell(facts),
+                Incoming::Aside(Word::Figures) => states::tell_figures(facts),
+                // Nobody comes in any more as it is.
+                Incoming::Aside(_) => {}
             }
         }
     }
@@ -243,12 +257,8 @@ impl Serving {
                 Incoming::Stop(stop) => return End::Stopped(stop),
                 Incoming::Request(request) if request.is_void() => continue,
                 Incoming::Request(request) => request,
-                Incoming::States => {
-                    states::tell(&self.facts);
-                    continue;
-                }
-                Incoming::Figures => {
-                    states::tell_figures(&self.facts);
+                Incoming::Aside(word) => {
+                    self.heard(word);
                     continue;
                 }
             };
@@ -272,6 +282,26 @@ impl Serving {
         }
     }
 
+    /// Does what is not an order, because nothing of what is served changes.
+    fn heard(&mut self, word: Word) {
+        match word {
+            Word::States => states::tell(&self.facts),
+            Word::Figures => states::tell_figures(&self.facts),
+            Word::Pause => self.switch_all(FrontendState::Paused, Actor::Signal(Caught::Ttou.name())),
+            Word::Resume => self.switch_all(FrontendState::Open, Actor::Signal(Caught::Ttin.name())),
+            Word::Stop(_) | Word::Reload | Word::Upgrade | Word::Nothing => {}
+        }
+    }
+
+    fn switch_all(&mut self, to: FrontendState, by: Actor) {
+        let current = self.facts.current();
+        for frontend in &current.config.frontends {
+            if let Err(Denied::Conflict(why)) = self.switch_frontend(frontend.name.as_str(), to, by.clone()) {
+                tracing::warn!("{by}: {why}");
+            }
+        }
+    }
+
     async fn carry_out(&mut self, order: Order, by: Actor, successor: &mut Option<Successor>) -> Answer {
         match order {
             Order::Reload => self.reload_for(by).await,
@@ -286,6 +316,8 @@ impl Serving {
             }
             Order::AddServer(new) => self.add_server(new, by),
             Order::RemoveServer(target) => self.remove_server(&target, by),
+            Order::Tune(tuning) => self.tune(&tuning, by),
+            Order::SwitchFrontend(frontend, to) => self.switch_frontend(&frontend, to, by),
         }
     }
 }

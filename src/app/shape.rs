@@ -25,6 +25,9 @@ pub enum Word {
     States,
     /// Tell what the process takes of the machine.
     Figures,
+    /// Have the kernel refuse clients at every frontend, and no longer.
+    Pause,
+    Resume,
     /// Nothing: it is caught so that it does not end the process.
     Nothing,
 }
@@ -49,6 +52,8 @@ pub enum Caught {
     Usr1,
     Usr2,
     Quit,
+    Ttou,
+    Ttin,
 }
 
 impl Caught {
@@ -61,6 +66,8 @@ impl Caught {
             Self::Usr1 => Signal::USR1,
             Self::Usr2 => Signal::USR2,
             Self::Quit => Signal::QUIT,
+            Self::Ttou => Signal::TTOU,
+            Self::Ttin => Signal::TTIN,
         };
         signal.as_raw()
     }
@@ -73,6 +80,8 @@ impl Caught {
             Self::Usr1 => "SIGUSR1",
             Self::Usr2 => "SIGUSR2",
             Self::Quit => "SIGQUIT",
+            Self::Ttou => "SIGTTOU",
+            Self::Ttin => "SIGTTIN",
         }
     }
 }
@@ -80,15 +89,17 @@ impl Caught {
 impl Shape {
     /// What a signal means; `None` leaves it to the kernel.
     pub fn means(self, signal: Caught) -> Option<Word> {
-        use Caught::{Hup, Int, Quit, Term, Usr1, Usr2};
+        use Caught::{Hup, Int, Quit, Term, Ttin, Ttou, Usr1, Usr2};
         match (self, signal) {
             (Self::Evenkeel, Term | Int) => Some(Word::Stop(Stop::Orderly)),
             (Self::Evenkeel, Hup) => Some(Word::Reload),
             (Self::Evenkeel, Usr2) => Some(Word::Upgrade),
-            (Self::Evenkeel, Usr1 | Quit) => None,
+            (Self::Evenkeel, Usr1 | Quit | Ttou | Ttin) => None,
             (Self::Haproxy | Self::HaproxyMaster, Term | Int) => Some(Word::Stop(Stop::AtOnce(signal))),
             (Self::Haproxy | Self::HaproxyMaster, Usr1) => Some(Word::Stop(Stop::WithTheLast)),
             (Self::Haproxy | Self::HaproxyMaster, Quit) => Some(Word::Figures),
+            (Self::Haproxy | Self::HaproxyMaster, Ttou) => Some(Word::Pause),
+            (Self::Haproxy | Self::HaproxyMaster, Ttin) => Some(Word::Resume),
             (Self::Haproxy, Hup) => Some(Word::States),
             (Self::Haproxy, Usr2) => Some(Word::Nothing),
             (Self::HaproxyMaster, Hup | Usr2) => Some(Word::Reload),

@@ -70,16 +70,19 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         Ok(Ask::Version { details }) => version(details),
         Ok(Ask::Condition(condition)) => condition_holds(&condition),
         Ok(Ask::Run(options)) => with_files(&options),
-        Err(Refused::Usage) => {
+        Err(refused) => refuse(&refused),
+    }
+}
+
+fn refuse(refused: &Refused) -> ExitCode {
+    match refused {
+        Refused::Usage => {
             let _ = print_all(texts::version().as_bytes());
             tell_line(texts::USAGE);
-            FAILED.into()
         }
-        Err(Refused::Because(why)) => {
-            Voice::default().alert(&why);
-            FAILED.into()
-        }
+        Refused::Because(why) => Voice::default().alert(why),
     }
+    FAILED.into()
 }
 
 fn version(details: bool) -> ExitCode {
@@ -108,7 +111,10 @@ fn with_files(options: &Options) -> ExitCode {
         voice.alert(&format!("Could not change to directory {} : {}", directory.display(), reason(&error)));
         return FAILED.into();
     }
-    let input = input(options);
+    let input = match input(options) {
+        Ok(input) => input,
+        Err(refused) => return refuse(&refused),
+    };
     for path in &input.paths {
         if let Err(error) = std::fs::metadata(path) {
             let path = path.display();
@@ -134,7 +140,7 @@ fn with_files(options: &Options) -> ExitCode {
 }
 
 /// What the options name, as one configuration.
-fn input(options: &Options) -> Input {
+fn input(options: &Options) -> Result<Input, Refused> {
     let paths = options.files.clone();
     let is_toml = paths.iter().any(|path| path.extension().is_some_and(|end| end == "toml"));
     let dialect = Some(if is_toml { Dialect::Toml } else { Dialect::Haproxy });
@@ -147,7 +153,7 @@ fn input(options: &Options) -> Input {
     if options.master.is_some() {
         set.push(("HAPROXY_MWORKER".to_owned(), "1".to_owned()));
     }
-    Input { paths, dialect, set, overrides: options.overrides(), ..Input::default() }
+    Ok(Input { paths, dialect, set, overrides: options.overrides()?, ..Input::default() })
 }
 
 /// What is wrong with the files, a line each.

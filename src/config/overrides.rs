@@ -1,7 +1,8 @@
 //! What the command line says over any file, at the start and at every reload.
 
 use crate::model::{
-    Config, FrontendName, ListenAddress, LogLevel, Probe, ProxyId, Serves, Stats, StatsAccess, TlsProbe, Verify,
+    Config, FrontendName, ListenAddress, LogLevel, Probe, ProxyId, RuntimeSocket, Serves, Stats, StatsAccess, TlsProbe,
+    Verify,
 };
 
 /// Settings of the command line that take the place of the file's.
@@ -15,6 +16,8 @@ pub struct Overrides {
     pub verifies_nobody: bool,
     /// All there is to say is logged.
     pub debug: bool,
+    /// One more place where the runtime API is spoken.
+    pub runtime: Option<RuntimeSocket>,
     /// Nobody comes in, and nothing of what is configured is bound.
     pub shadow: Option<Shadow>,
 }
@@ -42,6 +45,7 @@ impl Overrides {
         if self.debug {
             config.log.targets.iter_mut().for_each(|target| target.level = target.level.max(LogLevel::Debug));
         }
+        config.runtime.extend(self.runtime.clone());
         if let Some(shadow) = &self.shadow {
             shadow.apply(config);
         }
@@ -74,6 +78,7 @@ impl Shadow {
     fn apply(&self, config: &mut Config) {
         config.frontends.iter_mut().for_each(|frontend| frontend.listen.clear());
         config.stats = vec![self.page(config)];
+        config.runtime.clear();
         if !self.admin {
             config.admin = None;
         }

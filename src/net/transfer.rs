@@ -4,20 +4,17 @@
 //! Who takes them asks with a line, and is told how many there are. They come some at a time, each with bytes that name
 //! its namespace, its interface and its options, and each time an answer is waited for before the next ones.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 /// The line that asks for them.
-pub const REQUEST: &[u8] = b"_getsocks\n";
+const REQUEST: &[u8] = b"_getsocks\n";
 
 /// Sockets that go at a time (HAProxy's `MAX_SEND_FD`; the kernel takes one more).
 const AT_ONCE: usize = 252;
@@ -27,9 +24,6 @@ const MOST: usize = 16_384;
 
 /// Room for the bytes of a socket: two names of up to 255 bytes, each behind its length, and the options.
 const BYTES_OF_ONE: usize = 2 * 256 + size_of::<i32>();
-
-/// The bytes of a socket that is in no namespace of its own, on every interface and without options.
-const PLAIN: [u8; 2 + size_of::<i32>()] = [0; 2 + size_of::<i32>()];
 
 /// How long each step of it may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,36 +83,30 @@ fn receive(stream: &UnixStream, sockets: &mut Vec<OwnedFd>) -> io::Result<bool> 
     Ok(sockets.len() > before)
 }
 
-/// Hands listening sockets over to whoever has sent [`REQUEST`]. It blocks, for [`PATIENCE`] at each step at most.
-///
-/// # Errors
-///
-/// The other one has left, or takes too long.
-pub fn give(stream: &mut UnixStream, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let count = i32::try_from(sockets.len()).map_err(io::Error::other)?;
-    stream.write_all(&count.to_ne_bytes())?;
-    for some in sockets.chunks(AT_ONCE) {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(AT_ONCE))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(some));
-        let bytes = PLAIN.repeat(some.len());
-        let sent = sendmsg(&*stream, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
-        stream.write_all(&bytes[sent..])?;
-        let mut answer = [0; size_of::<i32>()];
-        stream.read_exact(&mut answer)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use std::io::IoSlice;
+    use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::net::UnixListener;
     use std::thread;
 
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
     use super::*;
+
+    /// As HAProxy hands them over.
+    fn give(stream: &mut UnixStream, sockets: &[BorrowedFd<'_>]) {
+        stream.write_all(&i32::try_from(sockets.len()).unwrap().to_ne_bytes()).unwrap();
+        for some in sockets.chunks(AT_ONCE) {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(AT_ONCE))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            control.push(SendAncillaryMessage::ScmRights(some));
+            let bytes = vec![0; 6 * some.len()];
+            sendmsg(&*stream, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL).unwrap();
+            let mut answer = [0; size_of::<i32>()];
+            stream.read_exact(&mut answer).unwrap();
+        }
+    }
 
     /// A process at a unix socket that does this with the first one who asks it.
     fn at<T: Send + 'static>(path: &Path, act: impl FnOnce(UnixStream) -> T + Send + 'static) -> thread::JoinHandle<T> {
@@ -142,7 +130,7 @@ mod tests {
                 file.write_all(&number.to_ne_bytes()).unwrap();
             }
             let giver = at(&path, move |mut stream| {
-                give(&mut stream, &files.iter().map(AsFd::as_fd).collect::<Vec<_>>()).unwrap();
+                give(&mut stream, &files.iter().map(AsFd::as_fd).collect::<Vec<_>>());
             });
             let taken = take(&path).unwrap();
             giver.join().unwrap();

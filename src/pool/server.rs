@@ -31,6 +31,7 @@ pub struct Server {
     probe_wanted: AtomicBool,
     probe_wanted_soon: AtomicBool,
     late: AtomicBool,
+    agent_asked: AtomicBool,
     /// When a dial of it was last found silent, by its host's moments; 0 if it has answered since.
     silent: AtomicU64,
     conduct: AtomicU8,
@@ -43,6 +44,20 @@ const SILENCE: Duration = Duration::from_secs(2);
 impl Server {
     /// `kill_spread` is over how long its sessions are closed at most.
     pub fn new(spec: model::Server, host: Arc<HostLink>, kill_spread: Duration) -> Arc<Self> {
+        Self::counted_by(Arc::default(), spec, host, kill_spread)
+    }
+
+    /// The same server at another address: what is counted of it goes on being counted.
+    pub(super) fn moved(&self, spec: model::Server, host: Arc<HostLink>, kill_spread: Duration) -> Arc<Self> {
+        Self::counted_by(Arc::clone(&self.counters), spec, host, kill_spread)
+    }
+
+    fn counted_by(
+        counters: Arc<Counters>,
+        spec: model::Server,
+        host: Arc<HostLink>,
+        kill_spread: Duration,
+    ) -> Arc<Self> {
         let address = match &spec.address.host {
             HostAddress::Ip(ip) => Some(SocketAddr::new(*ip, spec.address.port)),
             HostAddress::Name(_) => spec.initial_address.map(|ip| SocketAddr::new(ip, spec.address.port)),
@@ -52,13 +67,14 @@ impl Server {
             name: spec.name.clone(),
             endpoint: spec.address.clone(),
             spec: Mutex::new(Arc::new(spec)),
-            counters: Arc::default(),
+            counters,
             host,
             address: Mutex::new(address),
             probing: AtomicBool::new(false),
             probe_wanted: AtomicBool::new(false),
             probe_wanted_soon: AtomicBool::new(false),
             late: AtomicBool::new(false),
+            agent_asked: AtomicBool::new(false),
             silent: AtomicU64::new(0),
             conduct: AtomicU8::new(Conduct::Leave.code()),
             pace: Mutex::new(Pace::new(kill_spread)),
@@ -111,6 +127,15 @@ impl Server {
     /// Says whether a probe of it is under way.
     pub fn set_probing(&self, probing: bool) {
         self.probing.store(probing, Relaxed);
+    }
+
+    /// Says whether its agent is being asked.
+    pub fn set_agent_asked(&self, asked: bool) {
+        self.agent_asked.store(asked, Relaxed);
+    }
+
+    pub(super) fn is_agent_asked(&self) -> bool {
+        self.agent_asked.load(Relaxed)
     }
 
     /// Has it probed as soon as its monitor allows.

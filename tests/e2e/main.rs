@@ -18,6 +18,7 @@ mod logs;
 mod migration;
 mod openssl;
 mod privileges;
+mod runtime;
 mod silence;
 mod statistics;
 mod systemd;

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::vec::IntoIter;
 
-use crate::config::Overrides;
+use crate::config::{self, Overrides};
+use crate::model::RuntimeSocket;
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,14 +90,16 @@ pub struct Old {
 
 impl Options {
     /// What they say over any file.
-    pub fn overrides(&self) -> Overrides {
-        Overrides {
+    pub fn overrides(&self) -> Result<Overrides, Refused> {
+        let runtime = self.master_socket.as_deref().map(master_socket).transpose()?;
+        Ok(Overrides {
+            runtime,
             max_sessions: self.max_sessions,
             max_sessions_of_frontends: self.max_sessions_of_frontends,
             verifies_nobody: self.verifies_nobody,
             debug: self.debug,
             shadow: None,
-        }
+        })
     }
 }
 
@@ -202,6 +205,16 @@ fn number(words: &mut IntoIter<OsString>) -> Result<Option<u32>, Refused> {
     let word = text(&argument(words)?);
     let digits = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
     Ok(word[..digits].parse().ok().filter(|number| *number > 0))
+}
+
+/// `-S ADDRESS[,OPTION…]`, which takes what a `stats socket` line takes, for administrators unless it says otherwise.
+fn master_socket(bind: &str) -> Result<RuntimeSocket, Refused> {
+    let line = bind.replace(',', " ");
+    let level = if line.contains(" level ") { "" } else { " level admin" };
+    config::runtime_socket(&format!("{line}{level}")).map_err(|report| {
+        let why = report.errors().next().map(|entry| entry.message.clone()).unwrap_or_default();
+        Refused::Because(format!("-S {bind} : {why}"))
+    })
 }
 
 /// What HAProxy prints with these options evenkeel does not have.
