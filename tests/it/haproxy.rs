@@ -286,9 +286,9 @@ fn a_daemon_serves_when_its_starter_has_ended_and_holds_nothing_of_it() {
 
 #[test]
 fn a_daemon_that_can_not_serve_is_its_starters_failure() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = Config::to(&[taken.local_addr().unwrap()])
-        .listen(&taken.local_addr().unwrap().to_string(), taken.local_addr().unwrap());
+    let (server, taken) = (Server::echo(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let front = taken.local_addr().unwrap();
+    let config = Config::to(&[server.address()]).listen(&front.to_string(), front);
     let directory = written(&config);
     let (code, printed) = starts(&mut command("-D -p pid", directory.path()));
     assert_eq!(code, Some(1), "{printed}");

@@ -55,7 +55,7 @@ fn a_shadow_takes_nothing_from_who_serves_and_sees_what_he_sees() {
     drop(server);
     state("down");
     let events = http::get(stats, "/api/v1/events").expect("the events").body;
-    assert!(events.contains("\"down\""), "{events}");
+    assert!(events.contains("back/a is down (refused)"), "{events}");
 }
 
 #[test]
