@@ -195,7 +195,7 @@ impl Bound {
         let (desk, requests) = Desk::open();
         let mut signals = orders::Signals::listen(requests).map_err(RunError::Runtime)?;
         if let Some(file) = self.file.as_ref().filter(|_| self.watches) {
-            signals.watch(&file.path);
+            signals.watch(file.input.path());
         }
         self.tell_start();
         let (phase, phases) = watch::channel(ProcessPhase::Serving);

@@ -12,6 +12,7 @@ mod figures;
 mod hash_password;
 mod healthz;
 mod help;
+mod import;
 mod kill;
 mod members;
 mod probe;
@@ -30,27 +31,28 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::client::Unanswered;
 use crate::app::listeners::ListenerSource;
 use crate::app::upgrade::Origin;
 use crate::app::upgrade::predecessor::{Predecessor, start_apart};
 use crate::app::{Bound, File};
-use crate::config::{self, Loaded, Report};
-use crate::model::Config;
+use crate::config::{self, Choice, Input, Loaded, Report};
+use crate::model::{Config, Dialect};
 
 /// Where the configuration is unless told otherwise.
 const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.toml";
 
 /// Every command, as [`Command`] has them.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "run",
     "check",
     "show",
     "demo",
     "probe",
     "doctor",
+    "import",
     "status",
     "sessions",
     "events",
@@ -93,6 +95,8 @@ enum Command {
     Probe(probe::Options),
     /// Find what of this host would stand in a configuration's way
     Doctor(doctor::Options),
+    /// Print the TOML that behaves as a haproxy.cfg does
+    Import(import::Options),
     /// Show frontends, backends, servers and the process
     Status(status::Options),
     /// Show who is connected to what
@@ -150,11 +154,39 @@ struct ConfigFile {
     /// The same, as an option
     #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
     config: Option<PathBuf>,
+    /// Its language [default: haproxy for a directory and for a name that ends in .cfg, otherwise toml]
+    #[arg(long, value_name = "LANGUAGE")]
+    format: Option<Format>,
+    /// Whose way counts where a haproxy.cfg says nothing
+    #[arg(long, value_name = "WHOSE", default_value = "haproxy")]
+    policy: Policy,
+}
+
+/// The languages of configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Toml,
+    Haproxy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Policy {
+    Haproxy,
+    Evenkeel,
 }
 
 impl ConfigFile {
-    fn path(&self) -> &Path {
-        self.file.as_deref().or(self.config.as_deref()).unwrap_or(Path::new(DEFAULT_CONFIG))
+    fn input(&self) -> Input {
+        let path = self.file.as_deref().or(self.config.as_deref()).unwrap_or(Path::new(DEFAULT_CONFIG));
+        let dialect = self.format.map(|format| match format {
+            Format::Toml => Dialect::Toml,
+            Format::Haproxy => Dialect::Haproxy,
+        });
+        let policy = match self.policy {
+            Policy::Haproxy => config::Policy::Haproxy,
+            Policy::Evenkeel => config::Policy::Evenkeel,
+        };
+        Input { dialect, choice: Choice { policy, lenient: false }, ..Input::from(path) }
     }
 }
 
@@ -196,11 +228,12 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Exit {
     match command {
         Command::Run(options) => run(&options),
-        Command::Check(file) => check(file.path()),
-        Command::Show(file) => show(file.path()),
+        Command::Check(file) => check(&file.input()),
+        Command::Show(file) => show(&file.input()),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Doctor(options) => asking(doctor::run(&options)),
+        Command::Import(options) => import::run(&options),
         Command::Status(options) => asking(status::run(&options)),
         Command::Sessions(options) => asking(sessions::run(&options)),
         Command::Events(options) => asking(events::run(&options)),
@@ -249,11 +282,11 @@ fn run(options: &RunOptions) -> Exit {
         Some(Err(error)) => return fail(&error),
         None => {}
     }
-    let path = options.file.path();
-    match config::open(path) {
+    let input = options.file.input();
+    match config::open(&input) {
         Ok(Loaded { config, settings, warnings }) => {
             tell(&warnings);
-            serve(config, File { path: path.to_owned(), settings }, options.watch)
+            serve(config, File { input, settings }, options.watch)
         }
         Err(report) => refuse(&report),
     }
@@ -266,7 +299,7 @@ fn serve(config: Config, file: File, watch: bool) -> Exit {
         (Ok(origin), Ok(predecessor)) => (origin, predecessor),
         (Err(error), _) | (_, Err(error)) => return fail(&error),
     };
-    match Bound::new(config, source).and_then(|bound| bound.replacing(predecessor).confine(&file.path)) {
+    match Bound::new(config, source).and_then(|bound| bound.replacing(predecessor).confine(file.input.path())) {
         Ok(bound) => serve_bound(bound.reloading(file).watching(watch).replaceable(origin)),
         Err(error) => fail(&error),
     }
@@ -279,14 +312,14 @@ fn serve_bound(bound: Bound) -> Exit {
     }
 }
 
-fn check(path: &Path) -> Exit {
-    match config::inspect(path) {
+fn check(input: &Input) -> Exit {
+    match config::inspect(input) {
         Ok((config, warnings)) => {
             tell(&warnings);
             let servers: usize = config.backends.iter().map(|backend| backend.servers.len()).sum();
             let fine = format!(
                 "{}: fine. {}, {}, {} on {}\n",
-                path.display(),
+                input.path().display(),
                 several(config.frontends.len(), "frontend"),
                 several(config.backends.len(), "backend"),
                 several(servers, "server"),
@@ -302,8 +335,8 @@ fn several(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn show(path: &Path) -> Exit {
-    match config::show(path) {
+fn show(input: &Input) -> Exit {
+    match config::show(input) {
         Ok(text) => print_all(text.as_bytes()),
         Err(report) => refuse(&report),
     }

@@ -43,13 +43,15 @@
 
 use std::path::Path;
 
-use crate::model;
+use crate::model::{self, Dialect};
 
 mod account;
 mod builtin;
 mod ca;
 mod credential;
 mod expand;
+mod haproxy;
+mod input;
 mod leaf;
 mod list;
 mod mistake;
@@ -69,6 +71,8 @@ mod text;
 mod value;
 
 pub use credential::{IdentityError, identity, token};
+pub use haproxy::{Choice, Policy};
+pub use input::Input;
 pub use mistake::{KINDS, Severity};
 pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
@@ -94,13 +98,13 @@ pub fn load(path: &Path) -> Result<model::Config, Report> {
     inspect(path).map(|(config, _)| config)
 }
 
-/// As [`load`], with the warnings of a file that has no errors.
+/// As [`load`], with the warnings and notes of a file that has no errors.
 ///
 /// # Errors
 ///
 /// As [`load`].
-pub fn inspect(path: &Path) -> Result<(model::Config, Report), Report> {
-    understand(Source::read(path)?).map(|understood| (understood.config, understood.warnings))
+pub fn inspect(input: impl Into<Input>) -> Result<(model::Config, Report), Report> {
+    understand(&input.into()).map(|understood| (understood.config, understood.warnings))
 }
 
 /// A configuration that has no errors, with what it comes to.
@@ -112,13 +116,13 @@ pub struct Loaded {
     pub warnings: Report,
 }
 
-/// Reads and resolves the file at `path` for a process that runs by it.
+/// Reads and resolves what a process is to run by.
 ///
 /// # Errors
 ///
 /// As [`load`].
-pub fn open(path: &Path) -> Result<Loaded, Report> {
-    understand(Source::read(path)?).map(Understood::loaded)
+pub fn open(input: impl Into<Input>) -> Result<Loaded, Report> {
+    understand(&input.into()).map(Understood::loaded)
 }
 
 /// Resolves a text in memory; `name` stands for its file in reports, and relative paths start from its directory.
@@ -127,16 +131,26 @@ pub fn open(path: &Path) -> Result<Loaded, Report> {
 ///
 /// Every mistake of the text.
 pub fn parse(text: &str, name: &str) -> Result<model::Config, Report> {
-    understand(Source::in_memory(text, name)).map(|understood| understood.config)
+    resolved(Source::in_memory(text, name)).map(|understood| understood.config)
 }
 
-/// What the file at `path` expands to: TOML that loads to an equal configuration, each value with where it is from.
+/// As [`parse`], of the text of a haproxy.cfg.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_haproxy(text: &str, name: &str, choice: Choice) -> Result<(model::Config, Report), Report> {
+    let understood = translated(Source::in_memory(text, name), choice)?;
+    Ok((understood.config, understood.warnings))
+}
+
+/// What a file expands to: TOML that loads to an equal configuration, each value with where it is from.
 ///
 /// # Errors
 ///
 /// As [`load`].
-pub fn show(path: &Path) -> Result<String, Report> {
-    understand(Source::read(path)?).map(|understood| understood.shown())
+pub fn show(input: impl Into<Input>) -> Result<String, Report> {
+    understand(&input.into()).map(|understood| understood.shown())
 }
 
 /// As [`show()`], of a text in memory.
@@ -145,39 +159,86 @@ pub fn show(path: &Path) -> Result<String, Report> {
 ///
 /// As [`parse`].
 pub fn show_text(text: &str, name: &str) -> Result<String, Report> {
-    understand(Source::in_memory(text, name)).map(|understood| understood.shown())
+    resolved(Source::in_memory(text, name)).map(|understood| understood.shown())
+}
+
+/// The TOML that behaves as a haproxy.cfg does.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn import(input: impl Into<Input>) -> Result<(String, Report), Report> {
+    let input = input.into();
+    let understood = translated(input.source()?, input.choice)?;
+    Ok((understood.source.text, understood.warnings))
 }
 
 /// A file without errors.
 struct Understood {
     config: model::Config,
     expanded: Expanded,
-    /// Holds the source, too.
+    /// The TOML.
+    source: Source,
+    /// Warnings and notes, each in its place of what was written.
     warnings: Report,
 }
 
 impl Understood {
     fn loaded(self) -> Loaded {
         let settings = Settings::of(self.shown());
-        Loaded { config: self.config, settings, warnings: self.warnings }
+        Loaded { config: self.config, settings, warnings: self.warnings.without_notes() }
     }
 
     fn shown(&self) -> String {
-        show::show(&self.expanded, self.warnings.source())
+        show::show(&self.expanded, &self.source)
+    }
+}
+
+fn understand(input: &Input) -> Result<Understood, Report> {
+    let source = input.source()?;
+    match input.dialect() {
+        Dialect::Toml => resolved(source),
+        Dialect::Haproxy => translated(source, input.choice),
     }
 }
 
 /// The three steps.
-fn understand(source: Source) -> Result<Understood, Report> {
+fn resolved(source: Source) -> Result<Understood, Report> {
     let mut mistakes = Mistakes::default();
-    let understood = raw::read(&source, &mut mistakes).and_then(|file| {
-        let expanded = expand::expand(file);
-        let config = resolve::resolve(&expanded, &source, &mut mistakes)?;
-        Some((config, expanded))
-    });
-    let report = Report::new(source, mistakes);
+    let understood = steps(&source, &mut mistakes);
+    let report = Report::new(source.clone(), mistakes);
     match understood {
-        Some((config, expanded)) if !report.has_errors() => Ok(Understood { config, expanded, warnings: report }),
+        Some((config, expanded)) if !report.has_errors() => {
+            Ok(Understood { config, expanded, source, warnings: report })
+        }
         _ => Err(report),
     }
+}
+
+/// The same, after a step that makes TOML of a haproxy.cfg.
+fn translated(source: Source, choice: Choice) -> Result<Understood, Report> {
+    let mut mistakes = Mistakes::default();
+    let written = haproxy::translate(&source, choice, haproxy::Variables::of_the_process(), &mut mistakes);
+    let toml = Source::translated(written, source.clone());
+    let mut further = Mistakes::default();
+    let understood = steps(&toml, &mut further);
+    if mistakes.has_errors() {
+        // What was not translated is missed, too.
+        further.retain(|mistake| !mistake.is_absence());
+    }
+    mistakes.append(further.moved(|span| toml.origin(span)));
+    let report = Report::new(source, mistakes);
+    match understood {
+        Some((mut config, expanded)) if !report.has_errors() => {
+            config.dialect = Dialect::Haproxy;
+            Ok(Understood { config, expanded, source: toml, warnings: report })
+        }
+        _ => Err(report),
+    }
+}
+
+fn steps(source: &Source, mistakes: &mut Mistakes) -> Option<(model::Config, Expanded)> {
+    let expanded = expand::expand(raw::read(source, mistakes)?);
+    let config = resolve::resolve(&expanded, source, mistakes)?;
+    Some((config, expanded))
 }

@@ -31,6 +31,7 @@ pub use self::process::{Account, Connect, Process, Security};
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    pub dialect: Dialect,
     pub policy: Policy,
     pub limits: Limits,
     pub frontends: Vec<Frontend>,
@@ -69,6 +70,16 @@ impl Config {
     }
 }
 
+/// The language that a configuration is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Dialect {
+    /// evenkeel's own.
+    #[default]
+    Toml,
+    /// A haproxy.cfg.
+    Haproxy,
+}
+
 /// What to do in the situations that HAProxy and evenkeel answer differently.
 ///
 /// A configuration starts from one of the two and sets the fields that it states.
@@ -76,10 +87,7 @@ impl Config {
 pub struct Policy {
     pub dial_refused: DialRefused,
     pub dial_silent: DialSilent,
-    /// Whether a server whose last probe failed, without being down yet, is chosen only when no other is usable.
-    pub suspicion: bool,
-    /// Whether a failed dial counts against its server: one starts a probe, three in a row take it down.
-    pub heeds_dials: bool,
+    pub judged_by: JudgedBy,
     pub closing: Closing,
     /// Keepalive towards clients; `None` leaves it off.
     pub client_keepalive: Option<Keepalive>,
@@ -102,8 +110,7 @@ impl Policy {
         Self {
             dial_refused: DialRefused::NextServer,
             dial_silent: DialSilent::Hedge { after: Duration::from_millis(250) },
-            suspicion: true,
-            heeds_dials: true,
+            judged_by: JudgedBy::Everything,
             closing: Closing {
                 on_down: OnDown::Ask,
                 on_refused: OnRefused::Drain,
@@ -130,8 +137,7 @@ impl Policy {
         Self {
             dial_refused: DialRefused::SameServer { retries: 3, pause: Duration::from_secs(1) },
             dial_silent: DialSilent::Wait,
-            suspicion: false,
-            heeds_dials: false,
+            judged_by: JudgedBy::Probes,
             closing: Closing { on_down: OnDown::Keep, ..Self::evenkeel().closing },
             client_keepalive: None,
             server_keepalive: None,
@@ -160,6 +166,17 @@ pub enum DialSilent {
     Wait,
     /// A second dial to another server, not before this time; the first to connect wins.
     Hedge { after: Duration },
+}
+
+/// What bears on whether a server is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JudgedBy {
+    /// All that is known of it. One whose last probe failed, without being down yet, is chosen only when no other is
+    /// usable; a failed dial starts a probe, three in a row take it down; one that shows another authority's
+    /// certificate than the rest is not used; and one whose probes fail is kept where the fault is probably ours.
+    Everything,
+    /// The results of its probes, by rise and fall, as with HAProxy.
+    Probes,
 }
 
 /// What becomes of the sessions that a server has when it takes no new ones any more.
@@ -316,6 +333,7 @@ pub struct Backend {
     pub name: BackendName,
     pub balance: Balance,
     pub servers: Vec<Server>,
+    pub judged_by: JudgedBy,
     pub timeouts: BackendTimeouts,
     pub on_no_server: OnNoServer,
     pub closing: Closing,

@@ -61,8 +61,6 @@ pub struct Pool {
     pub spec: Arc<model::Backend>,
     pub counters: Arc<Counters>,
     pub network: Arc<Network>,
-    /// Whether a failed dial counts against its server.
-    heeds_dials: bool,
     observe: Observe,
     state: Arc<Mutex<State>>,
 }
@@ -75,22 +73,21 @@ pub type Tried = Vec<Arc<Server>>;
 
 impl Pool {
     /// The pool of one of this configuration's backends, all of whose hosts `network` must have.
-    pub fn new(spec: model::Backend, policy: &model::Policy, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
+    pub fn new(spec: model::Backend, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
         let spec = Arc::new(spec);
         Arc::new(Self {
             spec: Arc::clone(&spec),
             counters: Arc::default(),
             network: Arc::clone(network),
-            heeds_dials: policy.heeds_dials,
             observe,
-            state: Arc::new(Mutex::new(State::new(spec, policy, network))),
+            state: Arc::new(Mutex::new(State::new(spec, network))),
         })
     }
 
     /// The pools of a configuration, in its order, and the network that they share.
     pub fn all(config: &model::Config, observe: &Observe) -> (Vec<Arc<Self>>, Arc<Network>) {
         let network = Network::new(&config.hosts, &config.backends);
-        let pool = |spec: &model::Backend| Self::new(spec.clone(), &config.policy, &network, Arc::clone(observe));
+        let pool = |spec: &model::Backend| Self::new(spec.clone(), &network, Arc::clone(observe));
         (config.backends.iter().map(pool).collect(), network)
     }
 
@@ -103,7 +100,7 @@ impl Pool {
             }
         }
         let network = Network::new(&hosts, std::slice::from_ref(&spec));
-        Self::new(spec, &model::Policy::evenkeel(), &network, observe)
+        Self::new(spec, &network, observe)
     }
 
     /// Its servers in file order.

@@ -6,7 +6,6 @@
 mod plan;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -22,7 +21,7 @@ use super::systemd;
 use crate::admin::{Denied, Done, Outcome};
 use crate::check::Probers;
 use crate::clock;
-use crate::config::{self, Difference, Loaded, Report, Settings};
+use crate::config::{self, Difference, Input, Loaded, Report, Settings};
 use crate::event::{Actor, Change, ConfigReload, Refused, ReloadOutcome, done};
 use crate::model::{self, Config, OnRemoved};
 use crate::net::{self, BindOptions};
@@ -33,7 +32,7 @@ use crate::pool::sessions::{Command, Live};
 /// A file that the process runs by, and what it came to when it was last read.
 #[derive(Debug, Clone)]
 pub struct File {
-    pub path: PathBuf,
+    pub input: Input,
     pub settings: Settings,
 }
 
@@ -60,7 +59,7 @@ pub enum ReloadError {
 
 /// A file that was read again and may be applied.
 struct Reread {
-    path: PathBuf,
+    input: Input,
     loaded: Loaded,
     differences: Vec<Difference>,
 }
@@ -97,14 +96,14 @@ impl Serving {
 
     /// Reads the file again and goes over to it.
     async fn reload(&mut self) -> Result<Plan, ReloadError> {
-        let Reread { path, loaded, differences } = self.read_again().await?;
+        let Reread { input, loaded, differences } = self.read_again().await?;
         let Loaded { config, settings, warnings } = loaded;
         let prepared = self.prepare(&config)?;
         let later = plan::later(&self.facts.current().config, &config);
         self.pages.go_over(prepared.pages, &config)?;
         let renewed = self.go_over(config, prepared.sockets, prepared.probers);
         let closing = self.close_removed(renewed.removed);
-        self.file = Some(File { path, settings });
+        self.file = Some(File { input, settings });
         Ok(Plan { differences, later, closing, new_addresses: Vec::new(), warnings: lines(&warnings) })
     }
 
@@ -126,12 +125,12 @@ impl Serving {
 
     /// Neither reading nor comparing is this thread's: a long file would keep checks and pages waiting.
     async fn read_again(&self) -> Result<Reread, ReloadError> {
-        let File { path, settings } = self.file.clone().ok_or(ReloadError::NoFile)?;
-        self.may(|applied| applied.reads(&path).map_err(|reason| vec![reason]))?;
+        let File { input, settings } = self.file.clone().ok_or(ReloadError::NoFile)?;
+        self.may(|applied| input.paths.iter().try_for_each(|path| applied.reads(path).map_err(|reason| vec![reason])))?;
         let read = tokio::task::spawn_blocking(move || {
-            let loaded = config::open(&path)?;
+            let loaded = config::open(&input)?;
             let differences = settings.differences(&loaded.settings);
-            Ok(Reread { path, loaded, differences })
+            Ok(Reread { input, loaded, differences })
         });
         let reread = read.await.map_err(io::Error::other)?.map_err(|report| self.refused(report))?;
         self.may(|applied| applied.permits(&reread.loaded.config))?;

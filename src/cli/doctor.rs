@@ -76,9 +76,8 @@ struct Case {
 }
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
-    let path = options.config.path();
-    let (config, warnings) = match config::inspect(path) {
-        Ok(inspected) => inspected,
+    let (config, warnings) = match config::inspect(&options.config.input()) {
+        Ok((config, report)) => (config, report.without_notes()),
         Err(report) => return Ok(refuse(&report)),
     };
     let socket = options.socket.or(config.admin.as_ref().map(|admin| admin.socket.as_path()));

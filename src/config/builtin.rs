@@ -93,6 +93,7 @@ pub fn backend() -> Backend {
             DialSilent::Wait => Switch::Off,
         }),
         max_dials: is(Whole(MAX_DIALS)),
+        judged_by: is(policy.judged_by),
         slow_start: is(Switch::Off),
         server_keepalive: is(keepalive(policy.server_keepalive)),
         timeouts: is(BackendTimeouts::default()),

@@ -189,6 +189,7 @@ fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Ba
     fill(&mut backend.kill_spread, &defaults.kill_spread);
     fill(&mut backend.dial_hedge, &defaults.dial_hedge);
     fill(&mut backend.max_dials, &defaults.max_dials);
+    fill(&mut backend.judged_by, &defaults.judged_by);
     fill(&mut backend.slow_start, &defaults.slow_start);
     fill(&mut backend.server_keepalive, &defaults.server_keepalive);
     fill(&mut backend.check, &defaults.check);

@@ -10,7 +10,8 @@ use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
 use crate::model::{
-    Balance, Connect, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
+    Balance, Connect, JudgedBy, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
+    OnRemoved,
 };
 
 // ---- numbers and truth ----
@@ -301,6 +302,7 @@ words!(Balance {
 words!(OnNoServer {
     "try_all" => OnNoServer::TryAll,
     "reset" => OnNoServer::Reset,
+    "close" => OnNoServer::Close,
     "close_listener" => OnNoServer::CloseListener,
 });
 words!(OnDown { "ask" => OnDown::Ask, "close" => OnDown::Close, "keep" => OnDown::Keep, });
@@ -308,6 +310,7 @@ words!(OnRefused { "drain" => OnRefused::Drain, "close" => OnRefused::Close, });
 words!(OnDraining { "keep" => OnDraining::Keep, "close" => OnDraining::Close, });
 words!(OnPrimaryBack { "keep" => OnPrimaryBack::Keep, "close" => OnPrimaryBack::Close, });
 words!(OnRemoved { "keep" => OnRemoved::Keep, "drain" => OnRemoved::Drain, "close" => OnRemoved::Close, });
+words!(JudgedBy { "everything" => JudgedBy::Everything, "probes" => JudgedBy::Probes, });
 words!(OnLimit { "queue" => OnLimit::Queue, "reset" => OnLimit::Reset, });
 words!(CheckType {
     "tcp" => CheckType::Tcp,

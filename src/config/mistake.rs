@@ -18,6 +18,8 @@ pub enum Severity {
     Error,
     /// It works, but hardly as it was meant.
     Warning,
+    /// Nothing is wrong; who asks for everything is told.
+    Note,
 }
 
 /// One thing that is wrong, without its place.
@@ -129,6 +131,22 @@ pub enum Mistake {
     DuplicateTarget { place: String },
     #[error("the token is sent to whoever answers: with `verify = \"none\"` nobody is asked who they are")]
     TokenToAnyone,
+    #[error("unknown keyword '{word}' in '{place}' section")]
+    UnknownDirective { word: String, place: &'static str, near: Option<&'static str> },
+    #[error("'{word}' can't stand in a '{place}' section")]
+    DirectiveElsewhere { word: String, place: &'static str, sections: String },
+    #[error("`{word}` can't be honoured: {why}")]
+    DirectiveRefused { word: String, why: &'static str, instead: &'static str },
+    #[error("`{word}` is not needed: {why}")]
+    DirectiveNoted { word: String, why: &'static str },
+    #[error("left out: {why}")]
+    LeftOut { why: String },
+    #[error("{what}")]
+    BadLine { what: String, hint: String },
+    #[error("an empty word ends the line: what follows it is not read")]
+    EmptyWord,
+    #[error("the file says: {text}")]
+    Said { text: String },
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -201,6 +219,14 @@ kinds! {
     TokenToAnyone = "token-to-anyone",
     NotOfThisTarget = "not-of-this-target",
     DuplicateTarget = "duplicate-target",
+    UnknownDirective = "unknown-directive",
+    DirectiveElsewhere = "directive-elsewhere",
+    DirectiveRefused = "directive-refused",
+    DirectiveNoted = "directive-noted",
+    LeftOut = "left-out",
+    BadLine = "bad-line",
+    EmptyWord = "empty-word",
+    Said = "said",
 }
 
 impl Mistake {
@@ -228,7 +254,10 @@ impl Mistake {
     /// Whether it keeps the file from being used.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::UnusedBackend { .. }
+            Self::DirectiveNoted { .. } | Self::Said { .. } => Severity::Note,
+            Self::LeftOut { .. }
+            | Self::EmptyWord
+            | Self::UnusedBackend { .. }
             | Self::DuplicateAddress { .. }
             | Self::NobodyServes { .. }
             | Self::DialOverConnect { .. }
@@ -238,6 +267,11 @@ impl Mistake {
             | Self::UnequalWeights { .. } => Severity::Warning,
             _ => Severity::Error,
         }
+    }
+
+    /// Whether something is missing, which may be the consequence of another mistake.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::MissingKey { .. } | Self::EmptyList { .. } | Self::Empty | Self::NothingToServe)
     }
 
     /// What to do about it.
@@ -291,6 +325,15 @@ impl Mistake {
             Self::UnusedBackend { .. } => Some("it is checked all the same; remove it if it isn't needed".into()),
             Self::PresetWithoutControllers => Some(r#"add `controllers = ["10.10.0.2", "10.10.1.2"]`"#.into()),
             Self::ControllersWithoutPreset => Some(r#"add `preset = "k0s"` (or kubeadm, rke2, k3s)"#.into()),
+            Self::UnknownDirective { near, .. } => Some(near.map_or_else(
+                || "HAProxy 3.2 has no such keyword, or evenkeel none of its kind: docs/haproxy.md has those that there are".into(),
+                |near| format!("did you mean `{near}`?"),
+            )),
+            Self::DirectiveElsewhere { sections, .. } => Some(format!("it belongs into: {sections}")),
+            Self::DirectiveRefused { instead, .. } => Some((*instead).to_owned()),
+            Self::BadLine { hint, .. } => Some(hint.clone()),
+            Self::DirectiveNoted { .. } | Self::LeftOut { .. } | Self::Said { .. } => None,
+            Self::EmptyWord => Some("a variable may have no value: write `${NAME-default}`, or define it".into()),
             Self::NotOfThisCheck { belongs_to, .. } => Some(format!("it is for checks of type {belongs_to}")),
             Self::VerifyUnstated { .. } => {
                 Some(r#"add `verify = "none"` to believe anyone, or `ca_file = "ca.crt"`"#.into())
@@ -442,6 +485,30 @@ impl Mistakes {
     pub fn push_pair(&mut self, at: Option<Span>, also: Option<Span>, label: &'static str, mistake: Mistake) {
         let (at, also) = if at.is_none() { (also, None) } else { (at, also.map(|span| (span, label))) };
         self.0.push(Found { mistake, at, also });
+    }
+
+    /// The places of all, in another text.
+    pub fn moved(mut self, origin: impl Fn(Span) -> Option<Span>) -> Self {
+        for found in &mut self.0 {
+            found.at = found.at.and_then(&origin);
+            found.also = found.also.and_then(|(span, label)| Some((origin(span)?, label)));
+        }
+        self
+    }
+
+    /// Adds others to these.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
+    /// Only those of which this is true.
+    pub fn retain(&mut self, is_kept: impl Fn(&Mistake) -> bool) {
+        self.0.retain(|found| is_kept(&found.mistake));
+    }
+
+    /// Whether anything keeps the file from being used.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|found| found.mistake.severity() == Severity::Error)
     }
 
     /// In file order, each once: what several parts inherit is wrong once.

@@ -17,8 +17,8 @@ use super::syntax;
 use super::target::{Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
-    Account, BackendName, Balance, Connect, FrontendName, ListenAddress, LogFormat, LogLevel, Network, OnDown,
-    OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, ServerName,
+    Account, BackendName, Balance, Connect, FrontendName, JudgedBy, ListenAddress, LogFormat, LogLevel, Network,
+    OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, ServerName,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -61,6 +61,9 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
 pub type Sessions = Whole<1, 10_000_000>;
 /// New sessions in a second.
 pub type Rate = Whole<1, 1_000_000>;
+
+/// A number by which HAProxy's outputs name a frontend or a backend.
+pub type Number = Whole<1, { i32::MAX as u32 }>;
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -120,6 +123,7 @@ section! {
     "kill_spread" => kill_spread: Wait<0, HOUR>,
     "dial_hedge" => dial_hedge: Switch<Short>,
     "max_dials" => max_dials: Whole<1, 1_000_000>,
+    "judged_by" => judged_by: JudgedBy,
     "slow_start" => slow_start: Switch<Short>,
     "server_keepalive" => server_keepalive: Switch<Keepalive>,
     "check" => check: Switch<Check>,
@@ -174,6 +178,7 @@ section! {
     /// An entry point.
     Frontend, "a `[[frontend]]`";
     "name" => name: FrontendName,
+    "id" => id: Number,
     "listen" => listen: OneOrMore<ListenAddress>,
     "backend" => backend: BackendName,
     "max_sessions" => max_sessions: Switch<Sessions>,
@@ -191,6 +196,7 @@ section! {
     /// A group of servers.
     Backend, "a `[[backend]]`";
     "name" => name: BackendName,
+    "id" => id: Number,
     "balance" => balance: Balance,
     "on_no_server" => on_no_server: OnNoServer,
     "on_down" => on_down: OnDown,
@@ -204,6 +210,7 @@ section! {
     "kill_spread" => kill_spread: Wait<0, HOUR>,
     "dial_hedge" => dial_hedge: Switch<Short>,
     "max_dials" => max_dials: Whole<1, 1_000_000>,
+    "judged_by" => judged_by: JudgedBy,
     "slow_start" => slow_start: Switch<Short>,
     "issuer" => issuer: Authority,
     "required" => required: bool,

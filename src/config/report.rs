@@ -65,10 +65,6 @@ impl Report {
         Self { source, entries }
     }
 
-    pub(super) fn source(&self) -> &Source {
-        &self.source
-    }
-
     /// Every mistake, in file order; those of the file as a whole first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -76,7 +72,18 @@ impl Report {
 
     /// The mistakes that keep the file from being used.
     pub fn errors(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.severity == Severity::Error)
+        self.of(Severity::Error)
+    }
+
+    fn of(&self, severity: Severity) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.severity == severity)
+    }
+
+    /// The same without what only those want who ask for everything.
+    #[must_use]
+    pub fn without_notes(mut self) -> Self {
+        self.entries.retain(|entry| entry.severity != Severity::Note);
+        self
     }
 
     /// The same, a line for each with its place; at most the hundred first.
@@ -94,9 +101,12 @@ impl Report {
         let severity = match entry.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         };
         let place = entry.place.as_ref().map_or_else(String::new, |place| format!("{}:{}:", place.line, place.column));
-        format!("{}:{place} {severity}: {}", printable(&self.source.name), printable(&entry.message))
+        let name =
+            entry.place.as_ref().map_or(self.source.name.as_str(), |place| self.source.name_at(place.span.start));
+        format!("{}:{place} {severity}: {}", printable(name), printable(&entry.message))
     }
 
     /// Whether anything keeps the file from being used.
@@ -126,9 +136,10 @@ impl Report {
     /// How many there are of each severity.
     fn summary(&self) -> String {
         let errors = self.errors().count();
-        let warnings = self.entries.len() - errors;
+        let warnings = self.of(Severity::Warning).count();
+        let notes = self.of(Severity::Note).count();
         let mut parts = Vec::new();
-        for (count, word) in [(errors, "error"), (warnings, "warning")] {
+        for (count, word) in [(errors, "error"), (warnings, "warning"), (notes, "note")] {
             if count > 0 {
                 parts.push(format!("{count} {word}{}", if count == 1 { "" } else { "s" }));
             }
@@ -145,6 +156,7 @@ impl Report {
         let level = match entry.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let group = level.primary_title(printable(&entry.message)).elements(self.excerpts(entry));
         match &entry.hint {
@@ -163,7 +175,9 @@ impl Report {
             None => vec![self.excerpt(&[main])],
             Some((also, label)) => {
                 let marks = [main, (AnnotationKind::Context, also, *label)];
-                match also.line.abs_diff(place.line) <= EXCERPT {
+                let line = |place: &Place| self.source.line(place.span.start);
+                let together = self.source.name_at(also.span.start) == self.source.name_at(place.span.start);
+                match together && line(also).abs_diff(line(place)) <= EXCERPT {
                     true => vec![self.excerpt(&marks)],
                     false => marks.iter().map(|mark| self.excerpt(std::slice::from_ref(mark))).collect(),
                 }
@@ -173,9 +187,11 @@ impl Report {
 
     /// The lines of these places with a mark below each; the place alone where the lines are too long to help.
     fn excerpt(&self, marks: &[(AnnotationKind, &Place, &'static str)]) -> Element<'_> {
-        let name = printable(&self.source.name);
-        let first = marks.iter().map(|(_, place, _)| place.line).min().unwrap_or(1);
-        let last = marks.iter().map(|(_, place, _)| place.line).max().unwrap_or(1);
+        let line = |place: &Place| self.source.line(place.span.start);
+        let name = printable(self.source.name_at(marks[0].1.span.start));
+        let first = marks.iter().map(|(_, place, _)| line(place)).min().unwrap_or(1);
+        let last = marks.iter().map(|(_, place, _)| line(place)).max().unwrap_or(1);
+        let shown = marks.iter().map(|(_, place, _)| place.line).min().unwrap_or(1);
         let lines = self.source.lines(first, last);
         let text = &self.source.text[lines.start..lines.end];
         if text.lines().any(|line| line.len() > LONGEST_LINE) {
@@ -184,11 +200,11 @@ impl Report {
         }
         let annotations = marks.iter().map(|(kind, place, label)| {
             // Of a value over several lines the first shows where it is.
-            let end = place.span.end.min(self.source.lines(place.line, place.line).end).max(place.span.start);
+            let end = place.span.end.min(self.source.lines(line(place), line(place)).end).max(place.span.start);
             let mark = kind.span(place.span.start - lines.start..end - lines.start);
             if label.is_empty() { mark } else { mark.label(*label) }
         });
-        Snippet::source(without_returns(&harmless(text))).path(name).line_start(first).annotations(annotations).into()
+        Snippet::source(without_returns(&harmless(text))).path(name).line_start(shown).annotations(annotations).into()
     }
 }
 

@@ -12,8 +12,8 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    self, Backend, BackendTimeouts, Check, Closing, Config, Frontend, Keepalive, Network, ProxyId, Server, ServerId,
-    SourceLimits, Weight,
+    self, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Network, ProxyId, Server,
+    ServerId, SourceLimits, Weight,
 };
 
 mod access;
@@ -21,11 +21,13 @@ mod checks;
 mod konnectivity;
 mod listeners;
 mod names;
+mod numbers;
 mod process;
 mod targets;
 
 use checks::Checks;
 use names::Known;
+use numbers::Numbers;
 
 /// Resolves everything. `None` if that can't be done; what is in `mistakes` may speak against it all the same.
 pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) -> Option<Config> {
@@ -33,37 +35,38 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     listeners::note_collisions(expanded, mistakes);
     listeners::note_circles(expanded, mistakes);
     names::note_duplicate_names(expanded, mistakes);
+    numbers::note_duplicates(expanded, mistakes);
     let known = Known::of(expanded);
     let mut checks = Checks::new(&source.directory);
     let (mut frontends, mut backends) = (Vec::new(), Vec::new());
     let mut whole = true;
-    let mut id = ProxyId::FIRST;
+    let mut numbers = Numbers::of(expanded);
     for proxy in &expanded.proxies {
         match proxy {
             Proxy::Frontend(raw) => {
-                let frontend = frontend(raw, id, &known, mistakes);
+                let frontend = frontend(raw, numbers.id(&raw.id), &known, mistakes);
                 whole &= frontend.is_some();
                 frontends.extend(frontend);
             }
             Proxy::Backend(raw) => {
-                let backend = backend(raw, id, &known, &mut checks, mistakes);
+                let backend = backend(raw, numbers.id(&raw.id), &known, &mut checks, mistakes);
                 whole &= backend.is_some();
                 backends.extend(backend);
             }
         }
-        id = ProxyId(id.0 + 1);
     }
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
     let access = access::access(&expanded.stats, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
     whole.then(|| Config {
+        dialect: Dialect::Toml,
         policy: process::policy(expanded),
         limits: process::limits(&expanded.limits),
         hosts: model::hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, id, access),
+        stats: listeners::stats(&expanded.stats, numbers.next(), access),
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
@@ -215,6 +218,7 @@ fn backend(
         closing: closing(raw),
         dial_hedge: filled(&raw.dial_hedge).on().map(|wait| wait.0),
         max_dials: filled(&raw.max_dials).0,
+        judged_by: filled(&raw.judged_by),
         slow_start: filled(&raw.slow_start).on().map(|wait| wait.0),
         issuer: raw.issuer.as_ref().map(|issuer| issuer.value.0.clone()),
         required: filled(&raw.required),

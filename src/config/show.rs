@@ -81,9 +81,10 @@ impl Writer<'_> {
     fn words(&self, origin: Origin) -> String {
         match origin {
             Origin::BuiltIn => "built-in".to_owned(),
+            Origin::File { span, section: _ } if self.source.origin(span).is_none() => "as HAProxy".to_owned(),
             Origin::Preset { preset, .. } => format!("preset {}", preset.name()),
             Origin::File { span, section } => {
-                let place = format!("{}:{}", self.source.name, self.source.line(span.start));
+                let place = self.source.file_and_line(span).unwrap_or_default();
                 match section {
                     "defaults" | "timeouts" if section != self.path => format!("[{section}], {place}"),
                     "controllers" => format!("controllers, {place}"),

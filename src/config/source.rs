@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::MAX_FILE;
+use super::haproxy::Written;
 use super::mistake::{Mistake, Mistakes};
 use super::read::Span;
 use super::report::{Place, Report};
 
 /// A configuration's text and what it is called.
+#[derive(Clone)]
 pub struct Source {
     /// As the operator wrote it.
     pub name: String,
@@ -21,6 +23,17 @@ pub struct Source {
     pub text: String,
     /// Where each line begins, in bytes.
     lines: Vec<usize>,
+    /// Of a text made of several files, where each begins, and its name; empty for one.
+    files: Vec<(usize, String)>,
+    /// What a text was translated from.
+    translation: Option<Box<Translation>>,
+}
+
+/// A text in another language, and how the places of this one are found in it.
+#[derive(Clone)]
+struct Translation {
+    written: Written,
+    from: Source,
 }
 
 impl Source {
@@ -47,6 +60,49 @@ impl Source {
         }
     }
 
+    /// Reads several files as one text, in this order.
+    pub fn read_all(paths: &[PathBuf]) -> Result<Self, Report> {
+        let [first, others @ ..] = paths else { return Ok(Self::in_memory("", "no file")) };
+        let mut all = Self::read(first)?;
+        for path in others {
+            let next = Self::read(path)?;
+            if all.files.is_empty() {
+                all.files.push((0, all.name.clone()));
+            }
+            if !all.text.ends_with('\n') {
+                all.text.push('\n');
+            }
+            all.files.push((all.text.len(), next.name));
+            all.text.push_str(&next.text);
+        }
+        all.lines = line_starts(&all.text);
+        Ok(all)
+    }
+
+    /// What `from` was translated to.
+    pub fn translated(written: Written, from: Self) -> Self {
+        let mut source = Self::in_memory(&written.text, &from.name);
+        source.directory.clone_from(&from.directory);
+        source.translation = Some(Box::new(Translation { written, from }));
+        source
+    }
+
+    /// The place in the text that this was translated from, if it was; `None` for what stands in no file.
+    pub fn origin(&self, span: Span) -> Option<Span> {
+        match &self.translation {
+            Some(translation) => translation.written.origin(span.start),
+            None => Some(span),
+        }
+    }
+
+    /// `file:line`, of the text that this was translated from if it was; `None` for what stands in no file.
+    pub fn file_and_line(&self, span: Span) -> Option<String> {
+        let span = self.origin(span)?;
+        let source = self.translation.as_ref().map_or(self, |translation| &translation.from);
+        let place = source.place(span);
+        Some(format!("{}:{}", source.name_at(span.start), place.line))
+    }
+
     /// A text that is in no file.
     pub fn in_memory(text: &str, name: &str) -> Self {
         Self::new(text.to_owned(), name, Path::new(name))
@@ -59,8 +115,8 @@ impl Source {
         }
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { name: name.to_owned(), directory, text, lines }
+        let lines = line_starts(&text);
+        Self { name: name.to_owned(), directory, text, lines, files: Vec::new(), translation: None }
     }
 
     /// The line, from 1, in which the byte at `offset` stands.
@@ -74,12 +130,26 @@ impl Source {
         Span { start: self.lines[first - 1], end }
     }
 
-    /// Line and column of a span's begin, as editors count them.
+    /// The file in which the byte at `offset` stands.
+    pub fn name_at(&self, offset: usize) -> &str {
+        self.file_at(offset).map_or(&self.name, |(_, name)| name)
+    }
+
+    fn file_at(&self, offset: usize) -> Option<&(usize, String)> {
+        self.files.get(self.files.partition_point(|(start, _)| *start <= offset).checked_sub(1)?)
+    }
+
+    /// Line, in its own file, and column of a span's begin, as editors count them.
     pub fn place(&self, span: Span) -> Place {
         let line = self.line(span.start);
         let column = 1 + self.text[self.lines[line - 1]..span.start].chars().count();
-        Place { line, column, span: span.start..span.end }
+        let before = self.file_at(span.start).map_or(0, |(start, _)| self.line(*start) - 1);
+        Place { line: line - before, column, span: span.start..span.end }
     }
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 /// The file's bytes, one more than `most` at most.

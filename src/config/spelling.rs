@@ -28,6 +28,12 @@ pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option
     if let Some(ours) = translated.and_then(|ours| known.iter().find(|known| **known == ours)) {
         return Some(ours);
     }
+    near(&word, known)
+}
+
+/// The known word that is nearest in spelling, if one is near.
+pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
     let reach = (word.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()

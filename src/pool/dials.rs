@@ -24,6 +24,7 @@ use super::tier::Tier;
 use super::{Leased, Pool, Tried, counters};
 use crate::clock;
 use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
+use crate::model::JudgedBy;
 
 /// What is known of a pool's dials. Part of its locked state.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ impl Leased {
 
     /// Notes that its server could not be reached.
     pub fn unanswered(&self) {
-        if self.pool.heeds_dials {
+        if self.pool.heeds_dials() {
             self.server.want_probe();
         }
     }
@@ -75,11 +76,16 @@ impl Pool {
         Some(least.max(usual.saturating_mul(PATIENCE).min(LOST)))
     }
 
+    /// Whether a failed dial counts against its server.
+    fn heeds_dials(&self) -> bool {
+        self.spec.judged_by == JudgedBy::Everything
+    }
+
     /// Notes that a dial of this server is silent: its host is probed with all that runs there, since their sessions are
     /// as dead as its own if the host is, and so are others, whose answers decide what its silence means.
     pub fn note_silence(&self, server: &Server) {
         server.note_silent();
-        if self.heeds_dials {
+        if self.heeds_dials() {
             server.host.ask();
             self.network.ask_others(&server.host.address);
         }
@@ -119,7 +125,7 @@ impl Pool {
     fn note_refused(self: &Arc<Self>, server: &Arc<Server>) {
         server.host.note_heard();
         server.note_answered();
-        if !self.heeds_dials {
+        if !self.heeds_dials() {
             return;
         }
         server.want_probe();

@@ -12,7 +12,7 @@ use super::standing::Standing;
 use super::tier::Tier;
 use crate::balance::{Candidate, Given};
 use crate::event::{AdminState, ServerSnapshot};
-use crate::model;
+use crate::model::{self, JudgedBy};
 
 /// A server and what the choice knows of it.
 #[derive(Debug)]
@@ -35,9 +35,14 @@ pub(super) struct Member {
     pub slow_start: SlowStart,
 }
 
+/// Whether one failed probe puts a server behind the others.
+fn suspicion(backend: &model::Backend) -> bool {
+    backend.judged_by == JudgedBy::Everything
+}
+
 impl Member {
-    pub fn new(spec: model::Server, backend: &model::Backend, policy: &model::Policy, network: &Network) -> Self {
-        let standing = Standing::starting(&spec, policy.suspicion);
+    pub fn new(spec: model::Server, backend: &model::Backend, network: &Network) -> Self {
+        let standing = Standing::starting(&spec, suspicion(backend));
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
         let (backup, max_sessions) = (spec.backup, spec.max_sessions);
         Self {
@@ -59,7 +64,7 @@ impl Member {
 
     /// Takes over what a new configuration says of the server, which stays who it was: what an operator has set stays,
     /// unless the file says something else than before, and another check begins anew.
-    pub fn renew(&mut self, spec: model::Server, backend: &model::Backend, policy: &model::Policy) {
+    pub fn renew(&mut self, spec: model::Server, backend: &model::Backend) {
         let old = self.server.spec();
         if spec.weight != old.weight {
             (self.standing.weight, self.standing.orders.weight) = (spec.weight, None);
@@ -68,7 +73,7 @@ impl Member {
             self.standing.admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
             self.standing.orders.admin = None;
         }
-        self.standing.renew(&spec, spec.check != old.check, policy.suspicion);
+        self.standing.renew(&spec, spec.check != old.check, suspicion(backend));
         (self.backup, self.max_sessions, self.max_dials) = (spec.backup, spec.max_sessions, backend.max_dials);
         self.slow_start.renew(backend.slow_start);
         self.server.renew(spec, backend.closing.kill_spread);

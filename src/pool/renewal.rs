@@ -28,8 +28,8 @@ impl Pool {
         let mut removed = Vec::new();
         let pools: Vec<_> = (config.backends.iter().cloned())
             .map(|spec| match old.iter().find(|pool| pool.spec.name == spec.name) {
-                Some(pool) => pool.renewed(spec, &config.policy, &mut removed),
-                None => Self::new(spec, &config.policy, network, Arc::clone(observe)),
+                Some(pool) => pool.renewed(spec, &mut removed),
+                None => Self::new(spec, network, Arc::clone(observe)),
             })
             .collect();
         for pool in old.iter().filter(|pool| config.backend(&pool.spec.name).is_none()) {
@@ -57,7 +57,6 @@ impl Pool {
     fn renewed(
         self: &Arc<Self>,
         spec: model::Backend,
-        policy: &model::Policy,
         removed: &mut Vec<(Arc<model::Backend>, Arc<Server>)>,
     ) -> Arc<Self> {
         let spec = Arc::new(spec);
@@ -67,10 +66,10 @@ impl Pool {
             .map(|server| match old.iter().position(|member| member.server.is(&server)) {
                 Some(place) => {
                     let mut member = old.swap_remove(place);
-                    member.renew(server, &spec, policy);
+                    member.renew(server, &spec);
                     member
                 }
-                None => Member::new(server, &spec, policy, &self.network),
+                None => Member::new(server, &spec, &self.network),
             })
             .collect();
         removed.extend(old.into_iter().map(|member| (Arc::clone(&self.spec), member.server)));
@@ -82,7 +81,6 @@ impl Pool {
             spec,
             counters: Arc::clone(&self.counters),
             network: Arc::clone(&self.network),
-            heeds_dials: policy.heeds_dials,
             observe: Arc::clone(&self.observe),
             state: Arc::clone(&self.state),
         })

@@ -21,7 +21,7 @@ use super::{Refusal, Tried};
 use crate::balance::{self, Candidate};
 use crate::clock;
 use crate::event::{DownCause, Kept, SharedSource};
-use crate::model::{self, Balance, OnNoServer};
+use crate::model::{self, Balance, JudgedBy, OnNoServer};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -47,9 +47,9 @@ pub(super) struct State {
 
 impl State {
     /// A pool that nobody has used yet.
-    pub fn new(spec: Arc<model::Backend>, policy: &model::Policy, network: &Network) -> Self {
+    pub fn new(spec: Arc<model::Backend>, network: &Network) -> Self {
         let servers = spec.servers.iter().cloned();
-        let members: Vec<_> = servers.map(|server| Member::new(server, &spec, policy, network)).collect();
+        let members: Vec<_> = servers.map(|server| Member::new(server, &spec, network)).collect();
         let unchecked = members.iter().any(|member| member.server.spec().check.is_none());
         let mut state = Self {
             spec,
@@ -144,6 +144,9 @@ impl State {
 
     /// Decides who is in use though it is down.
     pub fn keep_some(&mut self, network: &Network) {
+        if self.spec.judged_by == JudgedBy::Probes {
+            return self.members.iter_mut().for_each(|member| member.standing.keep(None));
+        }
         let (isolated, last_heard) = (network.is_isolated(), network.last_heard());
         for Member { standing, server, .. } in &mut self.members {
             let keep = match standing.down() {
@@ -171,6 +174,9 @@ impl State {
 
     /// Says who shows another authority's certificate than the rest.
     pub fn find_strangers(&mut self) {
+        if self.spec.judged_by == JudgedBy::Probes {
+            return self.members.iter_mut().for_each(|member| member.standing.stranger = false);
+        }
         let seen: Vec<_> = self.members.iter().map(|member| member.standing.certificate().map(Issuer::of)).collect();
         let strangers = self.authority.strangers(self.spec.issuer.as_deref(), &seen);
         for (member, stranger) in self.members.iter_mut().zip(strangers) {

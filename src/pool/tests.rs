@@ -65,6 +65,7 @@ pub(super) fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
         on_no_server: OnNoServer::Reset,
         closing: Policy::evenkeel().closing,
         dial_hedge: None,
+        judged_by: model::JudgedBy::Everything,
         max_dials: u32::MAX,
         slow_start: None,
         issuer: None,

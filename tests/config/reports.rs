@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use evenkeel::config::{self, KINDS, Report, Severity};
+use evenkeel::config::{self, Choice, KINDS, Report, Severity};
 use proptest::prelude::*;
 
 const CASES: &str = "tests/config/cases";
@@ -48,8 +48,11 @@ fn each_kind_of_mistake_has_a_case_that_shows_it() {
         let path = entry.unwrap().path();
         snapshot(path.file_stem().unwrap().to_str().unwrap(), &report(&path));
     }
+    let lenient = Choice { lenient: true, ..Choice::default() };
+    let refused = fs::read_to_string(Path::new(CASES).join("directive-refused.cfg")).unwrap();
+    snapshot("left-out", &config::parse_haproxy(&refused, "haproxy.cfg", lenient).unwrap_err());
     snapshot("not-found", &report(Path::new("tests/config/no-such-file.toml")));
-    snapshot("unreadable", &report(Path::new(CASES)));
+    snapshot("unreadable", &report(Path::new("tests/config")));
     let directory = tempfile::tempdir().unwrap();
     let large = directory.path().join("large.toml");
     fs::write(&large, vec![b'#'; config::MAX_FILE as usize + 1]).unwrap();

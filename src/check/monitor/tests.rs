@@ -116,6 +116,7 @@ fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
         on_no_server: OnNoServer::Close,
         closing: Policy::evenkeel().closing,
         dial_hedge: None,
+        judged_by: crate::model::JudgedBy::Everything,
         max_dials: 256,
         slow_start: None,
         issuer: None,

@@ -7,7 +7,7 @@ use super::super::tests::{
 };
 use super::*;
 use crate::event::{AdminState, ServerState};
-use crate::model::{self, Backend, Balance, Policy};
+use crate::model::{self, Backend, Balance, JudgedBy};
 use crate::pool::{Lease, Network};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -181,10 +181,10 @@ async fn three_refusals_in_a_row_take_a_server_down_once() {
 fn refusals_take_down_nobody_who_could_not_come_back_and_nobody_under_haproxy_s_policy() {
     let mut unchecked = backend(Balance::First, &[PLAIN]);
     unchecked.servers[0].check = None;
-    let haproxy = backend(Balance::First, &[PLAIN]);
+    let haproxy = model::Backend { judged_by: JudgedBy::Probes, ..backend(Balance::First, &[PLAIN]) };
     let hosts = [model::Host { address: haproxy.servers[0].address.host.clone(), servers: Vec::new() }];
     let network = Network::new(&hosts, std::slice::from_ref(&haproxy));
-    let haproxy = Pool::new(haproxy, &Policy::haproxy(), &network, Arc::new(|_| {}));
+    let haproxy = Pool::new(haproxy, &network, Arc::new(|_| {}));
     for (pool, wants_probe) in [(watched(unchecked), true), (haproxy, false)] {
         let server = Arc::clone(&pool.servers()[0]);
         (0..9).for_each(|_| lease(&pool).1.refused());

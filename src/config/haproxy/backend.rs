@@ -1,0 +1,174 @@
+//! A `backend` section, or the back of a `listen` section, with its servers.
+
+use std::time::Duration;
+
+use super::super::read::Span;
+use super::super::show::quoted;
+use super::compose::Composer;
+use super::document::Section;
+use super::file::{Proxy, Statement};
+use super::frontend::{keepalive, kernel_keepalive};
+use super::words::Word;
+use super::{HOUR, check, server};
+
+/// As TOML: the backend, then each of its servers.
+pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Vec<Section> {
+    let mut section = Section::new("[[backend]]", Some(proxy.at));
+    section.text("name", &proxy.name.text, Some(proxy.name.span));
+    section.set("id", number, Some(proxy.at));
+    balance(proxy, &mut section, composer);
+    timeouts(proxy, &mut section, composer);
+    match keepalive(proxy, "option srvtcpka") {
+        Some(at) => kernel_keepalive("server_keepalive", at, &mut section),
+        None if composer.as_haproxy() => {
+            section.instead(
+                "server_keepalive",
+                "\"off\"",
+                "evenkeel's way: a server that is gone is found within half a minute",
+            );
+        }
+        None => {}
+    }
+    if composer.as_haproxy() {
+        unstated(&mut section);
+    }
+    let servers = servers(proxy, composer);
+    if servers.is_empty() {
+        composer.wrong(
+            proxy.at,
+            format!("{} {} has no server", proxy.kind.word(), proxy.name.text),
+            "add a `server` line",
+        );
+    }
+    std::iter::once(section).chain(servers).collect()
+}
+
+/// What HAProxy does unless it is told otherwise, and evenkeel does in another way.
+fn unstated(section: &mut Section) {
+    let mut instead = |key: &str, word: &str, remark: &str| section.instead(key, quoted(word), remark);
+    instead(
+        "on_down",
+        "keep",
+        "evenkeel's way, \"ask\": sessions of a server that is down are asked, and closed if it is silent",
+    );
+    instead(
+        "on_no_server",
+        "close",
+        "evenkeel's way, \"try_all\": servers that count as down are tried before a client is refused",
+    );
+    instead("dial_hedge", "off", "evenkeel's way, \"250ms\": a silent dial is joined by one to another server");
+    instead("judged_by", "probes", "evenkeel's way, \"everything\": failed dials and foreign certificates count, too");
+}
+
+fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
+    let Some(statement) = proxy.last("balance") else {
+        // HAProxy's default (configuration manual, section 4.2, `balance`).
+        section.text("balance", "roundrobin", None);
+        return;
+    };
+    let Some(word) = statement.arguments.first() else {
+        return composer.wrong(statement.at, "`balance` names no method", "write `balance leastconn`");
+    };
+    match word.text.as_str() {
+        method @ ("leastconn" | "roundrobin" | "first" | "source") => section.text("balance", method, Some(word.span)),
+        other => {
+            let what = format!("`balance {other}` is not supported");
+            composer.wrong(word.span, what, "write `balance leastconn`, roundrobin, first or source");
+        }
+    }
+}
+
+/// Between two dials of one server after an error (section 4.2, `retries`).
+const TURN_AROUND: Duration = Duration::from_secs(1);
+
+fn timeouts(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
+    let connect = composer.time(proxy, "timeout connect");
+    if let Some((connect, at)) = connect {
+        let connect = connect.clamp(Duration::from_millis(1), HOUR);
+        let all = connect * (retries(proxy) + 1) + connect.min(TURN_AROUND) * retries(proxy);
+        section.wait("timeouts.dial", connect, Some(at));
+        section.wait("timeouts.connect", all.min(HOUR), Some(at));
+    }
+    if let Some((queue, at)) = composer.time(proxy, "timeout queue").or(connect) {
+        section.wait("timeouts.queue", queue.min(HOUR), Some(at));
+    }
+    for (keyword, key) in [("timeout server", "timeouts.server"), ("timeout tunnel", "timeouts.tunnel")] {
+        if let Some((time, at)) = composer.time(proxy, keyword) {
+            section.wait(key, time, Some(at));
+        }
+    }
+    let fins = [composer.time(proxy, "timeout client-fin"), composer.time(proxy, "timeout server-fin")];
+    match fins.into_iter().flatten().min() {
+        Some((time, at)) => section.wait("timeouts.half_close", time, Some(at)),
+        None if composer.as_haproxy() => {
+            section.instead(
+                "timeouts.half_close",
+                "\"off\"",
+                "evenkeel's way, \"30s\": a half-closed session ends without a byte",
+            );
+        }
+        None => {}
+    }
+}
+
+/// How often a dial is repeated (3 unless stated).
+fn retries(proxy: &Proxy) -> u32 {
+    let stated = proxy.last("retries").and_then(|statement| statement.arguments.first()?.text.parse().ok());
+    stated.unwrap_or(3).min(100)
+}
+
+fn servers(proxy: &Proxy, composer: &mut Composer<'_>) -> Vec<Section> {
+    let lenient = composer.choice.lenient;
+    proxy.own("default-server").for_each(|line| server::look_at_defaults(&line.arguments, lenient, composer.mistakes));
+    proxy.own("server").filter_map(|line| one_server(proxy, line, composer)).collect()
+}
+
+fn one_server(proxy: &Proxy, line: &Statement, composer: &mut Composer<'_>) -> Option<Section> {
+    let [name, address, words @ ..] = line.arguments.as_slice() else {
+        composer.wrong(line.at, "a `server` line needs a name and an address", "write `server NAME HOST:PORT`");
+        return None;
+    };
+    let ports = composer.ports.get(&proxy.name.text).map(Vec::as_slice).unwrap_or_default();
+    let only_port = ports.first().copied().filter(|first| ports.iter().all(|port| port == first));
+    let endpoint = server::endpoint(address, only_port, composer.mistakes)?;
+    // Those that stand before it.
+    let defaults: Vec<&[Word]> = proxy
+        .every("default-server")
+        .filter(|defaults| proxy.is_before(defaults, line))
+        .map(|line| line.arguments.as_slice())
+        .collect();
+    let options = server::options(&defaults, words, composer.choice.lenient, composer.mistakes);
+    let mut section = Section::new("[[backend.servers]]", Some(line.at));
+    section.text("name", &name.text, Some(name.span));
+    section.text("address", &endpoint, Some(address.span));
+    numbers(&options, &mut section, composer);
+    check::compose(proxy, &options, line.at, &mut section, composer);
+    Some(section)
+}
+
+fn numbers(options: &super::argument::Options, section: &mut Section, composer: &mut Composer<'_>) {
+    let mut number = |word: &str, key: &str, low: u64, high: u64| {
+        let value: &Word = options.value(word)?;
+        let number = super::argument::number_of(value, low, high, composer.mistakes)?;
+        let at: Option<Span> = Some(value.span);
+        Some(section.set(key, number, at))
+    };
+    number("weight", "weight", 0, 256);
+    // 0 is no limit.
+    if options.value("maxconn").is_some_and(|word| word.text != "0") {
+        number("maxconn", "max_sessions", 1, 10_000_000);
+    }
+    if let Some(at) = options.has("backup") {
+        section.set("backup", true, Some(at));
+    }
+    if let Some(at) = options.has("disabled").filter(|at| options.has("enabled").is_none_or(|enabled| enabled < *at)) {
+        section.set("disabled", true, Some(at));
+    }
+}
+
+impl Proxy {
+    /// Whether a statement stands before another one, as those of the defaults do.
+    fn is_before(&self, statement: &Statement, other: &Statement) -> bool {
+        statement.at.start < other.at.start
+    }
+}

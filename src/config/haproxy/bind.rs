@@ -1,0 +1,128 @@
+//! `bind` lines (configuration manual, section 5.1).
+
+use super::super::mistake::Mistakes;
+use super::super::read::Span;
+use super::argument::{Address, Allowed, Family, Options, address};
+use super::file::{Statement, bad_line};
+use super::keyword::Fate;
+
+const fn honoured(word: &'static str, values: usize) -> Allowed {
+    Allowed { word, values, negatable: false, fate: Fate::Honoured }
+}
+
+const fn noted(word: &'static str, values: usize, why: &'static str) -> Allowed {
+    Allowed { word, values, negatable: false, fate: Fate::Noted(why) }
+}
+
+const fn refused(word: &'static str, values: usize, why: &'static str, instead: &'static str) -> Allowed {
+    Allowed { word, values, negatable: false, fate: Fate::Refused(why, instead) }
+}
+
+const ENCRYPTED: &str = "sessions are passed on as they are, and never opened on the way";
+const PASS_THROUGH: &str = "remove it: clients speak TLS with the server behind";
+
+/// Every word that may stand behind an address.
+pub const WORDS: &[Allowed] = &[
+    honoured("v4v6", 0),
+    honoured("v6only", 0),
+    noted("name", 1, "a listener is told by its address"),
+    noted("id", 1, "a listener is told by its address"),
+    noted("nice", 1, "sessions of all frontends have the same priority"),
+    noted("process", 1, "all workers listen on all sockets"),
+    noted("thread", 1, "all workers listen on all sockets"),
+    noted("shards", 1, "all workers share one socket for each address"),
+    noted("label", 1, "a listener is told by its address"),
+    noted("guid-prefix", 1, "a listener is told by its address"),
+    noted("tfo", 0, "connections are taken in the ordinary way"),
+    noted("defer-accept", 0, "a session begins when its client connects, as an API server's does"),
+    noted("mss", 1, "the kernel knows the path better"),
+    noted("proto", 1, "it is about HTTP"),
+    refused("ssl", 0, ENCRYPTED, PASS_THROUGH),
+    refused("crt", 1, ENCRYPTED, PASS_THROUGH),
+    refused("crt-list", 1, ENCRYPTED, PASS_THROUGH),
+    refused("alpn", 1, ENCRYPTED, PASS_THROUGH),
+    refused("ca-file", 1, ENCRYPTED, PASS_THROUGH),
+    refused("verify", 1, ENCRYPTED, PASS_THROUGH),
+    refused("ciphers", 1, ENCRYPTED, PASS_THROUGH),
+    refused("ciphersuites", 1, ENCRYPTED, PASS_THROUGH),
+    refused("ssl-min-ver", 1, ENCRYPTED, PASS_THROUGH),
+    refused("strict-sni", 0, ENCRYPTED, PASS_THROUGH),
+    refused("no-sslv3", 0, ENCRYPTED, PASS_THROUGH),
+    refused("no-tlsv10", 0, ENCRYPTED, PASS_THROUGH),
+    refused("no-tlsv11", 0, ENCRYPTED, PASS_THROUGH),
+    refused("no-tls-tickets", 0, ENCRYPTED, PASS_THROUGH),
+    refused(
+        "accept-netscaler-cip",
+        1,
+        "the client's address is taken from the PROXY protocol only",
+        "use accept-proxy",
+    ),
+    refused("namespace", 1, "evenkeel stays in the network namespace that it was started in", "start one in each"),
+];
+
+/// Listeners of one address at most, as of `:1-1000`.
+const MOST: usize = 1_000;
+
+/// A listen address in TOML's form.
+pub struct Listen {
+    pub address: String,
+    /// `None` if only the socket knows it.
+    pub port: Option<u16>,
+    pub at: Span,
+}
+
+/// The addresses of one `bind` line.
+pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Vec<Listen> {
+    let Some((addresses, words)) = statement.arguments.split_first() else {
+        mistakes.push(Some(statement.at), bad_line("`bind` needs an address", "write `bind :6443`"));
+        return Vec::new();
+    };
+    let mut options = Options::default();
+    options.read(words, WORDS, "bind", lenient, mistakes);
+    let mut listen = Vec::new();
+    for text in addresses.text.split(',') {
+        match expanded(text, &options) {
+            Ok(some) => {
+                listen.extend(some.into_iter().map(|(address, port)| Listen { address, port, at: addresses.span }))
+            }
+            Err((what, hint)) => mistakes.push(Some(addresses.span), bad_line(what, hint)),
+        }
+    }
+    listen
+}
+
+type Refusal = (String, &'static str);
+
+/// One address, or one for each port of a range.
+fn expanded(text: &str, options: &Options) -> Result<Vec<(String, Option<u16>)>, Refusal> {
+    if let Some(number) = text.strip_prefix("fd@") {
+        return Ok(vec![(format!("fd@{number}"), None)]);
+    }
+    let Address { family, host, port } = address(text)
+        .map_err(|kind| (format!("`{text}` is {kind}, and sessions come in over TCP"), "write `bind :6443`"))?;
+    let port = port.ok_or((format!("`{text}` has no port"), "write `bind :6443`"))?;
+    let (first, last) = port.split_once('-').unwrap_or((port, port));
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);
+    let (Some(first), Some(last)) = (port(first), port(last)) else {
+        return Err((
+            format!("`{text}` has no port from 1 to 65535"),
+            "write `bind :6443`, or `bind :6443-6445` for a range",
+        ));
+    };
+    if last < first || usize::from(last - first) >= MOST {
+        return Err((format!("`{text}` is no range of at most {MOST} ports"), "write the lower port first"));
+    }
+    let host = host_of(host, family, options.has("v6only").is_none());
+    Ok((first..=last).map(|port| (format!("{host}:{port}"), Some(port))).collect())
+}
+
+/// HAProxy's `:6443` is IPv4 only; `:::6443` takes IPv4, too, as Linux has it, unless it says `v6only`.
+fn host_of(host: &str, family: Option<Family>, both: bool) -> String {
+    match (host, family) {
+        ("" | "*", None | Some(Family::Ipv4)) => "0.0.0.0".to_owned(),
+        ("" | "*" | "::", _) if both => String::new(),
+        ("" | "*" | "::", _) => "[::]".to_owned(),
+        (host, _) if host.contains(':') => format!("[{host}]"),
+        (host, _) => host.to_owned(),
+    }
+}

@@ -1,0 +1,188 @@
+//! From statements to TOML: limits, log, and each proxy in its order.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::super::mistake::{Mistake, Mistakes};
+use super::super::read::Span;
+use super::argument::{number_of, time_of};
+use super::document::{Document, Section};
+use super::file::{Cfg, Kind, Proxy, Statement, bad_line};
+use super::{Choice, backend, frontend, log, pages};
+use crate::model::ProxyId;
+
+/// What is being composed, and what all parts of it look at.
+pub struct Composer<'a> {
+    pub cfg: &'a Cfg,
+    pub choice: Choice,
+    pub mistakes: &'a mut Mistakes,
+    /// The ports that lead to each backend, by its name.
+    pub ports: HashMap<String, Vec<u16>>,
+}
+
+/// Composes the whole file.
+pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
+    let mut composer = Composer { cfg, choice, mistakes, ports: HashMap::new() };
+    composer.look_at_modes();
+    composer.know_ports();
+    let mut document = Document::default();
+    document.sections.extend(composer.process());
+    document.sections.extend(composer.limits());
+    document.sections.extend(log::compose(&mut composer));
+    let mut numbers = Numbers::of(cfg);
+    let mut has_page = false;
+    for proxy in &cfg.proxies {
+        let number = numbers.number(proxy);
+        let is_http = proxy.is_http();
+        if proxy.kind.has_frontend() && !is_http {
+            document.sections.push(frontend::compose(proxy, number, &mut composer));
+        }
+        if proxy.kind.has_backend() && !is_http && !proxy.is_without_servers() {
+            document.sections.extend(backend::compose(proxy, number, &mut composer));
+        }
+        if is_http && proxy.kind.has_frontend() {
+            let page = pages::compose(proxy, has_page, &mut composer);
+            has_page |= page.is_some();
+            document.sections.extend(page);
+        }
+    }
+    if !has_page {
+        document.sections.push(pages::none());
+    }
+    document
+}
+
+impl Composer<'_> {
+    /// Notes what is wrong with one line.
+    pub fn wrong(&mut self, at: Span, what: impl ToString, hint: impl Into<String>) {
+        self.mistakes.push(Some(at), bad_line(what, hint));
+    }
+
+    /// Whether unstated settings are HAProxy's.
+    pub fn as_haproxy(&self) -> bool {
+        self.choice.policy == super::Policy::Haproxy
+    }
+
+    /// The time that a keyword states for a proxy, or its defaults for it.
+    pub fn time(&mut self, proxy: &Proxy, keyword: &str) -> Option<(Duration, Span)> {
+        let statement = proxy.last(keyword)?;
+        let Some(word) = statement.arguments.first() else {
+            self.wrong(statement.at, format!("`{keyword}` has no time"), format!("write it as `{keyword} 10s`"));
+            return None;
+        };
+        time_of(word, self.mistakes)
+    }
+
+    /// The number that a keyword states.
+    pub fn number(&mut self, statement: &Statement, low: u64, high: u64) -> Option<(u64, Span)> {
+        let Some(word) = statement.arguments.first() else {
+            let keyword = statement.keyword.words;
+            self.wrong(statement.at, format!("`{keyword}` has no number"), format!("write it as `{keyword} {low}`"));
+            return None;
+        };
+        Some((number_of(word, low, high, self.mistakes)?, word.span))
+    }
+
+    /// Proxies whose sessions HAProxy would look into.
+    fn look_at_modes(&mut self) {
+        for proxy in &self.cfg.proxies {
+            let statement = proxy.last("mode");
+            let place = statement.map_or(proxy.at, |statement| statement.at);
+            match proxy.mode() {
+                "tcp" | "http" => {}
+                other => {
+                    let other = other.to_owned();
+                    self.wrong(place, format!("`mode {other}` is unknown"), "write `mode tcp`");
+                }
+            }
+            if proxy.is_http() && !proxy.is_page() {
+                let why = "a section in mode http is taken only if it serves statistics, metrics or a monitor";
+                let word = format!("{} {}", proxy.kind.word(), proxy.name.text);
+                let mistake = Mistake::DirectiveRefused {
+                    word,
+                    why,
+                    instead: "write `mode tcp` in it: sessions are passed on as bytes",
+                };
+                self.mistakes.push(Some(proxy.at), mistake);
+            }
+        }
+    }
+
+    /// Which ports lead to each backend.
+    fn know_ports(&mut self) {
+        for proxy in self.cfg.proxies.iter().filter(|proxy| proxy.kind.has_frontend()) {
+            let ports = frontend::ports(proxy);
+            for backend in frontend::backends(proxy) {
+                self.ports.entry(backend).or_default().extend(&ports);
+            }
+        }
+    }
+
+    fn process(&mut self) -> Option<Section> {
+        let statement = self.cfg.global("hard-stop-after")?;
+        let Some(word) = statement.arguments.first() else {
+            self.wrong(statement.at, "`hard-stop-after` has no time", "write it as `hard-stop-after 30s`");
+            return None;
+        };
+        let (time, at) = time_of(word, self.mistakes)?;
+        let mut section = Section::new("[process]", Some(statement.at));
+        section.wait("shutdown_grace", time.min(super::HOUR), Some(at));
+        Some(section)
+    }
+
+    fn limits(&mut self) -> Option<Section> {
+        let statement = self.cfg.global("maxconn")?;
+        let (sessions, at) = self.number(statement, 1, 10_000_000)?;
+        let mut section = Section::new("[limits]", Some(statement.at));
+        section.set("max_sessions", sessions, Some(at));
+        Some(section)
+    }
+}
+
+impl Proxy {
+    /// `tcp` unless it says otherwise.
+    pub fn mode(&self) -> &str {
+        self.last("mode").and_then(|statement| statement.arguments.first()).map_or("tcp", |word| &word.text)
+    }
+
+    pub fn is_http(&self) -> bool {
+        self.mode() == "http"
+    }
+
+    /// Whether it serves something itself.
+    pub fn is_page(&self) -> bool {
+        self.all().any(|statement| pages::SERVES.contains(&statement.keyword.words))
+    }
+
+    /// A `listen` section that leads elsewhere by `default_backend`.
+    fn is_without_servers(&self) -> bool {
+        self.kind == Kind::Listen && self.own("server").next().is_none() && self.last("default_backend").is_some()
+    }
+}
+
+/// The numbers of proxies as HAProxy gives them: stated, or the next free one.
+struct Numbers {
+    stated: Vec<u32>,
+    next: u32,
+}
+
+impl Numbers {
+    fn of(cfg: &Cfg) -> Self {
+        Self { stated: cfg.proxies.iter().filter_map(stated_number).collect(), next: ProxyId::FIRST.0 }
+    }
+
+    fn number(&mut self, proxy: &Proxy) -> u32 {
+        if let Some(number) = stated_number(proxy) {
+            return number;
+        }
+        while self.stated.contains(&self.next) {
+            self.next += 1;
+        }
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+fn stated_number(proxy: &Proxy) -> Option<u32> {
+    proxy.own("id").last()?.arguments.first()?.text.parse().ok()
+}

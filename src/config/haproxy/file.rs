@@ -1,0 +1,471 @@
+//! The file as it is written: sections of statements, conditions judged, nothing interpreted yet.
+
+use std::rc::Rc;
+
+use super::super::mistake::{Mistake, Mistakes};
+use super::super::read::Span;
+use super::super::source::Source;
+use super::condition::{self, DEEPEST};
+use super::keyword::{self, Found, Scope};
+use super::words::{self, Variables, Word};
+
+/// One line that means something.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// Its row in the table of keywords.
+    pub keyword: &'static keyword::Keyword,
+    /// Whether `no` or `default` stands before it.
+    pub prefix: Option<Prefix>,
+    /// What follows the keyword.
+    pub arguments: Vec<Word>,
+    /// The whole line.
+    pub at: Span,
+    /// The keyword as it stands there.
+    pub head: Span,
+    pub written: String,
+}
+
+/// What may stand before a keyword.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefix {
+    No,
+    Default,
+}
+
+/// What kind of proxy a section is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Frontend,
+    Backend,
+    /// Both at once.
+    Listen,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Frontend => "frontend",
+            Self::Backend => "backend",
+            Self::Listen => "listen",
+        }
+    }
+
+    fn scope(self) -> Scope {
+        match self {
+            Self::Frontend => Scope::FRONTEND,
+            Self::Backend => Scope::BACKEND,
+            Self::Listen => Scope::LISTEN,
+        }
+    }
+
+    pub fn has_frontend(self) -> bool {
+        self != Self::Backend
+    }
+
+    pub fn has_backend(self) -> bool {
+        self != Self::Frontend
+    }
+}
+
+/// A frontend, a backend, or both.
+#[derive(Debug)]
+pub struct Proxy {
+    pub kind: Kind,
+    pub name: Word,
+    pub at: Span,
+    own: Vec<Statement>,
+    defaults: Rc<Vec<Statement>>,
+}
+
+/// Everything that the file says.
+#[derive(Debug, Default)]
+pub struct Cfg {
+    pub global: Vec<Statement>,
+    pub proxies: Vec<Proxy>,
+    /// Lines that mean nothing here, in file order, for who wants them as comments.
+    pub left_out: Vec<Span>,
+}
+
+impl Cfg {
+    /// The last statement of this keyword in `global`.
+    pub fn global(&self, keyword: &str) -> Option<&Statement> {
+        self.global.iter().rfind(|statement| statement.keyword.words == keyword)
+    }
+
+    /// All of this keyword in `global`.
+    pub fn globals<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Statement> {
+        self.global.iter().filter(move |statement| statement.keyword.words == keyword)
+    }
+}
+
+impl Proxy {
+    /// The statement that counts of a keyword of which the last one does: its own, or that of its defaults.
+    pub fn last(&self, keyword: &str) -> Option<&Statement> {
+        let is =
+            |statement: &&Statement| statement.keyword.words == keyword && statement.prefix != Some(Prefix::Default);
+        let own = self.own.iter().rfind(is);
+        own.or_else(|| self.defaults.iter().rfind(is)).filter(|statement| statement.prefix.is_none())
+    }
+
+    /// Every statement of a keyword that may stand several times; those of the defaults come first.
+    pub fn every<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Statement> {
+        let is = move |statement: &&Statement| statement.keyword.words == keyword;
+        self.defaults.iter().filter(is).chain(self.own.iter().filter(is))
+    }
+
+    /// Its own statements of a keyword.
+    pub fn own<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Statement> {
+        self.own.iter().filter(move |statement| statement.keyword.words == keyword)
+    }
+
+    /// Of several keywords, of which the last one counts, the statement that does.
+    pub fn last_of(&self, keywords: &[&str]) -> Option<&Statement> {
+        let is = |statement: &&Statement| keywords.contains(&statement.keyword.words) && statement.prefix.is_none();
+        self.own.iter().rfind(is).or_else(|| self.defaults.iter().rfind(is))
+    }
+
+    /// Everything that bears on it, its defaults first.
+    pub fn all(&self) -> impl Iterator<Item = &Statement> {
+        self.defaults.iter().chain(&self.own)
+    }
+}
+
+/// A `defaults` section.
+struct Defaults {
+    name: Option<String>,
+    statements: Rc<Vec<Statement>>,
+}
+
+/// Where the lines that follow belong.
+enum Current {
+    /// Before any section.
+    Nothing,
+    Global,
+    Defaults {
+        name: Option<String>,
+        statements: Vec<Statement>,
+    },
+    Proxy(Proxy),
+    /// A section that means nothing here: its lines are not looked at.
+    Skipped,
+}
+
+/// One `.if` … `.endif`.
+#[derive(Clone, Copy)]
+struct Branch {
+    at: Span,
+    /// Whether the lines of the present part count.
+    counts: bool,
+    /// Whether one of its parts has counted, or none may: the rest does not.
+    settled: bool,
+}
+
+/// Reads the whole file. What is wrong with a line is noted, and the line left out.
+pub fn read(source: &Source, variables: &mut Variables, lenient: bool, mistakes: &mut Mistakes) -> Cfg {
+    let mut reader = Reader {
+        cfg: Cfg::default(),
+        current: Current::Nothing,
+        defaults: Vec::new(),
+        branches: Vec::new(),
+        variables,
+        lenient,
+        mistakes,
+    };
+    let mut start = 0;
+    for line in source.text.split_inclusive('\n') {
+        reader.line(line.trim_end_matches(['\n', '\r']), start);
+        start += line.len();
+    }
+    reader.end_section();
+    if let Some(branch) = reader.branches.last() {
+        reader.mistakes.push(Some(branch.at), bad_line("`.if` has no `.endif`", "add one where it is to end"));
+    }
+    reader.cfg
+}
+
+struct Reader<'a> {
+    cfg: Cfg,
+    current: Current,
+    defaults: Vec<Defaults>,
+    branches: Vec<Branch>,
+    variables: &'a mut Variables,
+    lenient: bool,
+    mistakes: &'a mut Mistakes,
+}
+
+impl Reader<'_> {
+    fn line(&mut self, line: &str, start: usize) {
+        let counts = self.branches.last().is_none_or(|branch| branch.counts);
+        if !counts && !line.trim_start().starts_with('.') {
+            return;
+        }
+        let words = match words::words(line, start, self.variables) {
+            Ok(words) => words,
+            Err((error, at)) => {
+                let hint =
+                    "a quotation mark, a backslash or a dollar sign that means itself is written `\\\"`, `\\\\`, `\\$`";
+                return self.mistakes.push(Some(at), bad_line(error, hint));
+            }
+        };
+        let Some(first) = words.first() else { return };
+        let at = Span { start: first.span.start, end: words.last().map_or(first.span.end, |word| word.span.end) };
+        let words = self.without_empty(words);
+        match words.first() {
+            None => {}
+            Some(first) if first.text.starts_with('.') => self.directive(&words, at),
+            Some(first) if keyword::is_section(&first.text) => self.section(&words, at),
+            Some(_) => self.statement(&words, at),
+        }
+    }
+
+    /// An empty word ends its line, as it does for HAProxy, which warns of it.
+    fn without_empty(&mut self, mut words: Vec<Word>) -> Vec<Word> {
+        if let Some(empty) = words.iter().position(|word| word.text.is_empty()) {
+            self.mistakes.push(Some(words[empty].span), Mistake::EmptyWord);
+            words.truncate(empty);
+        }
+        words
+    }
+
+    // ---- conditions ----
+
+    fn directive(&mut self, words: &[Word], at: Span) {
+        let text = words[1..].iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+        let counts = self.branches.last().is_none_or(|branch| branch.counts);
+        match words[0].text.as_str() {
+            ".if" if self.branches.len() == DEEPEST => {
+                self.mistakes.push(Some(at), bad_line("conditions are nested deeper than 10", "join them by `&&`"));
+            }
+            ".if" => {
+                let holds = counts && self.judge(&text, at);
+                self.branches.push(Branch { at, counts: holds, settled: holds || !counts });
+            }
+            ".elif" => match self.branches.last().copied() {
+                Some(branch) => {
+                    let holds = !branch.settled && self.judge(&text, at);
+                    self.turn(Branch { counts: holds, settled: branch.settled || holds, ..branch });
+                }
+                None => self.outside(at),
+            },
+            ".else" => match self.branches.last().copied() {
+                Some(branch) => self.turn(Branch { counts: !branch.settled, settled: true, ..branch }),
+                None => self.outside(at),
+            },
+            ".endif" => {
+                if self.branches.pop().is_none() {
+                    self.outside(at);
+                }
+            }
+            _ if !counts => {}
+            ".notice" | ".warning" | ".diag" => self.mistakes.push(Some(at), Mistake::Said { text }),
+            ".alert" => {
+                self.mistakes.push(Some(at), bad_line(format!("the file says: {text}"), "it is meant to end here"))
+            }
+            other => {
+                let hint = "they are .if, .elif, .else, .endif, .notice, .warning, .alert and .diag";
+                self.mistakes.push(Some(words[0].span), bad_line(format!("`{other}` is no directive"), hint));
+            }
+        }
+    }
+
+    fn turn(&mut self, branch: Branch) {
+        if let Some(last) = self.branches.last_mut() {
+            *last = branch;
+        }
+    }
+
+    fn outside(&mut self, at: Span) {
+        self.mistakes.push(Some(at), bad_line("there is no `.if` before this", "remove it, or add the `.if`"));
+    }
+
+    fn judge(&mut self, text: &str, at: Span) -> bool {
+        condition::holds(text, self.variables).unwrap_or_else(|error| {
+            let hint = "a condition is made of defined(), streq(), feature(), version_atleast() and their like, `!`, `&&` and `||`";
+            self.mistakes.push(Some(at), bad_line(error, hint));
+            false
+        })
+    }
+
+    // ---- sections ----
+
+    fn section(&mut self, words: &[Word], at: Span) {
+        self.end_section();
+        let name = words.get(1).filter(|word| word.text != "from");
+        let defaults = self.inherited(words);
+        self.current = match words[0].text.as_str() {
+            "global" => Current::Global,
+            "defaults" => Current::Defaults {
+                name: name.map(|name| name.text.clone()),
+                statements: defaults
+                    .filter(|_| words.iter().any(|word| word.text == "from"))
+                    .as_deref()
+                    .cloned()
+                    .unwrap_or_default(),
+            },
+            kind @ ("frontend" | "backend" | "listen") => {
+                let kind = match kind {
+                    "frontend" => Kind::Frontend,
+                    "backend" => Kind::Backend,
+                    _ => Kind::Listen,
+                };
+                let Some(name) = name else {
+                    let hint = format!("write `{} NAME`", kind.word());
+                    self.mistakes.push(Some(at), bad_line(format!("this {} has no name", kind.word()), hint));
+                    self.current = Current::Skipped;
+                    return;
+                };
+                Current::Proxy(Proxy {
+                    kind,
+                    name: name.clone(),
+                    at,
+                    own: Vec::new(),
+                    defaults: defaults.unwrap_or_default(),
+                })
+            }
+            other => {
+                let row = keyword::section(other);
+                self.note_keyword(other, row.fate, words[0].span, at);
+                Current::Skipped
+            }
+        };
+    }
+
+    /// The statements of the defaults that a section starts from: those that it names, or the last before it.
+    fn inherited(&mut self, words: &[Word]) -> Option<Rc<Vec<Statement>>> {
+        let Some(from) = words.iter().position(|word| word.text == "from") else {
+            return self.defaults.last().map(|defaults| Rc::clone(&defaults.statements));
+        };
+        let name = words.get(from + 1)?;
+        let named = self.defaults.iter().rfind(|defaults| defaults.name.as_deref() == Some(&name.text));
+        if named.is_none() {
+            let message = format!("there are no defaults `{}` before this", name.text);
+            self.mistakes.push(Some(name.span), bad_line(message, "name a `defaults` section that stands above"));
+        }
+        named.map(|defaults| Rc::clone(&defaults.statements))
+    }
+
+    fn end_section(&mut self) {
+        match std::mem::replace(&mut self.current, Current::Nothing) {
+            Current::Nothing | Current::Global | Current::Skipped => {}
+            Current::Defaults { name, statements } => {
+                self.defaults.push(Defaults { name, statements: Rc::new(statements) });
+            }
+            Current::Proxy(proxy) => self.cfg.proxies.push(proxy),
+        }
+    }
+
+    // ---- statements ----
+
+    fn statement(&mut self, words: &[Word], at: Span) {
+        let (scope, place) = match &self.current {
+            Current::Global => (Scope::GLOBAL, "global"),
+            Current::Defaults { .. } => (Scope::DEFAULTS, "defaults"),
+            Current::Proxy(proxy) => (proxy.kind.scope(), proxy.kind.word()),
+            Current::Skipped => return,
+            Current::Nothing => {
+                let hint = "a haproxy.cfg begins with `global`, `defaults`, `frontend`, `backend` or `listen`";
+                return self.mistakes.push(Some(at), bad_line("this stands before any section", hint));
+            }
+        };
+        let (prefix, words) = match words[0].text.as_str() {
+            "no" => (Some(Prefix::No), &words[1..]),
+            "default" => (Some(Prefix::Default), &words[1..]),
+            _ => (None, words),
+        };
+        let Some(first) = words.first() else {
+            return self.mistakes.push(Some(at), bad_line("nothing follows", "write what is to be off"));
+        };
+        let texts: Vec<&str> = words.iter().take(2).map(|word| word.text.as_str()).collect();
+        match keyword::find(&texts, scope) {
+            Found::Keyword(keyword, length) => {
+                let head = Span { start: first.span.start, end: words[length - 1].span.end };
+                let statement = Statement {
+                    keyword,
+                    prefix,
+                    arguments: words[length..].to_vec(),
+                    at,
+                    head,
+                    written: texts[..length].join(" "),
+                };
+                self.keep(statement);
+            }
+            Found::Elsewhere { word, sections } => {
+                let mistake = Mistake::DirectiveElsewhere { word: word.to_owned(), place, sections };
+                self.refuse(mistake, first.span, at);
+            }
+            Found::Unknown { word, near } => {
+                let mistake = Mistake::UnknownDirective { word, place, near };
+                self.refuse(
+                    mistake,
+                    words[..2.min(words.len())]
+                        .last()
+                        .map_or(first.span, |word| Span { start: first.span.start, end: word.span.end }),
+                    at,
+                );
+            }
+        }
+    }
+
+    fn keep(&mut self, statement: Statement) {
+        let words = statement.keyword.words;
+        self.note_keyword(&statement.written, statement.keyword.fate, statement.head, statement.at);
+        if statement.keyword.fate != keyword::Fate::Honoured {
+            return;
+        }
+        if matches!(words, "setenv" | "presetenv" | "unsetenv" | "resetenv") {
+            return self.set_variables(&statement);
+        }
+        match &mut self.current {
+            Current::Global => self.cfg.global.push(statement),
+            Current::Defaults { statements, .. } => statements.push(statement),
+            Current::Proxy(proxy) => proxy.own.push(statement),
+            Current::Nothing | Current::Skipped => {}
+        }
+    }
+
+    fn note_keyword(&mut self, word: &str, fate: keyword::Fate, head: Span, at: Span) {
+        let word = word.to_owned();
+        match fate {
+            keyword::Fate::Honoured => {}
+            keyword::Fate::Noted(why) => {
+                self.cfg.left_out.push(at);
+                self.mistakes.push(Some(head), Mistake::DirectiveNoted { word, why });
+            }
+            keyword::Fate::Refused(why, instead) => {
+                self.refuse(Mistake::DirectiveRefused { word, why, instead }, head, at)
+            }
+        }
+    }
+
+    /// Keeps the file from being used, unless such lines are only to be left out.
+    fn refuse(&mut self, mistake: Mistake, head: Span, at: Span) {
+        self.cfg.left_out.push(at);
+        let mistake = if self.lenient { Mistake::LeftOut { why: mistake.to_string() } } else { mistake };
+        self.mistakes.push(Some(head), mistake);
+    }
+
+    fn set_variables(&mut self, statement: &Statement) {
+        let texts: Vec<&str> = statement.arguments.iter().map(|word| word.text.as_str()).collect();
+        let variables = &mut self.variables.0;
+        match (statement.keyword.words, texts.as_slice()) {
+            ("setenv", [name, value]) => drop(variables.insert((*name).to_owned(), (*value).to_owned())),
+            ("presetenv", [name, value]) => {
+                variables.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
+            }
+            ("unsetenv", names @ [_, ..]) => names.iter().for_each(|name| drop(variables.remove(*name))),
+            ("resetenv", names) => variables.retain(|name, _| names.contains(&name.as_str())),
+            (word, _) => {
+                let message = format!(
+                    "`{word}` needs a variable's name{}",
+                    if word == "unsetenv" { "" } else { " and its value" }
+                );
+                self.mistakes.push(Some(statement.at), bad_line(message, "write it as `setenv NAME VALUE`"));
+            }
+        }
+    }
+}
+
+/// What is wrong with a line, and what to do.
+pub fn bad_line(what: impl ToString, hint: impl Into<String>) -> Mistake {
+    Mistake::BadLine { what: what.to_string(), hint: hint.into() }
+}
