@@ -14,6 +14,7 @@ use std::time::Duration;
 
 mod credential;
 mod descriptor;
+mod line_format;
 mod log;
 mod members;
 mod network;
@@ -22,7 +23,11 @@ mod process;
 
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
-pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
+pub use self::line_format::{LineFormat, LineFormatError, Part, Variable};
+pub use self::log::{
+    DatagramAddress, Facility, FrontendLog, Lines, LogPlace, LogTarget, SessionLine, Severities, Severity, Syslog,
+    SyslogProtocol,
+};
 pub use self::members::hosts;
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
@@ -311,6 +316,8 @@ pub struct Frontend {
     /// Longest time without a byte from or to the client.
     pub client_timeout: Option<Duration>,
     pub by_source: SourceLimits,
+    /// Shared with the records of its sessions.
+    pub log: Arc<FrontendLog>,
 }
 
 /// What a frontend lets one source do. The default is anything.
@@ -571,9 +578,6 @@ pub struct Admin {
 pub struct Log {
     /// At least one, and none of them twice.
     pub targets: Vec<LogTarget>,
-    /// Whether a session that moved no byte, and that nobody but its client ended, gets a line. It is counted in any
-    /// case.
-    pub null_sessions: bool,
     /// Whether a session has a line when it is connected, too.
     pub open: bool,
     /// How often a session that lives on has a line; `None` for never.
@@ -586,7 +590,7 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-    /// HAProxy's `option tcplog`.
+    /// HAProxy's own: see [`FrontendLog::line`].
     Tcplog,
 }
 
