@@ -11,6 +11,9 @@ pub mod reactor;
 pub mod resolve;
 pub mod sys;
 pub mod tls;
+mod way;
+
+pub use self::way::Way;
 
 use std::fmt;
 use std::io;
@@ -296,7 +299,12 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Connects for something other than a session: a probe, a client of the demo. The caller bounds the time.
 pub async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
-    let stream = TcpStream::from_std(connecting(address)?.into()).map_err(DialError::Local)?;
+    dial_by(address, Way::default()).await
+}
+
+/// As [`dial`], by a way of the configuration's own.
+pub async fn dial_by(address: SocketAddr, way: Way<'_>) -> Result<TcpStream, DialError> {
+    let stream = TcpStream::from_std(connecting(address, way)?.into()).map_err(DialError::Local)?;
     stream.writable().await.map_err(DialError::Local)?;
     match options::pending_error(&stream) {
         Some(error) => Err(error.into()),
@@ -306,11 +314,13 @@ pub async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
 
 /// A socket on its way to a server, in three calls: made, with flags that spare a fcntl; told that a small write must not
 /// wait for the acknowledgement of the one before, as the end of a handshake and the request behind it would, for the
-/// 40 ms of a delayed one; and connecting. There is no bind: the kernel finds a port with less work in connect.
-fn connecting(address: SocketAddr) -> Result<Socket, DialError> {
+/// 40 ms of a delayed one; and connecting. Unless the way wants one there is no bind: the kernel finds a port with less
+/// work in connect.
+fn connecting(address: SocketAddr, way: Way<'_>) -> Result<Socket, DialError> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
         .map_err(DialError::Local)?;
     socket.set_tcp_nodelay(true).map_err(DialError::Local)?;
+    way.take(&socket).map_err(DialError::Local)?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error.into()),
         _ => Ok(socket),

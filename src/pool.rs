@@ -12,6 +12,7 @@ pub mod health;
 pub mod heritage;
 pub mod history;
 pub mod network;
+mod observed;
 pub mod pace;
 pub mod queue;
 pub mod server;
@@ -24,6 +25,7 @@ mod lease;
 mod member;
 mod operator;
 mod renewal;
+mod report;
 mod row;
 mod slow_start;
 mod standing;
@@ -123,16 +125,23 @@ impl Pool {
             _ => {}
         }
         // Without a way to anybody, having none to this server says nothing of it.
-        if verdict.state == Readiness::Down(DownCause::NoNetwork) && !self.hears_others_than(server) {
+        let weighs = self.spec.judged_by.weighs();
+        if weighs && verdict.state == Readiness::Down(DownCause::NoNetwork) && !self.hears_others_than(server) {
             verdict.state = Readiness::Down(DownCause::Local);
         }
         let mut state = self.lock();
         let Some(member) = state.member(server) else { return };
         let passed = !matches!(verdict.state, Readiness::Down(_));
+        let before = member.standing.reported();
         member.standing.apply(verdict, &server.counters);
+        let report = self.report(member, before);
+        if passed {
+            member.failed_dials = 0;
+        }
         let expiry = self.expiry_due(member);
         state.ever_up |= passed;
         state.find_strangers();
+        self.tell_report(report);
         self.settle(state);
         if let Some(expiry) = expiry {
             (self.observe)(&Change::Certificate(expiry));
@@ -206,6 +215,9 @@ impl Pool {
                 active_left,
                 backup_left,
                 at: clock::wall(),
+                backup: state.members[place].backup,
+                reported: self.spec.log_health_checks,
+                via: server.spec().track.clone(),
             });
         }
         state.note_usable(&self.counters);

@@ -68,16 +68,8 @@ impl Serving {
         }
         let last = backend.servers.iter().map(|server| server.id.0).max().unwrap_or(0);
         let check = backend.check.clone();
-        Ok(model::Server {
-            id: ServerId(last + 1),
-            name,
-            address,
-            weight,
-            backup,
-            max_sessions: None,
-            disabled: false,
-            check,
-        })
+        let plain = model::Server::new(ServerId(last + 1), name, address);
+        Ok(model::Server { weight, backup, check, ..plain })
     }
 
     /// Goes over to another set of servers, if the process still may.

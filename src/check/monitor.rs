@@ -14,6 +14,7 @@ use super::schedule::Schedule;
 use crate::clock;
 use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
 use crate::model::HostAddress;
+use crate::net::Way;
 use crate::pool::Pool;
 use crate::pool::network::HostLink;
 use crate::pool::server::Server;
@@ -118,6 +119,11 @@ impl Rounds {
                 self.schedule.hasten(number, now);
                 self.asked[number] |= all;
             }
+            if watched.server.is_probe_wanted_soon()
+                && let Some(check) = &watched.server.spec().check
+            {
+                self.schedule.bring_forward(number, now, check.fast_interval);
+            }
         }
     }
 
@@ -173,8 +179,12 @@ const LATE: Duration = Duration::from_millis(300);
 async fn probe(watched: Arc<Watched>, asks: bool) {
     let Watched { pool, server, prober } = &*watched;
     let probing = Shown::of(server, Server::set_probing);
+    let spec = server.spec();
     let Outcome { verdict, farewell, .. } = match server.probe_address() {
-        Some(address) => noting_lateness(&watched, asks, prober.probe(address)).await,
+        Some(address) => {
+            let probe = prober.probe(address, watched.interval(), Way::to(&spec));
+            noting_lateness(&watched, asks, probe).await
+        }
         None => Outcome { verdict: unresolved(), tls: None, farewell: None },
     };
     drop(probing);
@@ -206,15 +216,8 @@ async fn noting_lateness(
 
 /// What is said of a server whose name has no address.
 fn unresolved() -> Verdict {
-    let evidence = Evidence {
-        status: CheckStatus::L4Con,
-        detail: "its name has no address".to_owned(),
-        duration: Duration::ZERO,
-        code: None,
-        certificate: None,
-        remark: None,
-        at: clock::wall(),
-    };
+    let detail = "its name has no address".to_owned();
+    let evidence = Evidence { detail, ..Evidence::of(CheckStatus::L4Con, clock::wall()) };
     Verdict { state: Readiness::Down(DownCause::Unresolved), evidence, source: VerdictSource::Probe }
 }
 

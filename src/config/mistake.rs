@@ -109,6 +109,20 @@ pub enum Mistake {
     TimeoutOverInterval { timeout: String, interval: String },
     #[error("the CA file {path} can't be used: {reason}")]
     CaFile { path: String, reason: String },
+    #[error("a check of type `script` needs `steps`")]
+    ScriptWithoutSteps,
+    #[error("a check has at most {most} steps")]
+    ManySteps { most: usize },
+    #[error("{name} can't be tracked: there is no such server, or it tracks this one")]
+    UnknownTracked { name: String },
+    #[error("a server that tracks another has no check of its own")]
+    TracksAndChecks,
+    #[error("`observe` needs a check: a server that dials take down is brought up by its probes")]
+    ObservesUnchecked,
+    #[error("an `agent` needs a `port`")]
+    AgentWithoutPort,
+    #[error("the source is of another family than the server's address {address}")]
+    OtherFamily { address: String },
     #[error("the status {status} is both in `accept` and in `draining`")]
     StatusTwice { status: u16 },
     #[error("`{stated}` needs a `{missing}`")]
@@ -227,6 +241,13 @@ kinds! {
     BadLine = "bad-line",
     EmptyWord = "empty-word",
     Said = "said",
+    ScriptWithoutSteps = "script-without-steps",
+    ManySteps = "many-steps",
+    UnknownTracked = "unknown-tracked",
+    TracksAndChecks = "tracks-and-checks",
+    ObservesUnchecked = "observes-unchecked",
+    AgentWithoutPort = "agent-without-port",
+    OtherFamily = "other-family",
 }
 
 impl Mistake {
@@ -350,6 +371,13 @@ impl Mistake {
             }
             Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
             Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
+            Self::ScriptWithoutSteps => Some(r#"add `steps = ["connect", "expect +OK"]`"#.into()),
+            Self::ManySteps { .. } => Some("what takes longer than that is no health check".into()),
+            Self::UnknownTracked { .. } => Some("name a server of this file that has a check of its own".into()),
+            Self::TracksAndChecks => Some("leave one of the two out".into()),
+            Self::ObservesUnchecked => Some("give it a check, or leave `observe` out".into()),
+            Self::AgentWithoutPort => Some("add `port`, where the agent listens".into()),
+            Self::OtherFamily { .. } => Some("connections can't be made from one to the other".into()),
             Self::TwoCredentials => Some("leave one of the two out".into()),
             Self::NotOfThisTarget { belongs_to, .. } => Some(format!("it is for log targets of type {belongs_to}")),
             Self::DuplicateTarget { .. } => Some("each line would be there twice: remove one of the two".into()),

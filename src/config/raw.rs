@@ -10,15 +10,18 @@ use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
 use super::people::{GroupName, UserName};
 use super::preset::Preset;
+use super::question::{Answer, Header, Method, StepText};
 use super::read::{Found, Origin, Reader, Span, Value, section};
+use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
 use super::source::Source;
 use super::syntax;
 use super::target::{Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
 use crate::model::{
-    Account, BackendName, Balance, Connect, FrontendName, JudgedBy, ListenAddress, LogFormat, LogLevel, Network,
-    OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, ServerName,
+    Account, BackendName, Balance, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress, LogFormat,
+    LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash,
+    ProxyVersion, Redispatch, ServerName, Tracked,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -49,6 +52,8 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("backend.timeouts", BackendTimeouts::KEYS),
     ("backend.check", Check::KEYS),
     ("backend.servers", Server::KEYS),
+    ("backend.servers.observe", Observe::KEYS),
+    ("backend.servers.agent", Agent::KEYS),
     ("stats", Stats::KEYS),
     ("admin", Admin::KEYS),
     ("log", Log::KEYS),
@@ -128,6 +133,11 @@ section! {
     "server_keepalive" => server_keepalive: Switch<Keepalive>,
     "check" => check: Switch<Check>,
     "weight" => weight: Whole<0, 256>,
+    "retries" => retries: Retry,
+    "redispatch" => redispatch: Redispatch,
+    "log_health_checks" => log_health_checks: bool,
+    "all_backups" => all_backups: bool,
+    "random_draws" => random_draws: Whole<1, 100>,
 }
 
 section! {
@@ -218,6 +228,11 @@ section! {
     "timeouts" => timeouts: BackendTimeouts,
     "check" => check: Switch<Check>,
     "servers" => servers: List<Member, 1>,
+    "retries" => retries: Retry,
+    "redispatch" => redispatch: Redispatch,
+    "log_health_checks" => log_health_checks: bool,
+    "all_backups" => all_backups: bool,
+    "random_draws" => random_draws: Whole<1, 100>,
 }
 
 section! {
@@ -230,6 +245,18 @@ section! {
     "max_sessions" => max_sessions: Switch<Sessions>,
     "disabled" => disabled: bool,
     "check" => check: Switch<Check>,
+    "slow_start" => slow_start: Switch<Short>,
+    "on_down" => on_down: OnDown,
+    "on_primary_back" => on_primary_back: OnPrimaryBack,
+    "observe" => observe: Switch<Observe>,
+    "track" => track: Tracked,
+    "source" => source: SourceAddress,
+    "interface" => interface: Interface,
+    "user_timeout" => user_timeout: Switch<Short>,
+    "send_proxy" => send_proxy: Switch<ProxyVersion>,
+    "init_state" => init_state: InitState,
+    "agent" => agent: Switch<Agent>,
+    "initial_address" => initial_address: Ip,
 }
 
 section! {
@@ -250,9 +277,19 @@ section! {
     "interval" => interval: Interval,
     "fast_interval" => fast_interval: Interval,
     "down_interval" => down_interval: Interval,
-    "timeout" => timeout: ProbeTime,
+    "timeout" => timeout: ProbeLimit,
     "rise" => rise: Whole<1, 1_000>,
     "fall" => fall: Whole<1, 1_000>,
+    "dial_timeout" => dial_timeout: Short,
+    "address" => address: Ip,
+    "send_proxy" => send_proxy: Switch<ProxyVersion>,
+    "method" => method: Method,
+    "http_version" => http_version: HttpVersion,
+    "headers" => headers: List<Header, 0>,
+    "body" => body: Said,
+    "expect" => expect: List<Answer, 0>,
+    "draining_on_404" => draining_on_404: bool,
+    "steps" => steps: List<StepText, 1>,
 }
 
 section! {

@@ -23,11 +23,13 @@ mod listeners;
 mod names;
 mod numbers;
 mod process;
+mod service;
 mod targets;
 
 use checks::Checks;
 use names::Known;
 use numbers::Numbers;
+use service::retries;
 
 /// Resolves everything. `None` if that can't be done; what is in `mistakes` may speak against it all the same.
 pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) -> Option<Config> {
@@ -55,6 +57,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
             }
         }
     }
+    service::note_tracked(expanded, &backends, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
     let access = access::access(&expanded.stats, &source.directory, mistakes);
@@ -224,6 +227,10 @@ fn backend(
         required: filled(&raw.required),
         keepalive: keepalive(&raw.server_keepalive),
         check,
+        retries: retries(raw),
+        log_health_checks: filled(&raw.log_health_checks),
+        all_backups: filled(&raw.all_backups),
+        draws: filled(&raw.random_draws).0,
     })
 }
 
@@ -277,17 +284,30 @@ fn server(
     // Without an address there is no name to fall back on, and one complaint is enough.
     let name = address.as_ref().and_then(|_| needed(&raw.name, "name", &section, mistakes));
     let check = match &raw.check {
+        _ if raw.track.is_some() => None,
         Some(own) => checks.resolve(&own.value, mistakes),
         None => backends_check.clone(),
     };
+    service::note_contradictions(raw, check.is_some(), mistakes);
+    let agent = service::agent(raw, mistakes);
     Some(Server {
-        id,
-        name: name?,
-        address: address?.endpoint,
+        agent,
         weight: Weight::new(filled(&raw.weight).0 as u16).expect("the key's range is the weight's"),
         backup: filled(&raw.backup),
         max_sessions: filled(&raw.max_sessions).on().map(|sessions| sessions.0),
         disabled: filled(&raw.disabled),
         check,
+        slow_start: service::slow_start(raw),
+        on_down: raw.on_down.as_ref().map(|on_down| on_down.value),
+        on_primary_back: raw.on_primary_back.as_ref().map(|on_primary_back| on_primary_back.value),
+        observe: service::watchfulness(raw),
+        track: raw.track.as_ref().map(|track| track.value.clone()),
+        source: raw.source.as_ref().map(|source| source.value.0),
+        interface: raw.interface.as_ref().map(|interface| interface.value.0.clone()),
+        user_timeout: filled(&raw.user_timeout).on().map(|wait| wait.0),
+        send_proxy: filled(&raw.send_proxy).on().copied(),
+        init_state: filled(&raw.init_state),
+        initial_address: raw.initial_address.as_ref().map(|ip| ip.value.0),
+        ..Server::new(id, name?, address?.endpoint)
     })
 }

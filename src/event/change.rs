@@ -159,6 +159,7 @@ impl Change {
             Self::Process(_) => "process",
             Self::Reload(_) => "reload",
             Self::Upgrade(_) => "upgrade",
+            Self::Check(_) => "check",
         }
     }
 
@@ -173,6 +174,7 @@ impl Change {
             Self::Process(change) => change.at,
             Self::Reload(reload) => reload.at,
             Self::Upgrade(upgrade) => upgrade.at,
+            Self::Check(report) => report.at,
         }
     }
 
@@ -182,6 +184,7 @@ impl Change {
             Self::Server(change) => vec![(&change.backend, &change.server)],
             Self::Certificate(change) => vec![(&change.backend, &change.server)],
             Self::Drained(change) => vec![(&change.backend, &change.server)],
+            Self::Check(report) => vec![(&report.backend, &report.server)],
             Self::Action(action) => action.servers.iter().map(|(backend, server)| (backend, server)).collect(),
             Self::Isolation(_) | Self::Limit(_) | Self::Process(_) | Self::Reload(_) | Self::Upgrade(_) => Vec::new(),
         }
@@ -203,6 +206,7 @@ impl Change {
             Self::Certificate(_) => Gravity::Warn,
             Self::Reload(reload) if matches!(reload.outcome, ReloadOutcome::Refused(_)) => Gravity::Error,
             Self::Upgrade(upgrade) if matches!(upgrade.outcome, UpgradeOutcome::Failed { .. }) => Gravity::Error,
+            Self::Check(_) => Gravity::Info,
             Self::Action(_) | Self::Drained(_) | Self::Process(_) | Self::Reload(_) | Self::Upgrade(_) => Gravity::Info,
         }
     }
@@ -237,6 +241,7 @@ impl Change {
             },
             Self::Reload(reload) => reload.text(),
             Self::Upgrade(upgrade) => upgrade.text(),
+            Self::Check(report) => report.text(),
         }
     }
 }

@@ -222,6 +222,8 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         downtime: Duration::ZERO,
         replaced_sessions: 0,
         counts: traffic(1),
+        tracked: None,
+        throttle: None,
     }
 }
 
@@ -234,6 +236,7 @@ fn passed() -> Evidence {
         certificate: Some(certificate()),
         remark: None,
         at: now() - Duration::from_secs(1),
+        info: String::new(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{AdminState, Certificate, Evidence, Orders, ServerState};
 use crate::model::{
-    BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
+    BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Tracked,
+    Weight,
 };
 
 /// The whole process at one moment. Figures were read within the same instant, not under one lock.
@@ -197,6 +198,10 @@ pub struct ServerSnapshot {
     /// Sessions that processes still have there which this one has replaced.
     pub replaced_sessions: u32,
     pub counts: Counts,
+    /// The server whose state it has.
+    pub tracked: Option<Tracked>,
+    /// The hundredths of its share of new sessions that it has, on its way back to all of it.
+    pub throttle: Option<u16>,
 }
 
 /// A server's check and its last result.

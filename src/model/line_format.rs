@@ -107,7 +107,9 @@ impl fmt::Display for LineFormatError {
             Self::Unfinished => f.write_str("nothing follows a `%`; one that means itself is written `%%`"),
             Self::Unknown(name) => write!(f, "`%{name}` means nothing for sessions of bytes"),
             Self::Flag(flag) => write!(f, "the flag `{flag}` is unknown; `+Q` and `-Q` are known"),
-            Self::Sample(text) => write!(f, "`%[{text}]` is a sample, and a line has none; variables such as %ci are known"),
+            Self::Sample(text) => {
+                write!(f, "`%[{text}]` is a sample, and a line has none; variables such as %ci are known")
+            }
         }
     }
 }
@@ -213,7 +215,9 @@ mod tests {
             .iter()
             .map(|part| match part {
                 Part::Text(text) => text.clone(),
-                Part::Variable { variable, quoted } => format!("<{variable:?}{}>", if *quoted { " quoted" } else { "" }),
+                Part::Variable { variable, quoted } => {
+                    format!("<{variable:?}{}>", if *quoted { " quoted" } else { "" })
+                }
             })
             .collect();
         assert_eq!(said.concat(), "<ClientAddress>:<ClientPort> [<AcceptDate>] 100% <Backend quoted> <Server>");

@@ -15,7 +15,7 @@ pub struct LogTarget {
     /// The least grave lines that it gets.
     pub level: LogLevel,
     /// Which of those it gets.
-    pub lines: Lines,
+    pub lines: LogLines,
     /// The frontends and backends whose lines it gets; `None` for all lines.
     pub proxies: Option<BTreeSet<String>>,
     pub severities: Severities,
@@ -23,7 +23,7 @@ pub struct LogTarget {
 
 /// Which lines a target is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lines {
+pub enum LogLines {
     All,
     /// Those that HAProxy would write, too: whoever reads them expects no others.
     Haproxys,

@@ -18,7 +18,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use slab::Slab;
 use tokio::io::unix::AsyncFd;
 
-use super::{DialError, connecting, options, sys};
+use super::{DialError, Way, connecting, options, sys};
 
 /// Watches the streams of one worker. [`Reactor::drive`] must run as a task of it.
 #[derive(Debug)]
@@ -125,8 +125,8 @@ impl Stream {
 
     /// Connects to a server. The caller bounds the time, and sets keepalive once the connection is worth it
     /// ([`options::keep_alive`]).
-    pub async fn dial(reactor: &Rc<Reactor>, address: SocketAddr) -> Result<Self, DialError> {
-        let stream = Self::watched(reactor, connecting(address)?.into(), 0).map_err(DialError::Local)?;
+    pub async fn dial(reactor: &Rc<Reactor>, address: SocketAddr, way: Way<'_>) -> Result<Self, DialError> {
+        let stream = Self::watched(reactor, connecting(address, way)?.into(), 0).map_err(DialError::Local)?;
         // Whether the connection stands is told by the event that ends the wait, without asking for SO_ERROR.
         std::future::poll_fn(|cx| stream.poll_ready(cx, WRITABLE)).await;
         match stream.failure() {

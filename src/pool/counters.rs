@@ -84,6 +84,12 @@ impl Counters {
         Open { counters: Arc::clone(self) }
     }
 
+    /// Counts a session once more that is open already: it is dialled again.
+    pub fn count_again(&self) {
+        self.sessions_total.fetch_add(1, Relaxed);
+        self.recent().rate.count(Instant::now());
+    }
+
     /// Counts one more in the queue until the guard is dropped.
     pub fn enqueue(self: &Arc<Self>) -> Queued {
         let now = self.queued.fetch_add(1, Relaxed) + 1;
