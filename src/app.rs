@@ -116,8 +116,8 @@ impl Bound {
         let identity = Identity::of(&config.process)?;
         let probers = Probers::of(&config.backends)?;
         let frontends = config.frontends.iter().map(|frontend| {
-            let options = BindOptions::of(frontend);
-            frontend.listen.iter().map(|address| source.listen(*address, options)).collect()
+            let listen = frontend.listen.iter();
+            listen.map(|listen| source.listen(listen.address, &BindOptions::of(frontend, listen))).collect()
         });
         let frontends = frontends.collect::<Result<_, _>>()?;
         let pages = Opened::all(&config, &mut source)?;

@@ -226,6 +226,14 @@ pub enum Cause {
     SourceSessions,
     /// Its source begins more sessions a second than one may.
     SourceRate,
+    /// A rule lets nobody in of whom that holds.
+    RuleDenied,
+    /// No PROXY protocol header came where one must,
+    NoProxyHeader,
+    /// or what came was none.
+    BadProxyHeader,
+    /// What it wanted was not known in time.
+    NotSaid,
     OutOfDescriptors,
     OutOfPorts,
     /// Its peer acknowledges nothing any more.
@@ -256,6 +264,10 @@ impl Cause {
             Self::SourceDenied => "denied by source",
             Self::SourceSessions => "too many sessions of this source",
             Self::SourceRate => "too many new sessions of this source",
+            Self::RuleDenied => "denied by a rule",
+            Self::NoProxyHeader => "no PROXY protocol header",
+            Self::BadProxyHeader => "bad PROXY protocol header",
+            Self::NotSaid => "no TLS hello in time",
             Self::OutOfDescriptors => "out of file descriptors",
             Self::OutOfPorts => "out of local ports",
             Self::Silent => "peer is silent",

@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod condition;
 mod credential;
 mod descriptor;
 mod http_probe;
 mod line_format;
+mod listen;
 mod log;
 mod members;
 mod network;
@@ -23,13 +25,16 @@ mod password;
 mod pattern;
 mod process;
 mod retries;
+mod rule;
 mod script;
 mod service;
 
+pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
 pub use self::http_probe::{Expectation, Expected, HttpProbe, HttpVersion};
 pub use self::line_format::{LineFormat, LineFormatError, Part, Variable};
+pub use self::listen::{AcceptProxy, Listen};
 pub use self::log::{
     DatagramAddress, Facility, FrontendLog, LogLines, LogPlace, LogTarget, SessionLine, Severities, Severity, Syslog,
     SyslogProtocol,
@@ -40,6 +45,7 @@ pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
+pub use self::rule::{Route, Rule, RuleStage, RuleVerdict};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 
@@ -323,7 +329,8 @@ pub enum OnLimit {
 pub struct Frontend {
     pub id: ProxyId,
     pub name: FrontendName,
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Listen>,
+    /// For sessions that no route leads elsewhere.
     pub backend: BackendName,
     /// Sessions of this frontend; `None` leaves the process's limit alone in force.
     pub max_sessions: Option<u32>,
@@ -335,8 +342,34 @@ pub struct Frontend {
     /// Longest time without a byte from or to the client.
     pub client_timeout: Option<Duration>,
     pub by_source: SourceLimits,
+    pub rules: Vec<Rule>,
+    pub routes: Vec<Route>,
+    /// How long rules and routes that ask for a client's first bytes wait for them; `None` asks for those alone that are
+    /// there.
+    pub inspect_delay: Option<Duration>,
+    /// Whether a client that has not said by then what it wants is closed, instead of being judged by what is known.
+    pub closes_silent: bool,
+    /// How long a client may take for what must come before anything else: a PROXY protocol header.
+    pub handshake_timeout: Duration,
     /// Shared with the records of its sessions.
     pub log: Arc<FrontendLog>,
+}
+
+impl Frontend {
+    /// Where it listens.
+    pub fn addresses(&self) -> impl Iterator<Item = ListenAddress> {
+        self.listen.iter().map(|listen| listen.address)
+    }
+
+    /// The backends that routes lead to, or that conditions ask about.
+    pub fn other_backends(&self) -> impl Iterator<Item = &BackendName> {
+        let conditions = self.rules.iter().map(|rule| &rule.when).chain(self.routes.iter().map(|route| &route.when));
+        let asked = conditions.flat_map(|when| when.tests()).filter_map(|test| match test {
+            condition::Test::UsableServers { backend, .. } => Some(backend),
+            _ => None,
+        });
+        self.routes.iter().map(|route| &route.backend).chain(asked)
+    }
 }
 
 /// What a frontend lets one source do. The default is anything.

@@ -235,6 +235,14 @@ impl Pool {
         Usable { now: state.up, ever: state.ever_up, since: state.since.1 }
     }
 
+    /// How many servers take new sessions, as HAProxy counts them (`nbsrv`): primaries, or one backup while there are none.
+    pub fn usable_servers(&self) -> u32 {
+        match self.lock().usable() {
+            (0, backups) => backups.min(1),
+            (primaries, _) => primaries,
+        }
+    }
+
     pub fn snapshot(&self) -> BackendSnapshot {
         let state = self.lock();
         let (active, backup) = state.usable();

@@ -36,7 +36,7 @@ pub struct Pages {
 impl Opened {
     /// Opens all that the configuration names.
     pub fn all(config: &Config, source: &mut ListenerSource) -> Result<Self, StartError> {
-        let stats = stats_addresses(config).iter().map(|address| source.listen(*address, options(config)));
+        let stats = stats_addresses(config).iter().map(|address| source.listen(*address, &options(config)));
         let stats = stats.collect::<Result<_, _>>()?;
         let admin = source.admin(config.admin.as_ref())?;
         Ok(Self { stats, admin })
@@ -57,7 +57,7 @@ fn stats_addresses(config: &Config) -> &[ListenAddress] {
 
 fn options(config: &Config) -> BindOptions {
     let freebind = config.stats.as_ref().is_some_and(|stats| stats.freebind);
-    BindOptions { freebind, backlog: STATS_BACKLOG, keepalive: None }
+    BindOptions { freebind, ..BindOptions::with_backlog(STATS_BACKLOG) }
 }
 
 impl Pages {
@@ -86,7 +86,7 @@ impl Pages {
     /// Opens what a new configuration names beyond what is there.
     pub fn open_missing(&self, config: &Config, source: &mut ListenerSource) -> Result<Opened, StartError> {
         let missing = self.missing_stats(config);
-        let stats = missing.map(|address| source.listen(address, options(config))).collect::<Result<_, _>>()?;
+        let stats = missing.map(|address| source.listen(address, &options(config))).collect::<Result<_, _>>()?;
         let admin = match self.missing_admin(config) {
             // The same place with another mode: the file is exchanged for another one.
             Some(wanted) if self.admin_spec().is_some_and(|known| known.socket == wanted.socket) => {

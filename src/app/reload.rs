@@ -113,7 +113,7 @@ impl Serving {
         Probers::of(&config.backends).map_err(StartError::from)?;
         let current = self.facts.current();
         let doomed = self.doomed(Pool::leaving(&current.pools, &config));
-        let frontends = self.missing(&config).map(|(address, _)| address.to_string());
+        let frontends = self.missing(&config).map(|(listen, _)| listen.to_string());
         Ok(Plan {
             differences,
             later: plan::later(&current.config, &config),
@@ -152,7 +152,9 @@ impl Serving {
         let probers = Probers::of(&config.backends)?;
         let mut source = ListenerSource::bind();
         let missing: Vec<_> = self.missing(config).collect();
-        let sockets = missing.into_iter().map(|(address, frontend)| source.listen(address, BindOptions::of(frontend)));
+        let sockets = missing
+            .into_iter()
+            .map(|(listen, frontend)| source.listen(listen.address, &BindOptions::of(frontend, listen)));
         let sockets = sockets.collect::<Result<_, _>>()?;
         // Last, because a socket may take the place of the old one's file.
         let pages = self.pages.open_missing(config, &mut source)?;

@@ -38,6 +38,7 @@ pub fn timeouts() -> Timeouts {
         server: is(Switch::Off),
         tunnel: is(Switch::Off),
         half_close: is(Switch::from_option(Policy::evenkeel().half_close.map(Wait))),
+        inspect: is(seconds(5)),
         ..Timeouts::default()
     }
 }
@@ -68,6 +69,7 @@ pub fn frontend() -> Frontend {
         backlog: is(Whole(BACKLOG)),
         client_keepalive: is(keepalive(Policy::evenkeel().client_keepalive)),
         timeouts: is(FrontendTimeouts::default()),
+        accept_proxy: is(Switch::Off),
         ..Frontend::default()
     }
 }

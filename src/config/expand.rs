@@ -207,7 +207,11 @@ fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Ba
 fn complete_frontend(frontend: &mut Frontend, timeouts: &Timeouts) {
     frontend.fill(&builtin::frontend());
     if let Some(own) = &mut frontend.timeouts {
-        own.value.fill(&FrontendTimeouts { client: timeouts.client.clone(), ..FrontendTimeouts::default() });
+        own.value.fill(&FrontendTimeouts {
+            client: timeouts.client.clone(),
+            inspect: timeouts.inspect.clone(),
+            ..FrontendTimeouts::default()
+        });
     }
 }
 

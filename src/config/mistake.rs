@@ -89,6 +89,8 @@ pub enum Mistake {
     ListenersCollide { first: String, first_owner: String, second: String, owner: String },
     #[error("{server} is evenkeel itself: {owner} listens on {listener}, which takes connections to {address}")]
     LeadsToItself { server: String, address: String, listener: String, owner: String },
+    #[error("this route does not say whom it is for")]
+    RouteForNobody,
     #[error("no frontend leads to backend `{name}`")]
     UnusedBackend { name: String },
     #[error("`preset` needs `controllers`")]
@@ -212,6 +214,7 @@ kinds! {
     UnequalWeights = "unequal-weights",
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
+    RouteForNobody = "route-for-nobody",
     UnusedBackend = "unused-backend",
     PresetWithoutControllers = "preset-without-controllers",
     ControllersWithoutPreset = "controllers-without-preset",
@@ -344,6 +347,9 @@ impl Mistake {
                 Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())
             }
             Self::UnusedBackend { .. } => Some("it is checked all the same; remove it if it isn't needed".into()),
+            Self::RouteForNobody => Some(
+                r#"add `sni = "api.example.com"`, `source = "10.0.0.0/8"`, or both for those of whom both hold"#.into(),
+            ),
             Self::PresetWithoutControllers => Some(r#"add `controllers = ["10.10.0.2", "10.10.1.2"]`"#.into()),
             Self::ControllersWithoutPreset => Some(r#"add `preset = "k0s"` (or kubeadm, rke2, k3s)"#.into()),
             Self::UnknownDirective { near, .. } => Some(near.map_or_else(

@@ -17,7 +17,7 @@ use super::show::Writer;
 use super::source::Source;
 use super::syntax;
 use super::target::{Target, TargetEntry};
-use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
+use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
     Account, BackendName, Balance, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress, LogFormat,
     LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash,
@@ -47,6 +47,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("frontend", Frontend::KEYS),
     ("frontend.client_keepalive", Keepalive::KEYS),
     ("frontend.timeouts", FrontendTimeouts::KEYS),
+    ("frontend.route", Route::KEYS),
     ("backend", Backend::KEYS),
     ("backend.server_keepalive", Keepalive::KEYS),
     ("backend.timeouts", BackendTimeouts::KEYS),
@@ -150,12 +151,14 @@ section! {
     "server" => server: Switch<Long>,
     "tunnel" => tunnel: Switch<Long>,
     "half_close" => half_close: Switch<Long>,
+    "inspect" => inspect: Short,
 }
 
 section! {
     /// Waits of one frontend.
     FrontendTimeouts, "a frontend's `timeouts`";
     "client" => client: Switch<Long>,
+    "inspect" => inspect: Short,
 }
 
 section! {
@@ -200,6 +203,16 @@ section! {
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: FrontendTimeouts,
+    "accept_proxy" => accept_proxy: Switch<OneOrMore<Network>>,
+    "route" => route: List<Route, 1>,
+}
+
+section! {
+    /// Another backend for some of a frontend's sessions.
+    Route, "a `[[frontend.route]]`";
+    "sni" => sni: OneOrMore<Sni>,
+    "source" => source: OneOrMore<Network>,
+    "backend" => backend: BackendName,
 }
 
 section! {

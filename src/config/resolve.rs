@@ -12,8 +12,8 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    self, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Network, ProxyId, Server,
-    ServerId, SourceLimits, Weight,
+    self, AcceptProxy, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Listen, Network,
+    ProxyId, Server, ServerId, SourceLimits, Weight,
 };
 
 mod access;
@@ -23,6 +23,7 @@ mod listeners;
 mod names;
 mod numbers;
 mod process;
+mod routes;
 mod service;
 mod targets;
 
@@ -150,15 +151,15 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
     let name = needed(&raw.name, "name", &section, mistakes);
     let listen = needed(&raw.listen, "listen", &section, mistakes);
     let backend = needed(&raw.backend, "backend", &section, mistakes);
-    if let Some(unknown) = raw.backend.as_ref().filter(|backend| known.lacks(&backend.value)) {
-        let mut known: Vec<String> = known.backends.iter().map(ToString::to_string).collect();
-        known.sort();
-        mistakes.push(unknown.span(), Mistake::UnknownBackend { name: unknown.value.to_string(), known });
-    }
+    known.note_unknown(&raw.backend, mistakes);
+    let routes = routes::routes(raw, known, mistakes);
+    let inspect = filled(&filled(&raw.timeouts).inspect).0;
+    let accept_proxy = networks(&raw.accept_proxy).map_or(AcceptProxy::Nobody, AcceptProxy::From);
+    let listen = listen.map(|listen| listen.0.into_iter().map(|address| address.value));
     Some(Frontend {
         id,
         name: name?,
-        listen: listen?.0.into_iter().map(|address| address.value).collect(),
+        listen: listen?.map(|at| Listen { accept_proxy: accept_proxy.clone(), ..at.into() }).collect(),
         backend: backend?,
         max_sessions: filled(&raw.max_sessions).on().map(|sessions| sessions.0),
         keepalive: keepalive(&raw.client_keepalive),
@@ -166,19 +167,26 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
         backlog: filled(&raw.backlog).0,
         client_timeout: filled(&filled(&raw.timeouts).client).on().map(|wait| wait.0),
         by_source: source_limits(raw),
+        rules: routes::rules(&routes),
+        routes,
+        inspect_delay: Some(inspect),
+        closes_silent: true,
+        handshake_timeout: inspect,
     })
 }
 
 fn source_limits(raw: &raw::Frontend) -> SourceLimits {
-    let networks = |key: &Option<Stated<Switch<OneOrMore<Network>>>>| {
-        Some(filled(key).on()?.0.iter().map(|network| network.value).collect())
-    };
     SourceLimits {
         max_sessions: filled(&raw.max_sessions_per_source).on().map(|sessions| sessions.0),
         rate: filled(&raw.rate_per_source).on().map(|rate| rate.0),
         allow: networks(&raw.allow),
         deny: networks(&raw.deny).unwrap_or_default(),
     }
+}
+
+/// `None` if it is off.
+fn networks(key: &Option<Stated<Switch<OneOrMore<Network>>>>) -> Option<Vec<Network>> {
+    Some(filled(key).on()?.0.iter().map(|network| network.value).collect())
 }
 
 fn keepalive(raw: &Option<Stated<Switch<raw::Keepalive>>>) -> Option<Keepalive> {

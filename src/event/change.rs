@@ -92,6 +92,8 @@ pub enum Limit {
     Process { max_sessions: u32, then: OnLimit },
     /// or of the frontend.
     Frontend { max_sessions: u32, then: OnLimit },
+    /// Those of one of its listeners.
+    Listener { listen: String, max_sessions: u32, then: OnLimit },
     /// Descriptors or memory; the system's words.
     Resource { error: String },
 }
@@ -222,9 +224,9 @@ impl Change {
                 None => "no longer isolated".to_owned(),
             },
             Self::Action(action) => action.text.clone(),
-            Self::Limit(reached) => match reached.limit {
+            Self::Limit(reached) => match &reached.limit {
                 Limit::Resource { .. } => format!("frontend {}: {}", reached.frontend, reached.words()),
-                Limit::Process { .. } | Limit::Frontend { .. } => {
+                Limit::Process { .. } | Limit::Frontend { .. } | Limit::Listener { .. } => {
                     format!("frontend {} (at most {}): {}", reached.frontend, reached.max_sessions(), reached.words())
                 }
             },
@@ -250,8 +252,9 @@ impl LimitReached {
     /// What it is and what follows, without the frontend's name.
     pub fn words(&self) -> String {
         let (whose, then) = match &self.limit {
-            Limit::Process { then, .. } => ("the process", then),
-            Limit::Frontend { then, .. } => ("the frontend", then),
+            Limit::Process { then, .. } => ("the process".to_owned(), then),
+            Limit::Frontend { then, .. } => ("the frontend".to_owned(), then),
+            Limit::Listener { listen, then, .. } => (format!("the listener {listen}"), then),
             Limit::Resource { .. } => return "can't accept: pausing until there is room again".to_owned(),
         };
         let then = match then {
@@ -264,7 +267,9 @@ impl LimitReached {
     /// Of a limit of sessions; 0 for one of resources.
     pub fn max_sessions(&self) -> u32 {
         match self.limit {
-            Limit::Process { max_sessions, .. } | Limit::Frontend { max_sessions, .. } => max_sessions,
+            Limit::Process { max_sessions, .. }
+            | Limit::Frontend { max_sessions, .. }
+            | Limit::Listener { max_sessions, .. } => max_sessions,
             Limit::Resource { .. } => 0,
         }
     }

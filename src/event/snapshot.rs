@@ -241,6 +241,12 @@ pub struct Counts {
     pub queued_max: u32,
     /// Clients refused by a rule.
     pub denied: u64,
+    /// Of these, the ones that were refused before anything of them was read,
+    pub denied_connections: u64,
+    /// and the ones that were when it was known who they are.
+    pub denied_sessions: u64,
+    /// Clients that sent no PROXY protocol header where one is wanted; they are among the request errors.
+    pub handshake_errors: u64,
     /// Clients that left, or sent something unreadable, before a backend was known.
     pub request_errors: u64,
     /// Dials that failed (server), sessions that found no server (backend).
@@ -284,6 +290,9 @@ impl Counts {
         self.bytes_in += earlier.bytes_in;
         self.bytes_out += earlier.bytes_out;
         self.denied += earlier.denied;
+        self.denied_connections += earlier.denied_connections;
+        self.denied_sessions += earlier.denied_sessions;
+        self.handshake_errors += earlier.handshake_errors;
         self.request_errors += earlier.request_errors;
         self.connect_errors += earlier.connect_errors;
         self.response_errors += earlier.response_errors;

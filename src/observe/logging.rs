@@ -314,7 +314,9 @@ fn limit_reached(reached: &LimitReached) {
     let LimitReached { frontend, limit, .. } = reached;
     match limit {
         Limit::Resource { error } => tracing::error!(%frontend, error, "{}", reached.words()),
-        Limit::Process { max_sessions, .. } | Limit::Frontend { max_sessions, .. } => {
+        Limit::Process { max_sessions, .. }
+        | Limit::Frontend { max_sessions, .. }
+        | Limit::Listener { max_sessions, .. } => {
             tracing::warn!(%frontend, max_sessions, "{}", reached.words());
         }
     }

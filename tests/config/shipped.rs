@@ -47,7 +47,7 @@ fn the_reference_configuration_says_what_the_haproxy_file_says() {
     for (index, (name, port)) in services.into_iter().enumerate() {
         let (frontend, backend) = (&config.frontends[index], &config.backends[index]);
         assert_eq!(frontend.name.as_str(), name);
-        assert_eq!(frontend.listen, [ListenAddress::DualStack { port }]);
+        assert_eq!(frontend.listen, [ListenAddress::DualStack { port }.into()]);
         assert_eq!(frontend.backend, backend.name);
         assert_eq!((frontend.max_sessions, frontend.client_timeout), (Some(3000), day));
         assert_eq!(backend.name.as_str(), format!("{name}_backend"));
@@ -160,6 +160,7 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "frontend.client_keepalive" | "backend.server_keepalive" => "/$defs/keepalive/properties".to_owned(),
         "backend.check" => "/$defs/check/properties".to_owned(),
         "backend.servers" => "/$defs/server/properties".to_owned(),
+        "frontend.route" => "/$defs/route/properties".to_owned(),
         "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),
     };
@@ -210,7 +211,7 @@ fn documented(section: &str) -> BTreeSet<String> {
     let heading = match section {
         "" => "The file".to_owned(),
         "frontend.client_keepalive" | "backend.server_keepalive" => "Keepalives".to_owned(),
-        "frontend" | "backend" | "backend.servers" | "log.target" => format!("`[[{section}]]`"),
+        "frontend" | "frontend.route" | "backend" | "backend.servers" | "log.target" => format!("`[[{section}]]`"),
         section => format!("`[{section}]`"),
     };
     let text = std::fs::read_to_string("docs/configuration.md").unwrap();
