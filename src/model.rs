@@ -353,6 +353,8 @@ pub struct Frontend {
     pub handshake_timeout: Duration,
     /// Shared with the records of its sessions.
     pub log: Arc<FrontendLog>,
+    /// Whether a client is reset when its server resets the session; otherwise it sees an ordinary end, as HAProxy's do.
+    pub reset_clients: bool,
 }
 
 impl Frontend {

@@ -10,7 +10,7 @@ use super::raw::File;
 use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
-use crate::model::{Descriptor, DescriptorName, NameError, PasswordHashError};
+use crate::model::{Descriptor, DescriptorName, LineFormatError, NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +63,8 @@ pub enum Mistake {
     BadName { text: String, error: NameError },
     #[error("`{key}` can't be {text:?}: {reason}")]
     BadText { key: String, text: String, reason: &'static str },
+    #[error("{text:?} is no line of a log: {error}")]
+    BadLogLine { text: String, error: LineFormatError },
     #[error("`{key}` is empty")]
     EmptyList { key: String },
     #[error("there is no backend `{name}`")]
@@ -202,6 +204,7 @@ kinds! {
     BadNetwork = "bad-network",
     BadName = "bad-name",
     BadText = "bad-text",
+    BadLogLine = "bad-log-line",
     EmptyList = "empty-list",
     UnknownBackend = "unknown-backend",
     DuplicateName = "duplicate-name",
@@ -391,6 +394,7 @@ impl Mistake {
             Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
             Self::BadName { .. }
             | Self::BadText { .. }
+            | Self::BadLogLine { .. }
             | Self::NotWholeSeconds { .. }
             | Self::CaFile { .. }
             | Self::TokenFile { .. }

@@ -16,7 +16,7 @@ use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, Sou
 use super::show::Writer;
 use super::source::Source;
 use super::syntax;
-use super::target::{Target, TargetEntry};
+use super::target::{LineText, Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
     Account, BackendName, Balance, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress, LogFormat,
@@ -47,6 +47,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("frontend", Frontend::KEYS),
     ("frontend.client_keepalive", Keepalive::KEYS),
     ("frontend.timeouts", FrontendTimeouts::KEYS),
+    ("frontend.log", FrontendLog::KEYS),
     ("frontend.route", Route::KEYS),
     ("backend", Backend::KEYS),
     ("backend.server_keepalive", Keepalive::KEYS),
@@ -116,6 +117,7 @@ section! {
     "freebind" => freebind: bool,
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
+    "reset_clients" => reset_clients: bool,
     "balance" => balance: Balance,
     "on_no_server" => on_no_server: OnNoServer,
     "on_down" => on_down: OnDown,
@@ -205,6 +207,8 @@ section! {
     "timeouts" => timeouts: FrontendTimeouts,
     "accept_proxy" => accept_proxy: Switch<OneOrMore<Network>>,
     "route" => route: List<Route, 1>,
+    "reset_clients" => reset_clients: bool,
+    "log" => log: FrontendLog,
 }
 
 section! {
@@ -213,6 +217,18 @@ section! {
     "sni" => sni: OneOrMore<Sni>,
     "source" => source: OneOrMore<Network>,
     "backend" => backend: BackendName,
+}
+
+section! {
+    /// What is logged of a frontend's sessions.
+    FrontendLog, "a frontend's `log`";
+    "enabled" => enabled: bool,
+    "null_sessions" => null_sessions: bool,
+    "silent_clients" => silent_clients: bool,
+    "normal_sessions" => normal_sessions: bool,
+    "asap" => asap: bool,
+    "separate_errors" => separate_errors: bool,
+    "line" => line: LineText,
 }
 
 section! {

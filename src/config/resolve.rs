@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use super::expand::{Expanded, Proxy};
 use super::leaf::Switch;
 use super::list::OneOrMore;
@@ -12,8 +14,8 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    self, AcceptProxy, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Listen, Network,
-    ProxyId, Server, ServerId, SourceLimits, Weight,
+    self, AcceptProxy, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, FrontendLog, Keepalive,
+    Listen, Network, ProxyId, Server, ServerId, SourceLimits, Weight,
 };
 
 mod access;
@@ -172,7 +174,21 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
         inspect_delay: Some(inspect),
         closes_silent: true,
         handshake_timeout: inspect,
+        log: Arc::new(frontend_log(&filled(&raw.log))),
+        reset_clients: filled(&raw.reset_clients),
     })
+}
+
+fn frontend_log(raw: &raw::FrontendLog) -> FrontendLog {
+    FrontendLog {
+        enabled: filled(&raw.enabled),
+        null_sessions: filled(&raw.null_sessions),
+        silent_clients: filled(&raw.silent_clients),
+        normal_sessions: filled(&raw.normal_sessions),
+        asap: filled(&raw.asap),
+        separate_errors: filled(&raw.separate_errors),
+        line: filled(&raw.line).0,
+    }
 }
 
 fn source_limits(raw: &raw::Frontend) -> SourceLimits {

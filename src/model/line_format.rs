@@ -99,6 +99,11 @@ pub enum LineFormatError {
     Flag(String),
     /// `%[…]`.
     Sample(String),
+    /// Every line would be the same.
+    NoVariable,
+    TooLong,
+    /// What would end the line, or steer a terminal.
+    Control,
 }
 
 impl fmt::Display for LineFormatError {
@@ -110,6 +115,9 @@ impl fmt::Display for LineFormatError {
             Self::Sample(text) => {
                 write!(f, "`%[{text}]` is a sample, and a line has none; variables such as %ci are known")
             }
+            Self::NoVariable => f.write_str("it has no variable such as %ci"),
+            Self::TooLong => write!(f, "it has more than {} bytes", LineFormat::LONGEST),
+            Self::Control => f.write_str("it has control characters"),
         }
     }
 }
@@ -126,6 +134,12 @@ impl LineFormat {
     ///
     /// The first thing in it that has no meaning here.
     pub fn parse(text: &str) -> Result<Self, LineFormatError> {
+        if text.len() > Self::LONGEST {
+            return Err(LineFormatError::TooLong);
+        }
+        if text.contains(char::is_control) {
+            return Err(LineFormatError::Control);
+        }
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut all_quoted = false;
@@ -151,6 +165,9 @@ impl LineFormat {
             }
             parts.push(Part::Variable { variable, quoted });
         }
+        if parts.is_empty() {
+            return Err(LineFormatError::NoVariable);
+        }
         plain.push_str(rest);
         if !plain.is_empty() {
             parts.push(Part::Text(plain));
@@ -169,11 +186,19 @@ impl LineFormat {
 
     /// Whether it says anything that only the end of a session shows.
     pub(super) fn tells_the_end(&self) -> bool {
-        self.parts.iter().any(|part| match part {
-            Part::Text(_) => false,
-            Part::Variable { variable, .. } => {
-                VARIABLES.iter().any(|(_, known, at_the_end)| known == variable && *at_the_end)
-            }
+        let at_the_end = |variable| VARIABLES.iter().any(|(_, known, at_the_end)| *known == variable && *at_the_end);
+        self.variables().any(at_the_end)
+    }
+
+    /// Whether it says which of our addresses the client has connected to.
+    pub(super) fn tells_the_destination(&self) -> bool {
+        self.variables().any(|variable| matches!(variable, Variable::FrontendAddress | Variable::FrontendPort))
+    }
+
+    fn variables(&self) -> impl Iterator<Item = Variable> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Variable { variable, .. } => Some(*variable),
         })
     }
 }
@@ -239,6 +264,8 @@ mod tests {
         assert_eq!(error("%ci %ST"), LineFormatError::Unknown("ST".to_owned()));
         assert_eq!(error("%{+X}cp"), LineFormatError::Flag("+X".to_owned()));
         assert_eq!(error("%[src] %ci"), LineFormatError::Sample("src".to_owned()));
+        assert_eq!((error("100%% sure"), error("a\n%ci")), (LineFormatError::NoVariable, LineFormatError::Control));
+        assert_eq!(error(&"%ci".repeat(LineFormat::LONGEST)), LineFormatError::TooLong);
     }
 
     proptest::proptest! {

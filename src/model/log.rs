@@ -21,6 +21,33 @@ pub struct LogTarget {
     pub severities: Severities,
 }
 
+impl LogTarget {
+    /// One that gets all that is news.
+    pub fn everything(place: LogPlace, format: LogFormat) -> Self {
+        let (level, lines, severities) = (LogLevel::Info, LogLines::All, Severities::ALL);
+        Self { place, format, level, lines, proxies: None, severities }
+    }
+
+    /// Whether another one would get the same lines at the same place.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let others = (&other.place, other.lines, &other.proxies, other.severities);
+        (&self.place, self.lines, &self.proxies, self.severities) == others
+    }
+
+    /// Names for all of them in metrics and messages: those of their places, told apart by a number where several have
+    /// one place.
+    pub fn names(targets: &[Self]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for target in targets {
+            let place = target.place.to_string();
+            let numbered = |number: usize| if number == 1 { place.clone() } else { format!("{place} ({number})") };
+            let free = (1..).map(numbered).find(|name| !names.contains(name));
+            names.extend(free);
+        }
+        names
+    }
+}
+
 /// Which lines a target is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLines {
@@ -109,6 +136,15 @@ impl SessionLine {
             Self::Custom(format) => format.tells_the_end(),
         }
     }
+
+    /// Whether it says which of our addresses the client has connected to.
+    pub fn tells_the_destination(&self) -> bool {
+        match self {
+            Self::Tcplog => false,
+            Self::Connect => true,
+            Self::Custom(format) => format.tells_the_destination(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +174,7 @@ impl LogPlace {
     }
 }
 
-/// The place's name in metrics and messages: no two targets share one.
+/// The place's name in metrics and messages.
 impl fmt::Display for LogPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -253,6 +289,21 @@ impl Severity {
     /// Its number.
     pub fn code(self) -> u8 {
         self as u8
+    }
+
+    /// The one of this number; the least grave for those that are none.
+    pub fn from_code(code: u64) -> Self {
+        let all = [
+            Self::Emergency,
+            Self::Alert,
+            Self::Critical,
+            Self::Error,
+            Self::Warning,
+            Self::Notice,
+            Self::Info,
+            Self::Debug,
+        ];
+        all.into_iter().find(|severity| u64::from(severity.code()) == code).unwrap_or(Self::Debug)
     }
 }
 

@@ -7,6 +7,7 @@ use super::bind;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Kind, Proxy, Statement};
+use super::log;
 
 /// As TOML.
 pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Section {
@@ -23,6 +24,11 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
     }
     if let Some((time, at)) = composer.time(proxy, "timeout client") {
         section.wait("timeouts.client", time, Some(at));
+    }
+    log::sessions(proxy, &mut section, composer);
+    if composer.as_haproxy() {
+        let remark = "evenkeel's way, true: a client learns at once that its server has reset the session";
+        section.instead("reset_clients", false, remark);
     }
     match keepalive(proxy, "option clitcpka") {
         Some(at) => kernel_keepalive("client_keepalive", at, &mut section),

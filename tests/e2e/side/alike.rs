@@ -99,7 +99,8 @@ pub fn proxy_header(header: &str) -> String {
 }
 
 /// Columns of the CSV that hold times, rates, or the process.
-const OF_THE_MOMENT: [&str; 22] = [
+const OF_THE_MOMENT: [&str; 23] = [
+    "check_code",
     "lastchg",
     "downtime",
     "pid",
@@ -134,6 +135,8 @@ pub fn csv(text: &str) -> Vec<String> {
         let values = fields(row);
         let of = format!("{}/{}", values.first().map_or("", |x| x), values.get(1).map_or("", |x| x));
         for (name, value) in names.iter().zip(&values).skip(2) {
+            // While another check is under way.
+            let value = value.strip_prefix("* ").unwrap_or(value);
             let value = if OF_THE_MOMENT.contains(name) && !value.is_empty() { "…" } else { value };
             cells.push(format!("{of} {name}={value}"));
         }
@@ -165,19 +168,20 @@ fn fields(row: &str) -> Vec<String> {
     fields
 }
 
-/// What `show servers state` says, without since when.
+/// Columns of `show servers state` that are of the moment: since when, and whether a check is under way.
+const STATES_OF_THE_MOMENT: [&str; 3] = ["srv_time_since_last_change", "srv_check_result", "srv_check_state"];
+
+/// What `show servers state` says.
 pub fn servers_state(text: &str) -> String {
-    let mut at = None;
+    let mut of_the_moment = Vec::new();
     let line = |line: &str| {
         if let Some(names) = line.strip_prefix("# ") {
-            at = names.split(' ').position(|name| name == "srv_time_since_last_change");
+            of_the_moment = names.split(' ').map(|name| STATES_OF_THE_MOMENT.contains(&name)).collect();
             return line.to_owned();
         }
-        let mut words: Vec<&str> = line.split(' ').collect();
-        if let Some(word) = at.and_then(|at| words.get_mut(at)) {
-            *word = "T";
-        }
-        words.join(" ")
+        let hidden = |place: usize| of_the_moment.get(place) == Some(&true);
+        let words = line.split(' ').enumerate().map(|(place, word)| if hidden(place) { "…" } else { word });
+        words.collect::<Vec<_>>().join(" ")
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
