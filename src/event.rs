@@ -26,8 +26,8 @@ pub use self::check_report::{CheckReport, Outcome};
 pub use self::live::{Names, Orders, SessionSnapshot, SessionState};
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::snapshot::{
-    BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, LogTargetSnapshot, Predecessor,
-    ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource, Snapshot,
+    BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts, LogTargetSnapshot,
+    Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource, Snapshot, StatsSnapshot,
 };
 
 // ---- one session ----

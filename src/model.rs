@@ -28,6 +28,7 @@ mod retries;
 mod rule;
 mod script;
 mod service;
+mod stats;
 
 pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
@@ -48,6 +49,7 @@ pub use self::retries::{Redispatch, Retries};
 pub use self::rule::{Route, Rule, RuleStage, RuleVerdict};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
+pub use self::stats::{Monitor, Serves, Stats, StatsPage};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +61,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// The machines behind the servers of all backends, in order of first appearance.
     pub hosts: Vec<Host>,
-    pub stats: Option<Stats>,
+    /// Where the process is watched over HTTP: of a TOML file, one place or none.
+    pub stats: Vec<Stats>,
     pub admin: Option<Admin>,
     pub log: Log,
     pub process: Process,
@@ -72,10 +75,10 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listener.
+    /// Who may act over the stats listeners.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.as_ref().map_or(NOBODY, |stats| &stats.access)
+        self.stats.first().map_or(NOBODY, |stats| &stats.access)
     }
 
     /// The checks of all servers.
@@ -85,7 +88,7 @@ impl Config {
 
     /// Every file that is read beside the configuration itself, whether once or again and again.
     pub fn files(&self) -> BTreeSet<&Path> {
-        let token = self.stats.as_ref().and_then(|stats| stats.access.token.as_ref());
+        let token = self.stats.iter().filter_map(|stats| stats.access.token.as_ref());
         let token = token.map(|token| token.file.as_path());
         self.checks().flat_map(|check| check.probe.files()).chain(token).collect()
     }
@@ -519,8 +522,6 @@ pub struct Server {
     pub user_timeout: Option<Duration>,
     /// What sessions begin with.
     pub send_proxy: Option<ProxyVersion>,
-    /// Sessions that may wait for it in particular; more go to another server.
-    pub max_queue: Option<u32>,
     pub init_state: InitState,
     pub agent: Option<Agent>,
     /// Where its name leads until it is looked up.
@@ -548,7 +549,6 @@ impl Server {
             interface: None,
             user_timeout: None,
             send_proxy: None,
-            max_queue: None,
             init_state: InitState::default(),
             agent: None,
             initial_address: None,
@@ -733,17 +733,6 @@ pub struct Host {
     pub address: HostAddress,
     /// Its servers in file order.
     pub servers: Vec<(BackendName, ServerName)>,
-}
-
-/// Where people and programs watch the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// Named `stats` in HAProxy's outputs, which list it among the proxies.
-    pub id: ProxyId,
-    pub listen: Vec<ListenAddress>,
-    pub freebind: bool,
-    /// Who may act there.
-    pub access: StatsAccess,
 }
 
 /// The unix socket on which the operator's commands come in.

@@ -100,8 +100,9 @@ impl Serving {
         let Loaded { config, settings, warnings } = loaded;
         let prepared = self.prepare(&config)?;
         let later = plan::later(&self.facts.current().config, &config);
-        self.pages.go_over(prepared.pages, &config)?;
-        let renewed = self.go_over(config, prepared.sockets, prepared.probers);
+        let sites = self.sites(&config);
+        self.pages.go_over(prepared.pages, &config, &sites)?;
+        let renewed = self.go_over(config, sites, prepared.sockets, prepared.probers);
         let closing = self.close_removed(renewed.removed);
         self.file = Some(File { input, settings });
         Ok(Plan { differences, later, closing, new_addresses: Vec::new(), warnings: lines(&warnings) })

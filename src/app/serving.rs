@@ -15,6 +15,7 @@ use super::process::{self, Facts};
 use super::upgrade::Origin;
 use super::workers::{Listeners, STUCK, within};
 use super::{File, net};
+use crate::admin::Site;
 use crate::check::{Monitors, Probers};
 use crate::model::{self, Config, Listen, ListenAddress};
 use crate::pool::network::Network;
@@ -29,6 +30,8 @@ pub struct Current {
     /// In the configuration's order, like the pools.
     pub frontends: Vec<Arc<Frontend>>,
     pub pools: Vec<Arc<Pool>>,
+    /// Where it is watched over HTTP.
+    pub sites: Vec<Arc<Site>>,
 }
 
 /// Everything that runs, but for the workers.
@@ -72,11 +75,18 @@ impl Current {
             .iter()
             .map(|frontend| Frontend::new(frontend.clone(), Backends::of(frontend, &pools), Arc::clone(process)));
         let frontends = frontends.collect();
-        Self { config, frontends, pools }
+        let sites = Site::all(&config.stats, &[]);
+        Self { config, frontends, pools, sites }
     }
 
     /// What another configuration makes of it.
-    fn renewed(&self, config: Arc<Config>, pools: Vec<Arc<Pool>>, process: &Arc<Process>) -> Self {
+    fn renewed(
+        &self,
+        config: Arc<Config>,
+        pools: Vec<Arc<Pool>>,
+        sites: Vec<Arc<Site>>,
+        process: &Arc<Process>,
+    ) -> Self {
         let frontends = config.frontends.iter().map(|spec| {
             let (spec, backends, process) = (spec.clone(), Backends::of(spec, &pools), Arc::clone(process));
             match self.frontends.iter().find(|known| known.spec.name == spec.name) {
@@ -85,7 +95,7 @@ impl Current {
             }
         });
         let frontends = frontends.collect();
-        Self { config, frontends, pools }
+        Self { config, frontends, pools, sites }
     }
 
     /// Each listen address with the frontend that it leads to.
@@ -113,16 +123,27 @@ impl Serving {
         wanted.filter(move |(listen, _)| !known.contains(&listen.address))
     }
 
+    /// The sites of a configuration; those that are there go on counting.
+    pub fn sites(&self, config: &Config) -> Vec<Arc<Site>> {
+        Site::all(&config.stats, &self.facts.current().sites)
+    }
+
     /// Goes over to another configuration. Nothing in it can fail: sockets are bound, checks can be run. Gives the
     /// servers that are no longer in it.
-    pub fn go_over(&mut self, config: Config, sockets: Vec<net::Bound>, probers: Probers) -> Renewed {
+    pub fn go_over(
+        &mut self,
+        config: Config,
+        sites: Vec<Arc<Site>>,
+        sockets: Vec<net::Bound>,
+        probers: Probers,
+    ) -> Renewed {
         let config = Arc::new(config);
         let old = self.facts.current();
         let renewed = Pool::renew(&old.pools, &config, &self.network, &self.observe);
         let max =
             process::affordable_sessions(config.limits.max_sessions, self.facts.descriptors, self.facts.workers.len());
         let process = self.facts.process.renewed(&config, max);
-        let current = Arc::new(old.renewed(Arc::clone(&config), renewed.pools.clone(), &process));
+        let current = Arc::new(old.renewed(Arc::clone(&config), renewed.pools.clone(), sites, &process));
         self.facts.retire(&old, &current);
         self.facts.door.renew(config.stats_access());
         self.hosts.know(&config.hosts, &current.pools);

@@ -286,6 +286,7 @@ section! {
     "init_state" => init_state: InitState,
     "agent" => agent: Switch<Agent>,
     "initial_address" => initial_address: Ip,
+    "id" => id: Number,
 }
 
 section! {

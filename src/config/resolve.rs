@@ -72,7 +72,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         hosts: model::hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, numbers.next(), access),
+        stats: listeners::stats(&expanded.stats, numbers.next(), access).into_iter().collect(),
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
@@ -229,8 +229,9 @@ fn backend(
     note_long_dial(&filled(&raw.timeouts), mistakes);
     let mut servers = Vec::new();
     let mut whole = true;
-    for (index, member) in members.iter().flat_map(|members| &members.0).enumerate() {
-        let server = server(&member.value.0, ServerId(index as u32 + 1), &check, known, checks, mistakes);
+    let mut ids = service::ServerIds::of(raw, mistakes);
+    for member in members.iter().flat_map(|members| &members.0) {
+        let server = server(&member.value.0, ids.id(&member.value.0), &check, known, checks, mistakes);
         whole &= server.is_some();
         servers.extend(server);
     }

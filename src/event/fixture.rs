@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, ConfigSnapshot, Counts, DownCause, Evidence,
-    FrontendSnapshot, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState,
-    Snapshot,
+    FrontendSnapshot, HttpCounts, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot,
+    ServerState, Snapshot, StatsSnapshot,
 };
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
@@ -27,6 +27,7 @@ pub fn cluster() -> Snapshot {
         process: process(),
         frontends: (2..).zip(proxies).map(|(id, (name, port))| frontend(id, name, port)).collect(),
         backends: (5..).zip(proxies).map(|(id, (name, port))| backend(id, name, port)).collect(),
+        stats: vec![stats()],
     }
 }
 
@@ -192,6 +193,25 @@ fn backend(id: u32, name: &str, port: u16) -> BackendSnapshot {
         shared_source: None,
         counts: traffic(3),
         servers: (0u32..).zip(CONTROLLERS).map(|(n, name)| server(n + 1, name, format!("10.10.{n}.2"), port)).collect(),
+    }
+}
+
+fn stats() -> StatsSnapshot {
+    StatsSnapshot {
+        id: ProxyId(8),
+        name: FrontendName::new("stats").unwrap(),
+        max_sessions: 64,
+        is_listen: true,
+        counts: Counts {
+            sessions: 1,
+            sessions_max: 3,
+            sessions_total: 912,
+            bytes_in: 91_200,
+            bytes_out: 18_240_000,
+            rate_max: 2,
+            ..Counts::default()
+        },
+        http: HttpCounts { requests: 930, rate: 1, rate_max: 2, answers: [0, 0, 928, 0, 2, 0] },
     }
 }
 

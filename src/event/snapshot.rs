@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub frontends: Vec<FrontendSnapshot>,
     /// In file order.
     pub backends: Vec<BackendSnapshot>,
+    /// Where it is watched over HTTP, in file order.
+    pub stats: Vec<StatsSnapshot>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -313,6 +315,34 @@ impl Counts {
         self.total_time_max = self.total_time_max.max(earlier.total_time_max);
         self
     }
+}
+
+/// A place where the process is watched over HTTP. HAProxy's outputs list it among the proxies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatsSnapshot {
+    pub id: ProxyId,
+    pub name: FrontendName,
+    pub max_sessions: u32,
+    /// Whether it is a backend, too, in HAProxy's outputs.
+    pub is_listen: bool,
+    /// Its connections and bytes.
+    pub counts: Counts,
+    pub http: HttpCounts,
+}
+
+/// Requests and answers so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HttpCounts {
+    pub requests: u64,
+    /// Requests in the last second, and the most in one second.
+    pub rate: u32,
+    pub rate_max: u32,
+    /// Answers by the first digit of their status, 1 to 5; at 0 those with another one.
+    pub answers: [u64; HttpCounts::CLASSES],
+}
+
+impl HttpCounts {
+    pub const CLASSES: usize = 6;
 }
 
 /// The answer to `/livez`, `/readyz`: empty reasons are a yes.

@@ -216,23 +216,26 @@ impl Drop for Queued {
 /// Events in the last second, as HAProxy counts them: this second's, and the part of the one before that a window of
 /// one second still covers.
 #[derive(Debug, Default)]
-struct Rate {
+pub struct Rate {
     second: Option<Instant>,
     current: u32,
     previous: u32,
-    max: u32,
+    /// The most so far.
+    pub max: u32,
 }
 
 impl Rate {
     const WINDOW: Duration = Duration::from_secs(1);
 
-    fn count(&mut self, now: Instant) {
+    /// Counts one event.
+    pub fn count(&mut self, now: Instant) {
         self.turn(now);
         self.current += 1;
         self.max = self.max.max(self.estimate(now));
     }
 
-    fn read(&mut self, now: Instant) -> u32 {
+    /// Events in the last second.
+    pub fn read(&mut self, now: Instant) -> u32 {
         self.turn(now);
         self.estimate(now)
     }

@@ -67,7 +67,7 @@ fn first_check(config: &Config) -> &Check {
 
 fn tls_of(probe: &Probe) -> &TlsProbe {
     match probe {
-        Probe::Tcp => panic!("it speaks no TLS"),
+        Probe::Tcp | Probe::Http(_) | Probe::Script { .. } => panic!("it need not speak TLS"),
         Probe::Tls(tls) | Probe::Konnectivity(tls) | Probe::K0sJoin(tls) => tls,
         Probe::Https(https) => &https.tls,
         Probe::KubeApiserver(apiserver) => &apiserver.tls,
@@ -135,7 +135,7 @@ fn another_name_is_added_behind_the_presets() {
         "[[backend]]\nname = 'extra'\nservers = ['10.10.9.9:22']\n[[frontend]]\nname = 'ssh'\nlisten = ':2222'\nbackend = 'extra'",
     );
     assert_eq!((backend(&config, "extra").id.0, frontend(&config, "ssh").id.0), (8, 9), "in file order");
-    assert_eq!(config.stats.unwrap().id.0, 10);
+    assert_eq!(config.stats[0].id.0, 10);
     assert_eq!(config.hosts.last().unwrap().address, HostAddress::Ip("10.10.9.9".parse().unwrap()));
 }
 
@@ -183,7 +183,7 @@ fn what_a_file_leaves_open_is_as_documented() {
     assert_eq!((&check.probe, check.port, check.rise, check.fall), (&Probe::Tcp, None, 2, 3));
     assert_eq!((check.interval, check.down_interval), (seconds(2), seconds(2)));
     assert_eq!((check.fast_interval, check.timeout), (Duration::from_millis(500), Duration::from_millis(1500)));
-    assert_eq!(config.stats.unwrap().listen, [ListenAddress::Tcp("127.0.0.1:9000".parse().unwrap())]);
+    assert_eq!(config.stats[0].listen, [ListenAddress::Tcp("127.0.0.1:9000".parse().unwrap())]);
     assert_eq!((config.admin, config.process.workers), (None, None));
     assert_eq!((config.process.preempt, config.process.shutdown_grace), (Duration::ZERO, seconds(5)));
 }
@@ -196,7 +196,7 @@ fn off_takes_away_what_would_be_there() {
         "server_keepalive = 'off'\ncheck = 'off'",
         "",
     );
-    assert_eq!(config.stats, None);
+    assert_eq!(config.stats, []);
     assert_eq!((config.frontends[0].max_sessions, config.frontends[0].keepalive), (None, None));
     assert_eq!((config.backends[0].keepalive, config.backends[0].timeouts.half_close), (None, None));
     assert_eq!(config.policy.half_close, None);

@@ -41,7 +41,7 @@ fn the_reference_configuration_says_what_the_haproxy_file_says() {
     let services = [("kubeAPI", 6443), ("konnectivity", 8132), ("controllerJoinAPI", 9443)];
     let servers = [("k0s-ch-sion-1", "10.10.0.2"), ("k0s-at-vie-1", "10.10.1.2"), ("k0s-de-fra-1", "10.10.2.2")];
     assert_eq!(config.limits.max_sessions, 4000);
-    assert_eq!(config.stats.as_ref().unwrap().listen, [ListenAddress::DualStack { port: 9000 }]);
+    assert_eq!(config.stats[0].listen, [ListenAddress::DualStack { port: 9000 }]);
     assert!(config.frontends.iter().all(|frontend| !frontend.log.null_sessions));
     assert_eq!((config.frontends.len(), config.backends.len(), config.hosts.len()), (3, 3, 3));
     for (index, (name, port)) in services.into_iter().enumerate() {
@@ -70,7 +70,7 @@ fn ids_follow_the_file() {
     let config = load("config/evenkeel.toml");
     let frontends: Vec<u32> = config.frontends.iter().map(|frontend| frontend.id.0).collect();
     let backends: Vec<u32> = config.backends.iter().map(|backend| backend.id.0).collect();
-    assert_eq!((frontends, backends, config.stats.unwrap().id.0), (vec![2, 3, 4], vec![5, 6, 7], 8));
+    assert_eq!((frontends, backends, config.stats[0].id.0), (vec![2, 3, 4], vec![5, 6, 7], 8));
 }
 
 // ---- config/minimal.toml ----

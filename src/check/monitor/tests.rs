@@ -10,8 +10,8 @@ use super::*;
 use crate::check::{Monitors, Probers};
 use crate::event::{Change, ServerChange, ServerState};
 use crate::model::{
-    Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Policy, Probe, ProxyId,
-    ServerId, ServerName, Weight,
+    Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Policy, Probe, ProxyId, Retries,
+    ServerId, ServerName,
 };
 
 /// Nothing here takes so long unless it never comes.

@@ -1,5 +1,6 @@
 //! How servers are used: retries, tracking, what dials do to their health, their agents.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::super::expand::Expanded;
@@ -9,7 +10,39 @@ use super::super::raw;
 use super::super::read::Stated;
 use super::super::service::Retry;
 use super::filled;
-use crate::model::{Agent, Backend, HostAddress, Retries, Watchfulness};
+use crate::model::{Agent, Backend, HostAddress, Retries, ServerId, Watchfulness};
+
+/// The numbers of a backend's servers: those that are stated, and the next free one for each other, as HAProxy does.
+pub struct ServerIds {
+    stated: HashSet<u32>,
+    next: u32,
+}
+
+impl ServerIds {
+    /// Notes a number that is there twice.
+    pub fn of(raw: &raw::Backend, mistakes: &mut Mistakes) -> Self {
+        let members = raw.servers.iter().flat_map(|servers| &servers.value.0).map(|member| &member.value.0);
+        let mut stated = HashSet::new();
+        for id in members.filter_map(|server| server.id.as_ref()) {
+            if !stated.insert(id.value.0) {
+                let mistake = Mistake::DuplicateName { things: "servers", name: format!("number {}", id.value.0) };
+                mistakes.push(id.span(), mistake);
+            }
+        }
+        Self { stated, next: 1 }
+    }
+
+    pub fn id(&mut self, server: &raw::Server) -> ServerId {
+        if let Some(id) = &server.id {
+            return ServerId(id.value.0);
+        }
+        while self.stated.contains(&self.next) {
+            self.next += 1;
+        }
+        self.next += 1;
+        ServerId(self.next - 1)
+    }
+}
 
 /// Whom a session dials after a failed dial.
 pub fn retries(raw: &raw::Backend) -> Retries {
