@@ -66,6 +66,17 @@ pub struct SessionRecord {
     pub concurrent: Concurrent,
     /// What its frontend wants to be logged, and how.
     pub log: Arc<FrontendLog>,
+    /// Where it ended, if its client never said for whom it stands.
+    pub doorstep: Option<Doorstep>,
+}
+
+/// The listener of a session that ended while a PROXY protocol header was waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doorstep {
+    /// Its name, or its number in its frontend, from 1.
+    pub door: String,
+    /// Whether the client had sent anything.
+    pub heard: bool,
 }
 
 impl SessionRecord {

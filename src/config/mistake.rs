@@ -69,6 +69,8 @@ pub enum Mistake {
     EmptyList { key: String },
     #[error("there is no backend `{name}`")]
     UnknownBackend { name: String, known: Vec<String> },
+    #[error("there is no frontend or backend `{name}`")]
+    UnknownProxy { name: String, known: Vec<String> },
     #[error("two {things} are called `{name}`")]
     DuplicateName { things: &'static str, name: String },
     #[error("two servers of backend `{backend}` have the address {address}")]
@@ -207,6 +209,7 @@ kinds! {
     BadLogLine = "bad-log-line",
     EmptyList = "empty-list",
     UnknownBackend = "unknown-backend",
+    UnknownProxy = "unknown-proxy",
     DuplicateName = "duplicate-name",
     DuplicateAddress = "duplicate-address",
     DuplicateController = "duplicate-controller",
@@ -315,6 +318,9 @@ impl Mistake {
             Self::UnknownKey { key, known, .. } => Some(key_hint(key, known)),
             Self::UnknownWord { word, known, .. } => Some(did_you_mean(word, known.iter().copied(), "it can be")),
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
+            Self::UnknownProxy { name, known } => {
+                Some(did_you_mean(name, known.iter().map(String::as_str), "there are"))
+            }
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
             Self::BadAddress { text, error } => Some(address_hint(text, error)),
             Self::BadNetwork { text, error } => Some(network_hint(text, error)),

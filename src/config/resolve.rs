@@ -65,6 +65,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     konnectivity::note_hindrances(expanded, mistakes);
     let access = access::access(&expanded.stats, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
+    targets::note_unknown_proxies(expanded, &known, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,
         policy: process::policy(expanded),

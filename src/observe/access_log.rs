@@ -217,6 +217,7 @@ pub(super) mod tests {
             ending: Ending::new(Who::Client, Phase::Data, Cause::Reset),
             concurrent: Concurrent::default(),
             log: Arc::default(),
+            doorstep: None,
         }
     }
 

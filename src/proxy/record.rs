@@ -13,7 +13,7 @@ use super::sources::Visit;
 use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
-use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, SessionStage, Who};
+use crate::event::{Cause, Concurrent, Doorstep, Ending, Phase, SessionRecord, SessionStage, Who};
 use crate::net;
 use crate::net::proxy_header::Parties;
 use crate::net::reactor::Stream;
@@ -53,6 +53,8 @@ pub struct Record {
     pub heard: bool,
     /// Whether it has had its only line.
     told: bool,
+    /// Whether it ended before its client had said for whom it stands.
+    pub is_on_the_doorstep: bool,
     /// It stands for another client, as a PROXY protocol header says.
     proxied: bool,
     admission: Admission,
@@ -106,6 +108,7 @@ impl Record {
             visit: Visit::Free,
             heard: false,
             told: false,
+            is_on_the_doorstep: false,
             proxied: false,
             admission,
         });
@@ -141,6 +144,13 @@ impl Record {
     /// Where it has come in.
     pub fn door(&self) -> &Door {
         &self.admission.door
+    }
+
+    /// The listener's name, or its number in its frontend.
+    fn door_name(&self) -> String {
+        let spec = &self.door().spec;
+        let place = || self.frontend.spec.listen.iter().position(|listen| listen.address == spec.address);
+        spec.name.clone().unwrap_or_else(|| (place().unwrap_or_default() + 1).to_string())
     }
 
     /// What the client has connected to, at one of our addresses or, as a PROXY protocol header says, at another's.
@@ -237,6 +247,7 @@ impl Record {
             ending,
             concurrent,
             log: Arc::clone(&self.frontend.spec.log),
+            doorstep: self.is_on_the_doorstep.then(|| Doorstep { door: self.door_name(), heard: self.heard }),
         }
     }
 

@@ -229,3 +229,104 @@ pub fn sessions(proxy: &Proxy, section: &mut Section, composer: &Composer<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{self, Choice};
+    use crate::model::{Config, LogLines, LogPlace, SessionLine, Severity};
+
+    fn loaded(text: &str) -> Config {
+        let loaded = config::parse_haproxy(text, "haproxy.cfg", Choice::default());
+        loaded.unwrap_or_else(|report| panic!("{}", report.render(false))).0
+    }
+
+    fn errors(text: &str) -> Vec<String> {
+        let report = config::parse_haproxy(text, "haproxy.cfg", Choice::default()).err();
+        report.map(|report| report.errors().map(|entry| entry.message.clone()).collect()).unwrap_or_default()
+    }
+
+    /// A section of both with these lines in it.
+    fn listen(name: &str, port: u16, lines: &str) -> String {
+        format!("listen {name}\n bind :{port}\n server s 10.0.0.{port}:1\n{lines}\n")
+    }
+
+    /// The targets that are not evenkeel's own: facility, tag, proxies.
+    fn targets(config: &Config) -> Vec<(String, Option<Vec<&str>>)> {
+        let of = |place: &LogPlace| match place {
+            LogPlace::Syslog(syslog) => format!("{:?} {}", syslog.facility, syslog.tag),
+            other => other.to_string(),
+        };
+        let haproxys = config.log.targets.iter().filter(|target| target.lines == LogLines::Haproxys);
+        haproxys
+            .map(|target| {
+                let proxies = target.proxies.as_ref();
+                (of(&target.place), proxies.map(|names| names.iter().map(String::as_str).collect()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_proxy_writes_to_its_own_lines_and_to_those_of_global() {
+        let file = format!(
+            "global\n log 127.0.0.1 local0\n log 127.0.0.1 local1 notice err\ndefaults\n log global\n{}{}{}",
+            listen("a", 1, " log-tag of-a"),
+            listen("b", 2, " no log\n log 127.0.0.1 local2"),
+            listen("c", 3, " no log"),
+        );
+        let config = loaded(&file);
+        assert_eq!(
+            targets(&config),
+            [
+                ("Local0 of-a".to_owned(), Some(vec!["a"])),
+                ("Local1 of-a".to_owned(), Some(vec!["a"])),
+                ("Local2 haproxy".to_owned(), Some(vec!["b"]))
+            ]
+        );
+        let severities = config.log.targets[1].severities;
+        assert_eq!((severities.least, severities.gravest), (Severity::Notice, Severity::Error));
+        let enabled: Vec<bool> = config.frontends.iter().map(|frontend| frontend.log.enabled).collect();
+        assert_eq!(enabled, [true, true, false]);
+    }
+
+    #[test]
+    fn a_line_of_all_proxies_names_none() {
+        let file = format!("global\n log /dev/log local0\ndefaults\n log global\n{}", listen("a", 1, ""));
+        assert_eq!(targets(&loaded(&file)), [("Local0 haproxy".to_owned(), None)]);
+        let silent = format!("global\n log /dev/log local0\n{}", listen("a", 1, ""));
+        assert_eq!(targets(&loaded(&silent)), [], "HAProxy writes nothing there");
+    }
+
+    #[test]
+    fn a_frontends_lines_are_of_the_last_format_that_is_stated() {
+        let line = |lines: &str| {
+            let file = format!("defaults\n log /dev/log local0\n option httplog\n{}", listen("a", 1, lines));
+            loaded(&file).frontends[0].log.line.clone()
+        };
+        assert_eq!(line(""), SessionLine::Tcplog, "it falls back");
+        assert_eq!(line(" no option httplog"), SessionLine::Connect);
+        let SessionLine::Custom(format) = line(" log-format %ci\\ %{+Q}b") else { panic!("a format of its own") };
+        assert_eq!(format.written(), "%ci %{+Q}b");
+        assert_eq!(line(" log-format %ci\n option tcplog"), SessionLine::Tcplog);
+    }
+
+    #[test]
+    fn options_say_which_sessions_have_lines() {
+        let options = " option dontlognull\n option dontlog-normal\n option logasap\n option log-separate-errors";
+        let file = format!("defaults\n log /dev/log local0\n{}{}", listen("a", 1, options), listen("b", 2, ""));
+        let config = loaded(&file);
+        let [a, b] = [0, 1].map(|place| config.frontends[place].log.as_ref().clone());
+        assert_eq!((a.silent_clients, a.normal_sessions, a.asap, a.separate_errors), (false, false, true, true));
+        assert_eq!((b.silent_clients, b.normal_sessions, b.asap, b.separate_errors), (true, true, false, false));
+        assert!(b.null_sessions, "HAProxy logs all unless told otherwise");
+    }
+
+    #[test]
+    fn what_a_line_can_not_say_is_refused_in_its_place() {
+        let wrong = |lines: &str| errors(&format!("defaults\n log {lines}\n{}", listen("a", 1, "")));
+        assert_eq!(wrong("127.0.0.1 local0 loud"), ["`loud` is no level"]);
+        assert_eq!(wrong("127.0.0.1 format iso local0"), ["`format iso` is not supported here"]);
+        assert_eq!(wrong("127.0.0.1 sample 1:2 local0"), ["`sample` is not supported on a `log` line"]);
+        let format = errors(&format!("defaults\n log /dev/log local0\n{}", listen("a", 1, " log-format %ST")));
+        assert_eq!(format, ["\"%ST\" is no line of a log: `%ST` means nothing for sessions of bytes"]);
+    }
+}

@@ -1,10 +1,14 @@
 //! Where the log goes.
 
+use std::collections::BTreeSet;
+
+use super::super::expand::Expanded;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::{Span, Stated};
 use super::super::target::{Target, TargetType};
 use super::filled;
+use super::names::Known;
 use crate::model::{LogPlace, LogTarget, Severities, Syslog};
 
 /// Each target is a thread and a queue.
@@ -30,6 +34,22 @@ pub fn resolve(raw: &raw::Log, mistakes: &mut Mistakes) -> Vec<LogTarget> {
         }
     }
     targets
+}
+
+/// Notes each frontend or backend that a target names and that isn't there.
+pub fn note_unknown_proxies(expanded: &Expanded, known: &Known<'_>, mistakes: &mut Mistakes) {
+    if known.incomplete {
+        return;
+    }
+    let frontends = expanded.frontends().filter_map(|frontend| Some(frontend.name.as_ref()?.value.to_string()));
+    let backends = expanded.backends().filter_map(|backend| Some(backend.name.as_ref()?.value.to_string()));
+    let names: BTreeSet<String> = frontends.chain(backends).collect();
+    let targets = filled(&expanded.log.target).0;
+    let named = targets.iter().filter_map(|target| target.value.0.proxies.as_ref()).flat_map(|names| &names.value.0);
+    for unknown in named.filter(|name| !names.contains(name.value.as_str())) {
+        let known = names.iter().cloned().collect();
+        mistakes.push(unknown.span(), Mistake::UnknownProxy { name: unknown.value.to_string(), known });
+    }
 }
 
 fn note_too_many(count: usize, at: Option<Span>, mistakes: &mut Mistakes) {

@@ -10,10 +10,13 @@ use std::time::Duration;
 pub(super) use self::server::{Haproxys, of_check, of_nobody_left, of_server};
 use super::message::Message;
 use super::moment;
-use crate::event::{Concurrent, Phase, SessionRecord, SessionStage};
+use crate::event::{Cause, Concurrent, Doorstep, Phase, SessionRecord, SessionStage, Who};
 use crate::model::{LogLevel, SessionLine, Severity};
 
 pub(super) fn session(stage: SessionStage, record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
+    if let Some(doorstep) = &record.doorstep {
+        return unknown_client(doorstep, record, out);
+    }
     match &record.log.line {
         SessionLine::Tcplog => tcplog(stage, record, out),
         SessionLine::Connect => connect(record, out),
@@ -24,6 +27,19 @@ pub(super) fn session(stage: SessionStage, record: &SessionRecord, out: &mut Vec
 /// How grave a session's line is: an error's own level only where the frontend wants it so.
 pub(super) fn session_severity(record: &SessionRecord) -> Severity {
     if record.log.separate_errors && record.is_error() { Severity::Error } else { Severity::Info }
+}
+
+/// A client that has not said for whom it stands, which HAProxy tells of in a form of its own.
+fn unknown_client(doorstep: &Doorstep, record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
+    let why = match (record.ending.cause, record.ending.who) {
+        (Cause::BadProxyHeader, _) => "Received something which does not look like a PROXY protocol header",
+        (Cause::Reset, _) => "Connection error while waiting for PROXY protocol header",
+        _ if doorstep.heard => "Truncated PROXY protocol header received",
+        (_, Who::ClientTimeout) => "Timeout while waiting for PROXY protocol header",
+        _ => "Connection closed while waiting for PROXY protocol header",
+    };
+    write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
+    write!(out, "[{}] {}/{}: {why}", moment::tcplog(record.accepted), record.frontend, doorstep.door)
 }
 
 /// What HAProxy writes where its file asks for no format: who has come, and where to.
@@ -108,7 +124,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::event::{Cause, Ending, Who};
+    use crate::event::Ending;
     use crate::model::{FrontendLog, LineFormat};
     use crate::observe::access_log::tests::record;
 
@@ -174,6 +190,27 @@ mod tests {
         let connect = logged(FrontendLog { line: SessionLine::Connect, ..FrontendLog::default() });
         let connect = SessionRecord { listener: "10.0.0.5:6443".parse().unwrap(), ..connect };
         assert_eq!(line(SessionStage::Open, &connect), "Connect from 192.0.2.7:40000 to 10.0.0.5:6443 (kubeAPI/TCP)");
+    }
+
+    /// Lines of HAProxy 3.2.26.
+    #[test]
+    fn a_client_without_a_proxy_header_is_told_of_in_a_form_of_its_own() {
+        let of = |heard, who, cause| {
+            let doorstep = Some(Doorstep { door: "door".to_owned(), heard });
+            line(
+                SessionStage::End,
+                &SessionRecord { doorstep, ending: Ending::new(who, Phase::Request, cause), ..plain() },
+            )
+        };
+        let begin = format!("192.0.2.7:40000 [{}] kubeAPI/door: ", moment::tcplog(plain().accepted));
+        let garbage = of(true, Who::Client, Cause::BadProxyHeader);
+        assert_eq!(garbage, format!("{begin}Received something which does not look like a PROXY protocol header"));
+        let half = of(true, Who::Client, Cause::NoProxyHeader);
+        assert_eq!(half, format!("{begin}Truncated PROXY protocol header received"));
+        let late = of(false, Who::ClientTimeout, Cause::NoProxyHeader);
+        assert_eq!(late, format!("{begin}Timeout while waiting for PROXY protocol header"));
+        let gone = of(false, Who::Client, Cause::NoProxyHeader);
+        assert_eq!(gone, format!("{begin}Connection closed while waiting for PROXY protocol header"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn trials() -> Vec<Trial> {
     assert!(!files.is_empty(), "no files in {FILES}");
     let trial = |file: PathBuf| {
         let name = file.file_stem().expect("it has an extension").to_string_lossy().into_owned();
-        Trial::test(name, move || is_the_same(&file)).with_ignored_flag(true)
+        Trial::test(format!("full::{name}"), move || is_the_same(&file)).with_ignored_flag(true)
     };
     files.into_iter().map(trial).collect()
 }
