@@ -49,6 +49,7 @@ mod account;
 mod builtin;
 mod ca;
 mod credential;
+mod door;
 mod expand;
 mod haproxy;
 mod input;
@@ -71,6 +72,7 @@ mod syntax;
 mod target;
 mod text;
 mod value;
+mod when;
 
 pub use credential::{IdentityError, identity, token};
 pub use haproxy::{Choice, Policy};

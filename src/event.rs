@@ -26,8 +26,9 @@ pub use self::check_report::{CheckReport, Outcome};
 pub use self::live::{Names, Orders, SessionSnapshot, SessionState};
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::snapshot::{
-    BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts, LogTargetSnapshot,
-    Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource, Snapshot, StatsSnapshot,
+    AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts,
+    LogTargetSnapshot, Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource,
+    Snapshot, StatsSnapshot,
 };
 
 // ---- one session ----

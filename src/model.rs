@@ -46,7 +46,7 @@ pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
-pub use self::rule::{Route, Rule, RuleStage, RuleVerdict};
+pub use self::rule::{OnSilence, Route, Rule, RuleStage, RuleVerdict};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, Serves, Stats, StatsPage};
@@ -350,8 +350,8 @@ pub struct Frontend {
     /// How long rules and routes that ask for a client's first bytes wait for them; `None` asks for those alone that are
     /// there.
     pub inspect_delay: Option<Duration>,
-    /// Whether a client that has not said by then what it wants is closed, instead of being judged by what is known.
-    pub closes_silent: bool,
+    /// What becomes of a client that has not said by then what it wants.
+    pub on_silence: OnSilence,
     /// How long a client may take for what must come before anything else: a PROXY protocol header.
     pub handshake_timeout: Duration,
     /// Shared with the records of its sessions.
@@ -597,6 +597,21 @@ impl Check {
             send_proxy: None,
             time: ProbeTime::Whole,
         }
+    }
+}
+
+impl Check {
+    /// The ports that it connects to beside the server's own.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        let steps = match &self.probe {
+            Probe::Script { steps, .. } => steps.as_slice(),
+            _ => &[],
+        };
+        let of_steps = steps.iter().filter_map(|step| match step {
+            Step::Connect { port, .. } => *port,
+            Step::Send(_) | Step::Expect { .. } => None,
+        });
+        self.port.into_iter().chain(of_steps)
     }
 }
 

@@ -18,9 +18,11 @@ pub mod queue;
 pub mod server;
 pub mod sessions;
 pub mod sources;
+pub mod word;
 
 mod authority;
 mod expiry;
+mod following;
 mod lease;
 mod member;
 mod operator;

@@ -16,7 +16,7 @@ use super::target::{LineText, SyslogAddress, Tag, Target, TargetEntry, TargetTyp
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, Policy, Redispatch, Severities, Syslog, SyslogProtocol,
+    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, Severities, Syslog, SyslogProtocol,
     Watchfulness,
 };
 
@@ -39,7 +39,8 @@ pub fn timeouts() -> Timeouts {
         server: is(Switch::Off),
         tunnel: is(Switch::Off),
         half_close: is(Switch::from_option(Policy::evenkeel().half_close.map(Wait))),
-        inspect: is(seconds(5)),
+        inspect: is(Switch::On(seconds(5))),
+        handshake: is(seconds(5)),
         ..Timeouts::default()
     }
 }
@@ -73,6 +74,7 @@ pub fn frontend() -> Frontend {
         accept_proxy: is(Switch::Off),
         log: is(FrontendLog::default()),
         reset_clients: is(true),
+        on_silence: is(OnSilence::Close),
         ..Frontend::default()
     }
 }

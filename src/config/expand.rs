@@ -215,6 +215,7 @@ fn complete_frontend(frontend: &mut Frontend, timeouts: &Timeouts, log: &Log) {
         own.value.fill(&FrontendTimeouts {
             client: timeouts.client.clone(),
             inspect: timeouts.inspect.clone(),
+            handshake: timeouts.handshake.clone(),
             ..FrontendTimeouts::default()
         });
     }
@@ -357,5 +358,9 @@ fn settle_required(proxies: &mut [Proxy]) {
 }
 
 fn listens_on(frontend: &Frontend, port: u16) -> bool {
-    frontend.listen.iter().flat_map(|listen| &listen.value.0).any(|address| address.value.port() == Some(port))
+    frontend
+        .listen
+        .iter()
+        .flat_map(|listen| &listen.value.0)
+        .any(|door| door.value.address().is_some_and(|at| at.value.port() == Some(port)))
 }

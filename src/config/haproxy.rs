@@ -4,6 +4,7 @@
 //! into its section, with its row of `keyword`'s table, `compose` makes TOML of all of them. `document` knows for each
 //! part of that TOML where in the haproxy.cfg it is from, so that what is wrong is told in its own place.
 
+mod acl;
 mod argument;
 mod backend;
 mod bind;
@@ -17,6 +18,7 @@ mod keyword;
 mod log;
 mod pages;
 mod question;
+mod rules;
 mod server;
 mod service;
 mod words;
@@ -31,6 +33,9 @@ use super::source::Source;
 
 /// Longest wait of those that have an end.
 const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The shortest wait.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Whose way counts where a haproxy.cfg says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use toml::de::{DeTable, DeValue};
 
 use super::account::Root;
+use super::door::{AcceptFrom, Door, DoorEntry};
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
@@ -19,9 +20,9 @@ use super::syntax;
 use super::target::{LineText, Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
-    Account, BackendName, Balance, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress, LogFormat,
-    LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash,
-    ProxyVersion, Redispatch, ServerName, Tracked,
+    Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
+    LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
+    OnSilence, PasswordHash, ProxyVersion, Redispatch, RuleStage, RuleVerdict, ServerName, Tracked,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -48,6 +49,8 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("frontend.client_keepalive", Keepalive::KEYS),
     ("frontend.timeouts", FrontendTimeouts::KEYS),
     ("frontend.log", FrontendLog::KEYS),
+    ("frontend.listen", Door::KEYS),
+    ("frontend.rule", Rule::KEYS),
     ("frontend.route", Route::KEYS),
     ("backend", Backend::KEYS),
     ("backend.server_keepalive", Keepalive::KEYS),
@@ -153,14 +156,16 @@ section! {
     "server" => server: Switch<Long>,
     "tunnel" => tunnel: Switch<Long>,
     "half_close" => half_close: Switch<Long>,
-    "inspect" => inspect: Short,
+    "inspect" => inspect: Switch<Short>,
+    "handshake" => handshake: Short,
 }
 
 section! {
     /// Waits of one frontend.
     FrontendTimeouts, "a frontend's `timeouts`";
     "client" => client: Switch<Long>,
-    "inspect" => inspect: Short,
+    "inspect" => inspect: Switch<Short>,
+    "handshake" => handshake: Short,
 }
 
 section! {
@@ -194,7 +199,7 @@ section! {
     Frontend, "a `[[frontend]]`";
     "name" => name: FrontendName,
     "id" => id: Number,
-    "listen" => listen: OneOrMore<ListenAddress>,
+    "listen" => listen: OneOrMore<DoorEntry>,
     "backend" => backend: BackendName,
     "max_sessions" => max_sessions: Switch<Sessions>,
     "max_sessions_per_source" => max_sessions_per_source: Switch<Sessions>,
@@ -205,10 +210,20 @@ section! {
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: FrontendTimeouts,
-    "accept_proxy" => accept_proxy: Switch<OneOrMore<Network>>,
+    "accept_proxy" => accept_proxy: Switch<AcceptFrom>,
+    "on_silence" => on_silence: OnSilence,
+    "rule" => rule: List<Rule, 1>,
     "route" => route: List<Route, 1>,
     "reset_clients" => reset_clients: bool,
     "log" => log: FrontendLog,
+}
+
+section! {
+    /// Whom a frontend lets in, at one stage.
+    Rule, "a `[[frontend.rule]]`";
+    "stage" => stage: RuleStage,
+    "when" => when: Condition,
+    "verdict" => verdict: RuleVerdict,
 }
 
 section! {
@@ -216,6 +231,7 @@ section! {
     Route, "a `[[frontend.route]]`";
     "sni" => sni: OneOrMore<Sni>,
     "source" => source: OneOrMore<Network>,
+    "when" => when: Condition,
     "backend" => backend: BackendName,
 }
 
@@ -256,12 +272,12 @@ section! {
     "server_keepalive" => server_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: BackendTimeouts,
     "check" => check: Switch<Check>,
-    "servers" => servers: List<Member, 1>,
     "retries" => retries: Retry,
     "redispatch" => redispatch: Redispatch,
     "log_health_checks" => log_health_checks: bool,
     "all_backups" => all_backups: bool,
     "random_draws" => random_draws: Whole<1, 100>,
+    "servers" => servers: List<Member, 1>,
 }
 
 section! {

@@ -242,6 +242,7 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         downtime: Duration::ZERO,
         replaced_sessions: 0,
         counts: traffic(1),
+        agent: None,
         tracked: None,
         throttle: None,
     }

@@ -200,6 +200,8 @@ pub struct ServerSnapshot {
     /// Sessions that processes still have there which this one has replaced.
     pub replaced_sessions: u32,
     pub counts: Counts,
+    /// `None` if it has no agent.
+    pub agent: Option<AgentSnapshot>,
     /// The server whose state it has.
     pub tracked: Option<Tracked>,
     /// The hundredths of its share of new sessions that it has, on its way back to all of it.
@@ -221,6 +223,18 @@ pub struct CheckSnapshot {
     pub last: Option<Evidence>,
     /// The last certificate seen, also when the last probe did not come so far.
     pub certificate: Option<Certificate>,
+}
+
+/// A server's agent and its last word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentSnapshot {
+    pub rise: u16,
+    pub fall: u16,
+    /// As [`CheckSnapshot::health`].
+    pub health: u16,
+    /// It is being asked.
+    pub running: bool,
+    pub last: Option<Evidence>,
 }
 
 /// What is counted of a frontend, a server, a backend or the whole process: every column of HAProxy's CSV that means

@@ -31,6 +31,7 @@ pub struct Server {
     probe_wanted: AtomicBool,
     probe_wanted_soon: AtomicBool,
     late: AtomicBool,
+    agent_asked: AtomicBool,
     /// When a dial of it was last found silent, by its host's moments; 0 if it has answered since.
     silent: AtomicU64,
     conduct: AtomicU8,
@@ -59,6 +60,7 @@ impl Server {
             probe_wanted: AtomicBool::new(false),
             probe_wanted_soon: AtomicBool::new(false),
             late: AtomicBool::new(false),
+            agent_asked: AtomicBool::new(false),
             silent: AtomicU64::new(0),
             conduct: AtomicU8::new(Conduct::Leave.code()),
             pace: Mutex::new(Pace::new(kill_spread)),
@@ -111,6 +113,15 @@ impl Server {
     /// Says whether a probe of it is under way.
     pub fn set_probing(&self, probing: bool) {
         self.probing.store(probing, Relaxed);
+    }
+
+    /// Says whether its agent is being asked.
+    pub fn set_agent_asked(&self, asked: bool) {
+        self.agent_asked.store(asked, Relaxed);
+    }
+
+    pub(super) fn is_agent_asked(&self) -> bool {
+        self.agent_asked.load(Relaxed)
     }
 
     /// Has it probed as soon as its monitor allows.

@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::expiry::Expiry;
 use super::health::{Health, Turn};
 use super::server::Server;
+use super::word::AgentStanding;
 use crate::clock;
 use crate::event::{
     AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, Kept, Orders, Readiness, ServerChange,
@@ -25,6 +26,10 @@ pub struct Standing {
     pub orders: Orders,
     /// `None` if it is not checked.
     pub(super) health: Option<Health>,
+    /// `None` if it has no agent.
+    pub(super) agent: Option<AgentStanding>,
+    /// What the server is that it tracks.
+    pub(super) followed: Option<ServerState>,
     /// Whether it takes new work, by its own word: counted as health is, so that one odd answer is not enough.
     willing: Option<Health>,
     cause: DownCause,
@@ -105,6 +110,8 @@ impl Standing {
             orders: Orders::default(),
             willing: willingness(spec, judged_by),
             health,
+            agent: spec.agent.as_ref().map(|_| AgentStanding::starting()),
+            followed: None,
             cause: DownCause::Unreachable,
             judged_by,
             suspect: false,
@@ -130,6 +137,12 @@ impl Standing {
     pub fn renew(&mut self, spec: &model::Server, anew: bool, judged_by: JudgedBy) {
         self.judged_by = judged_by;
         self.suspect &= judged_by.weighs();
+        if spec.agent.is_none() {
+            self.agent = None;
+        } else if self.agent.is_none() {
+            self.agent = Some(AgentStanding::starting());
+        }
+        self.followed = self.followed.filter(|_| spec.track.is_some());
         if anew {
             let up = self.health.as_ref().is_none_or(Health::is_up);
             self.health = spec.check.as_ref().map(|check| Health::resuming(check.rise, check.fall, up));
@@ -158,13 +171,24 @@ impl Standing {
 
     fn inputs(&self) -> Inputs {
         Inputs {
-            admin: self.admin,
-            up: self.health.as_ref().map(Health::is_up),
-            willing: self.willing.as_ref().is_none_or(Health::is_up),
-            cause: self.cause,
+            admin: self.admin_of_both(),
+            up: self.up(),
+            willing: self.willing.as_ref().is_none_or(Health::is_up) && self.followed != Some(ServerState::Draining),
+            cause: match self.followed {
+                Some(ServerState::Down(cause)) => cause,
+                _ => self.cause,
+            },
             keep: self.keep,
-            stranger: self.stranger,
+            stranger: self.stranger || self.followed == Some(ServerState::Stranger),
         }
+    }
+
+    /// Whether it is up by all that says so: its probes, its agent, the server that it tracks. `None` if nothing does.
+    fn up(&self) -> Option<bool> {
+        let by_probes = self.health.as_ref().map(Health::is_up);
+        let by_agent = self.agent.as_ref().map(AgentStanding::is_up);
+        let by_other = self.followed.map(|state| !matches!(state, ServerState::Down(_)));
+        [by_probes, by_agent, by_other].into_iter().flatten().reduce(|one, other| one && other)
     }
 
     pub fn state(&self) -> ServerState {
@@ -216,7 +240,8 @@ impl Standing {
 
     /// What decided its state: what the last probe saw, or what real traffic has shown since.
     pub fn evidence(&self) -> Option<&Evidence> {
-        self.passive.as_ref().or(self.last.as_ref())
+        let of_agent = self.agent.as_ref().and_then(AgentStanding::blame);
+        of_agent.or(self.passive.as_ref()).or(self.last.as_ref())
     }
 
     /// On what it came from `from` to its present state: what decided it, and what was seen before. Nothing, if an
@@ -393,6 +418,7 @@ impl Standing {
             downtime: self.downtime + running.unwrap_or_default(),
             replaced_sessions,
             counts: server.counters.counts(),
+            agent: self.agent.as_ref().map(|agent| agent.snapshot(server.is_agent_asked())),
             tracked: spec.track.clone(),
             throttle: None,
         }

@@ -17,8 +17,8 @@ use super::record::{Ended, Record};
 use super::rules::{self, Answer};
 use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
-use crate::model::RuleStage;
 use crate::model::condition;
+use crate::model::{OnSilence, RuleStage};
 use crate::net;
 use crate::net::reactor::Stream;
 use crate::pool::counters;
@@ -113,7 +113,7 @@ async fn listen(
     deadline: Option<Instant>,
 ) -> Result<Known, Ending> {
     let Known::Bytes(seen) = known else { return Ok(known) };
-    let closes = record.frontend.spec.closes_silent;
+    let closes = record.frontend.spec.on_silence == OnSilence::Close;
     let ended = |who, cause| if closes { Err(Ending::new(who, Phase::Request, cause)) } else { Ok(Known::No) };
     let look = async {
         match deadline {

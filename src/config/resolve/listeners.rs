@@ -127,7 +127,8 @@ fn frontends_listeners(expanded: &Expanded) -> Vec<Listener> {
     let mut listeners = Vec::new();
     for frontend in expanded.frontends() {
         let owner = super::named("frontend", &super::text(&frontend.name));
-        for address in frontend.listen.iter().flat_map(|listen| &listen.value.0) {
+        let doors = frontend.listen.iter().flat_map(|listen| &listen.value.0);
+        for address in doors.filter_map(|door| door.value.address()) {
             listeners.push(Listener { address: address.value, origin: address.origin, owner: owner.clone() });
         }
     }
