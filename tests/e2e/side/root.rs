@@ -23,8 +23,8 @@ const PASSWD: &str =
     "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\nhaproxy:x:101:101::/var/lib/haproxy:/bin/sh\n";
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\nhaproxy:x:101:\n";
 
-const DIRECTORIES: [&str; 7] =
-    ["dev", "tmp", "etc/haproxy", "run/haproxy", "usr/sbin", "var/lib/haproxy/dev", "var/log"];
+const DIRECTORIES: [&str; 8] =
+    ["dev", "proc", "tmp", "etc/haproxy", "run/haproxy", "usr/sbin", "var/lib/haproxy/dev", "var/log"];
 
 /// Devices: their names, and their numbers in the kernel.
 const DEVICES: [(&str, &str); 3] = [("null", "c 1 3"), ("urandom", "c 1 9"), ("random", "c 1 8")];
@@ -53,9 +53,10 @@ impl Root {
         inside(self.directory.path(), Path::new(own))
     }
 
-    /// Its program, on a host.
+    /// Its program, on a host. What is mounted there is gone with the program, as `ip netns exec` has it.
     pub fn command(&self, host: &Host) -> Command {
-        let mut command = host.command("chroot");
+        let mut command = host.command("sh");
+        command.args(["-c", r#"mount -t proc proc "$0/proc" && exec chroot "$0" "$@""#]);
         command.arg(self.directory.path()).arg(&self.program);
         command
     }
