@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::{AdminState, Certificate, Evidence, Orders, ServerState};
+use super::{AdminState, Certificate, Evidence, FrontendState, Orders, ServerState};
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Tracked,
     Weight,
@@ -138,6 +138,7 @@ pub struct FrontendSnapshot {
     /// Times that its own limit was reached.
     pub limit_reached: u64,
     pub counts: Counts,
+    pub state: FrontendState,
 }
 
 #[derive(Debug, Clone, PartialEq)]

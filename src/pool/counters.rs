@@ -3,6 +3,8 @@
 //! One struct serves all three, with every column that HAProxy's outputs have and TCP gives a meaning. Workers write
 //! without a lock; what is counted for every chunk of bytes has a place of its own for each worker.
 
+mod clearing;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

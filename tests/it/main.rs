@@ -26,6 +26,7 @@ mod records;
 mod reload;
 mod reset;
 mod routes;
+mod runtime;
 mod sandbox;
 mod sources;
 mod stall;

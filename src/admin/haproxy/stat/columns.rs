@@ -196,7 +196,7 @@ fn last_change(row: &Row<'_>) -> Cell {
         Of::Server(server) => ago(server.since),
         Of::Backend(backend) => ago(backend.since),
         Of::Stats { uptime } => seconds(uptime),
-        Of::Frontend => Empty,
+        Of::Frontend(_) => Empty,
     }
 }
 
@@ -204,7 +204,7 @@ fn downtime(row: &Row<'_>) -> Cell {
     match row.of {
         Of::Server(server) => if_checked(row, seconds(server.downtime)),
         Of::Backend(backend) => seconds(backend.downtime),
-        Of::Stats { .. } | Of::Frontend => Empty,
+        Of::Stats { .. } | Of::Frontend(_) => Empty,
     }
 }
 
