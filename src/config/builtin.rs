@@ -196,7 +196,7 @@ fn request(schedule: Check) -> Check {
         headers: is(List(Vec::new())),
         body: is(Said(String::new())),
         expect: is(List(Vec::new())),
-        draining_on_404: is(false),
+        not_found_drains: is(false),
         ..schedule
     }
 }

@@ -341,7 +341,7 @@ impl Check {
             "headers" => headers,
             "body" => body,
             "expect" => expect,
-            "draining_on_404" => draining_on_404,
+            "not_found_drains" => not_found_drains,
             "steps" => steps,
         }
     }

@@ -337,7 +337,7 @@ section! {
     "headers" => headers: List<Header, 0>,
     "body" => body: Said,
     "expect" => expect: List<Answer, 0>,
-    "draining_on_404" => draining_on_404: bool,
+    "not_found_drains" => not_found_drains: bool,
     "steps" => steps: List<StepText, 1>,
 }
 

@@ -164,6 +164,8 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "frontend.listen" => "/$defs/door/properties".to_owned(),
         "frontend.rule" => "/$defs/rule/properties".to_owned(),
         "runtime" => "/properties/runtime/items/properties".to_owned(),
+        "backend.servers.observe" => "/$defs/server/properties/observe/anyOf/1/properties".to_owned(),
+        "backend.servers.agent" => "/$defs/server/properties/agent/anyOf/1/properties".to_owned(),
         "frontend.route" => "/$defs/route/properties".to_owned(),
         "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),

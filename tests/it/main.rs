@@ -14,6 +14,7 @@ mod events;
 mod failover;
 mod families;
 mod half_close;
+mod haproxys_ways;
 mod health;
 mod konnectivity;
 mod limits;
