@@ -63,6 +63,7 @@ mod raw;
 mod read;
 mod report;
 mod resolve;
+mod runtime;
 mod service;
 mod settings;
 mod show;

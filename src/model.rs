@@ -26,6 +26,7 @@ mod pattern;
 mod process;
 mod retries;
 mod rule;
+mod runtime;
 mod script;
 mod service;
 mod stats;
@@ -47,6 +48,7 @@ pub use self::pattern::{Pattern, Regex};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
 pub use self::rule::{OnSilence, Route, Rule, RuleStage, RuleVerdict};
+pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, Serves, Stats, StatsPage};
@@ -67,6 +69,8 @@ pub struct Config {
     pub log: Log,
     pub process: Process,
     pub security: Security,
+    /// Where HAProxy's runtime API is spoken, at most [`RuntimeSocket::MOST`].
+    pub runtime: Vec<RuntimeSocket>,
 }
 
 impl Config {

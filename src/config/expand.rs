@@ -9,7 +9,7 @@ use super::list::List;
 use super::preset::{KUBE_API, Parts};
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendLog, FrontendTimeouts, Limits, Log,
-    Process, Security, Server, Stats, Timeouts,
+    Process, Runtime, Security, Server, Stats, Timeouts,
 };
 use super::read::{Span, Stated, fill};
 use super::value;
@@ -35,6 +35,7 @@ pub struct Expanded {
     pub log: Log,
     pub process: Process,
     pub security: Security,
+    pub runtime: Vec<Runtime>,
 }
 
 impl Expanded {
@@ -96,6 +97,7 @@ pub fn expand(file: File) -> Expanded {
         log,
         process: filled(file.process, &builtin::process()),
         security: filled(file.security, &builtin::security()),
+        runtime: complete_runtime(values(file.runtime)),
     }
 }
 
@@ -287,6 +289,11 @@ fn complete_log(mut log: Log) -> Log {
     log
 }
 
+fn complete_runtime(mut sockets: Vec<Runtime>) -> Vec<Runtime> {
+    sockets.iter_mut().for_each(|socket| socket.fill(&builtin::runtime()));
+    sockets
+}
+
 /// Before `near` is filled from `further`: a type that is stated near drops what doesn't belong to it further away, and
 /// so does a nearer word on verification.
 pub fn adapt_check(near: &mut Check, further: &mut Check) {
@@ -334,7 +341,7 @@ impl Check {
             "headers" => headers,
             "body" => body,
             "expect" => expect,
-            "draining_on_404" => draining_on_404,
+            "not_found_drains" => not_found_drains,
             "steps" => steps,
         }
     }

@@ -19,6 +19,7 @@ mod log;
 mod pages;
 mod question;
 mod rules;
+mod runtime;
 mod server;
 mod service;
 mod words;
@@ -30,6 +31,9 @@ pub use self::words::Variables;
 
 use super::mistake::Mistakes;
 use super::source::Source;
+
+/// Shortest time that a client of the runtime API may be silent.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Longest wait of those that have an end.
 const HOUR: Duration = Duration::from_secs(3_600);

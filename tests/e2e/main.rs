@@ -17,6 +17,7 @@ mod hosts;
 mod logs;
 mod openssl;
 mod privileges;
+mod runtime;
 mod silence;
 mod statistics;
 mod systemd;

@@ -8,7 +8,7 @@ use super::super::read::Span;
 use super::argument::{number_of, time_of};
 use super::document::{Document, Section};
 use super::file::{Cfg, Kind, Proxy, Statement, bad_line};
-use super::{Choice, backend, frontend, log, pages, rules};
+use super::{Choice, backend, frontend, log, pages, rules, runtime};
 use crate::model::ProxyId;
 
 /// What is being composed, and what all parts of it look at.
@@ -29,6 +29,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
     document.sections.extend(composer.process());
     document.sections.extend(composer.limits());
     document.sections.extend(log::compose(&mut composer));
+    document.sections.extend(runtime::compose(&mut composer));
     let mut numbers = Numbers::of(cfg);
     let mut has_page = false;
     for proxy in &cfg.proxies {
