@@ -11,7 +11,7 @@ use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
 use super::when::{self, WhenError};
-use crate::model::{Descriptor, DescriptorName, NameError, PasswordHashError};
+use crate::model::{Descriptor, DescriptorName, LineFormatError, NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,10 +64,14 @@ pub enum Mistake {
     BadName { text: String, error: NameError },
     #[error("`{key}` can't be {text:?}: {reason}")]
     BadText { key: String, text: String, reason: &'static str },
+    #[error("{text:?} is no line of a log: {error}")]
+    BadLogLine { text: String, error: LineFormatError },
     #[error("`{key}` is empty")]
     EmptyList { key: String },
     #[error("there is no backend `{name}`")]
     UnknownBackend { name: String, known: Vec<String> },
+    #[error("there is no frontend or backend `{name}`")]
+    UnknownProxy { name: String, known: Vec<String> },
     #[error("two {things} are called `{name}`")]
     DuplicateName { things: &'static str, name: String },
     #[error("two servers of backend `{backend}` have the address {address}")]
@@ -211,8 +215,10 @@ kinds! {
     BadNetwork = "bad-network",
     BadName = "bad-name",
     BadText = "bad-text",
+    BadLogLine = "bad-log-line",
     EmptyList = "empty-list",
     UnknownBackend = "unknown-backend",
+    UnknownProxy = "unknown-proxy",
     DuplicateName = "duplicate-name",
     DuplicateAddress = "duplicate-address",
     DuplicateController = "duplicate-controller",
@@ -325,6 +331,9 @@ impl Mistake {
             Self::UnknownKey { key, known, .. } => Some(key_hint(key, known)),
             Self::UnknownWord { word, known, .. } => Some(did_you_mean(word, known.iter().copied(), "it can be")),
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
+            Self::UnknownProxy { name, known } => {
+                Some(did_you_mean(name, known.iter().map(String::as_str), "there are"))
+            }
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
             Self::BadAddress { text, error } => Some(address_hint(text, error)),
             Self::BadNetwork { text, error } => Some(network_hint(text, error)),
@@ -410,6 +419,7 @@ impl Mistake {
             Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
             Self::BadName { .. }
             | Self::BadText { .. }
+            | Self::BadLogLine { .. }
             | Self::NotWholeSeconds { .. }
             | Self::CaFile { .. }
             | Self::TokenFile { .. }

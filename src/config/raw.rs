@@ -19,7 +19,7 @@ use super::show::Writer;
 use super::site::{Login, Realm, Uri};
 use super::source::Source;
 use super::syntax;
-use super::target::{Target, TargetEntry};
+use super::target::{LineText, Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
     Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
@@ -50,6 +50,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("frontend", Frontend::KEYS),
     ("frontend.client_keepalive", Keepalive::KEYS),
     ("frontend.timeouts", FrontendTimeouts::KEYS),
+    ("frontend.log", FrontendLog::KEYS),
     ("frontend.listen", Door::KEYS),
     ("frontend.rule", Rule::KEYS),
     ("frontend.route", Route::KEYS),
@@ -125,6 +126,7 @@ section! {
     "freebind" => freebind: bool,
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
+    "reset_clients" => reset_clients: bool,
     "balance" => balance: Balance,
     "on_no_server" => on_no_server: OnNoServer,
     "on_down" => on_down: OnDown,
@@ -218,6 +220,8 @@ section! {
     "on_silence" => on_silence: OnSilence,
     "rule" => rule: List<Rule, 1>,
     "route" => route: List<Route, 1>,
+    "reset_clients" => reset_clients: bool,
+    "log" => log: FrontendLog,
 }
 
 section! {
@@ -235,6 +239,18 @@ section! {
     "source" => source: OneOrMore<Network>,
     "when" => when: Condition,
     "backend" => backend: BackendName,
+}
+
+section! {
+    /// What is logged of a frontend's sessions.
+    FrontendLog, "a frontend's `log`";
+    "enabled" => enabled: bool,
+    "null_sessions" => null_sessions: bool,
+    "silent_clients" => silent_clients: bool,
+    "normal_sessions" => normal_sessions: bool,
+    "asap" => asap: bool,
+    "separate_errors" => separate_errors: bool,
+    "line" => line: LineText,
 }
 
 section! {
