@@ -63,6 +63,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         }
     }
     service::note_tracked(expanded, &backends, mistakes);
+    names::note_without_servers(expanded, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
     let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
