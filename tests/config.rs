@@ -4,9 +4,13 @@
 
 #[path = "config/expansion.rs"]
 mod expansion;
+#[path = "config/fuzz.rs"]
+mod fuzz;
 #[path = "config/reports.rs"]
 mod reports;
 #[path = "config/shipped.rs"]
 mod shipped;
 #[path = "config/sites.rs"]
 mod sites;
+#[path = "config/verdicts.rs"]
+mod verdicts;

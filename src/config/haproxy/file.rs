@@ -26,6 +26,13 @@ pub struct Statement {
     pub written: String,
 }
 
+impl Statement {
+    /// Whether it states 0, which is no limit at all.
+    pub fn is_zero(&self) -> bool {
+        self.arguments.first().is_some_and(|word| word.text == "0")
+    }
+}
+
 /// What may stand before a keyword.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prefix {
@@ -416,8 +423,7 @@ impl Reader<'_> {
             }
             Found::Idle { word, sections } => {
                 self.cfg.left_out.push(at);
-                self.mistakes
-                    .push(Some(first.span), Mistake::DirectiveIdle { word: word.to_owned(), place, sections });
+                self.mistakes.push(Some(first.span), Mistake::DirectiveIdle { word: word.to_owned(), place, sections });
             }
             Found::Unknown { word, near } => {
                 let mistake = Mistake::UnknownDirective { word, place, near };
@@ -457,6 +463,10 @@ impl Reader<'_> {
             keyword::Fate::Noted(why) => {
                 self.cfg.left_out.push(at);
                 self.mistakes.push(Some(head), Mistake::DirectiveNoted { word, why });
+            }
+            keyword::Fate::Missed(why, instead) => {
+                self.cfg.left_out.push(at);
+                self.mistakes.push(Some(head), Mistake::DirectiveMissed { word, why, instead });
             }
             keyword::Fate::Refused(why, instead) => {
                 self.refuse(Mistake::DirectiveRefused { word, why, instead }, head, at)

@@ -126,7 +126,8 @@ pub fn note_without_servers(expanded: &Expanded, mistakes: &mut Mistakes) {
     for name in expanded.backends().filter(is_empty).filter_map(|backend| backend.name.as_ref()) {
         let leads = |to: &Option<Stated<BackendName>>| to.as_ref().is_some_and(|to| to.value == name.value);
         let users = || expanded.frontends().filter(|frontend| references(frontend).any(leads));
-        let is_rest = |frontend: &raw::Frontend| references(frontend).position(leads) == Some(0) && frontend.route.is_some();
+        let is_rest =
+            |frontend: &raw::Frontend| references(frontend).position(leads) == Some(0) && frontend.route.is_some();
         if users().next().is_none() || !users().all(is_rest) {
             mistakes.push(name.span(), Mistake::NoServer { backend: name.value.to_string() });
         }
