@@ -123,13 +123,13 @@ impl StateRow<'_> {
         }
     }
 
-    /// Bits: maintenance, maintenance by the file, drain.
+    /// Bits: maintenance, that the file states it, drain.
     fn administration(&self) -> u8 {
+        let stated = u8::from(self.spec.disabled) << 2;
         match self.server.admin {
-            AdminState::Ready => 0,
-            AdminState::Maint if self.server.orders.admin.is_none() && self.spec.disabled => 1 | 4,
-            AdminState::Maint => 1,
-            AdminState::Drain => 8,
+            AdminState::Ready => stated,
+            AdminState::Maint => stated | 1,
+            AdminState::Drain => stated | 8,
         }
     }
 
@@ -161,7 +161,8 @@ impl StateRow<'_> {
         let running = self.server.check.as_ref().is_some_and(|check| check.running);
         let configured = self.spec.check.is_some();
         let enabled = self.server.check.is_some();
-        let paused = self.server.admin == AdminState::Maint;
+        // Where there is none, it stays as it began.
+        let paused = if configured { self.server.admin == AdminState::Maint } else { self.spec.disabled };
         u8::from(running) | u8::from(configured) << 1 | u8::from(enabled) << 2 | u8::from(paused) << 3
     }
 
