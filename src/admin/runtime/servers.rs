@@ -137,10 +137,10 @@ impl StateRow<'_> {
     fn check_result(&self) -> (u8, u8) {
         let last = self.server.check.as_ref().and_then(|check| check.last.as_ref());
         let Some(last) = last else { return (code(CheckStatus::Ini), 0) };
-        let result = match (last.status.is_passed(), self.server.state) {
-            (false, _) => 2,
-            (true, ServerState::Draining) => 4,
-            (true, _) => 3,
+        let result = match last.status {
+            CheckStatus::L7Okc => 4,
+            status if status.is_passed() => 3,
+            _ => 2,
         };
         (code(last.status), result)
     }
