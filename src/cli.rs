@@ -1,5 +1,6 @@
 //! The command line: what people type, what they read, and the exit code.
 
+mod check;
 mod client;
 mod complete;
 mod debug;
@@ -86,7 +87,7 @@ enum Command {
     /// Serve, until a signal ends it
     Run(RunOptions),
     /// Find every mistake of a configuration, and change nothing
-    Check(ConfigFile),
+    Check(check::Options),
     /// Print what a file expands to, and where each value is from
     Show(ConfigFile),
     /// Try it: stand-in controllers, load and failures in one process
@@ -228,7 +229,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Exit {
     match command {
         Command::Run(options) => run(&options),
-        Command::Check(file) => check(&file.input()),
+        Command::Check(options) => check::run(&options),
         Command::Show(file) => show(&file.input()),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
@@ -284,8 +285,12 @@ fn run(options: &RunOptions) -> Exit {
     }
     let input = options.file.input();
     match config::open(&input) {
-        Ok(Loaded { config, settings, warnings }) => {
+        Ok(Loaded { config, settings, warnings, findings }) => {
             tell(&warnings);
+            if findings > 0 {
+                let file = input.path().display();
+                tell_line(&format!("note: {}: `evenkeel check {file}` tells them", several(findings, "finding")));
+            }
             serve(config, File { input, settings }, options.watch)
         }
         Err(report) => refuse(&report),
@@ -309,25 +314,6 @@ fn serve_bound(bound: Bound) -> Exit {
     match bound.run() {
         Ok(()) => Exit::Done,
         Err(error) => fail(&error),
-    }
-}
-
-fn check(input: &Input) -> Exit {
-    match config::inspect(input) {
-        Ok((config, warnings)) => {
-            tell(&warnings);
-            let servers: usize = config.backends.iter().map(|backend| backend.servers.len()).sum();
-            let fine = format!(
-                "{}: fine. {}, {}, {} on {}\n",
-                input.path().display(),
-                several(config.frontends.len(), "frontend"),
-                several(config.backends.len(), "backend"),
-                several(servers, "server"),
-                several(config.hosts.len(), "host"),
-            );
-            print_all(fine.as_bytes())
-        }
-        Err(report) => refuse(&report),
     }
 }
 

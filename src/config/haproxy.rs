@@ -12,6 +12,7 @@ mod compose;
 mod condition;
 mod document;
 mod file;
+mod finding;
 mod frontend;
 mod keyword;
 mod log;
@@ -22,6 +23,7 @@ mod words;
 use std::time::Duration;
 
 pub use self::document::Written;
+pub use self::finding::ids as findings;
 pub use self::words::Variables;
 
 use super::mistake::Mistakes;
@@ -46,10 +48,18 @@ pub struct Choice {
     pub lenient: bool,
 }
 
+/// What a haproxy.cfg comes to.
+pub struct Translated {
+    pub written: Written,
+    /// What is wrong with it although HAProxy takes it.
+    pub findings: Mistakes,
+}
+
 /// The file as TOML. What is in `mistakes` may speak against it all the same.
-pub fn translate(source: &Source, choice: Choice, mut variables: Variables, mistakes: &mut Mistakes) -> Written {
+pub fn translate(source: &Source, choice: Choice, mut variables: Variables, mistakes: &mut Mistakes) -> Translated {
     let cfg = file::read(source, &mut variables, choice.lenient, mistakes);
-    compose::compose(&cfg, choice, mistakes).write()
+    let written = compose::compose(&cfg, choice, mistakes).write();
+    Translated { written, findings: finding::find(&cfg, source) }
 }
 
 #[cfg(test)]
@@ -107,7 +117,7 @@ mod tests {
         let source = Source::in_memory(REFERENCE, "haproxy.cfg");
         for policy in [Policy::Haproxy, Policy::Evenkeel] {
             let choice = Choice { policy, lenient: false };
-            let toml = translate(&source, choice, Variables::default(), &mut Mistakes::default()).text;
+            let toml = translate(&source, choice, Variables::default(), &mut Mistakes::default()).written.text;
             let mut imported = config::parse(&toml, "haproxy.cfg").unwrap();
             imported.dialect = Dialect::Haproxy;
             assert_eq!(imported, config::parse_haproxy(REFERENCE, "haproxy.cfg", choice).unwrap().0);
@@ -211,7 +221,7 @@ mod tests {
             let text = lines.join("\n");
             let source = Source::in_memory(&text, "haproxy.cfg");
             let variables = Variables(BTreeMap::new());
-            let written = translate(&source, Choice::default(), variables, &mut Mistakes::default());
+            let written = translate(&source, Choice::default(), variables, &mut Mistakes::default()).written;
             prop_assert!(written.text.parse::<toml::Table>().is_ok() || written.text.is_empty(), "{}", written.text);
             if let Err(report) = load(&text) {
                 let _ = report.render(false);

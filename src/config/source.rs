@@ -95,10 +95,15 @@ impl Source {
         }
     }
 
+    /// The text as the operator wrote it: what this was translated from, if it was.
+    pub fn written(&self) -> &Self {
+        self.translation.as_ref().map_or(self, |translation| &translation.from)
+    }
+
     /// `file:line`, of the text that this was translated from if it was; `None` for what stands in no file.
     pub fn file_and_line(&self, span: Span) -> Option<String> {
         let span = self.origin(span)?;
-        let source = self.translation.as_ref().map_or(self, |translation| &translation.from);
+        let source = self.written();
         let place = source.place(span);
         Some(format!("{}:{}", source.name_at(span.start), place.line))
     }

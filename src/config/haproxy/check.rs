@@ -10,7 +10,7 @@ use super::document::Section;
 use super::file::{Proxy, Statement};
 
 /// The options of which the last one says what a check asks (configuration manual, section 4.2).
-const KINDS: [&str; 3] = ["option httpchk", "option ssl-hello-chk", "option tcp-check"];
+pub const KINDS: [&str; 3] = ["option httpchk", "option ssl-hello-chk", "option tcp-check"];
 
 /// From one probe to the next unless stated.
 const INTERVAL: Duration = Duration::from_secs(2);
