@@ -11,6 +11,7 @@ mod connection;
 mod door;
 mod events;
 pub(crate) mod figures;
+pub mod haproxy;
 mod headline;
 mod json;
 mod leaving;
@@ -23,6 +24,8 @@ mod route;
 mod router;
 mod sessions;
 mod shared;
+mod site;
+mod tally;
 
 use std::future::poll_fn;
 use std::io;
@@ -40,11 +43,9 @@ use self::caller::Caller;
 pub use self::door::Door;
 pub use self::leaving::{Leave, Leaving, leaving};
 pub use self::names::unknown;
+pub use self::site::Site;
 use crate::event::{Actor, Fitness, Names, SessionSnapshot, Snapshot};
 use crate::observe::history::History;
-
-/// Connections that a listener serves at a time; more are accepted and closed.
-pub const MAX_CONNECTIONS: usize = 64;
 
 /// How long accepting pauses when the process has no descriptor or memory left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
@@ -72,8 +73,8 @@ pub type FitnessFuture = Pin<Box<dyn Future<Output = Fitness> + Send>>;
 /// What becomes of an action.
 pub type ActionFuture = Pin<Box<dyn Future<Output = Result<Done, Denied>> + Send>>;
 
-/// Serves the stats listener until it is told to leave; ends with its last connection.
-pub async fn serve_tcp(listener: TcpListener, views: Arc<Views>, leaving: Leaving) {
+/// Serves a listener of a site until it is told to leave; ends with its last connection.
+pub async fn serve_tcp(listener: TcpListener, site: Arc<Site>, views: Arc<Views>, leaving: Leaving) {
     let name = listener.local_addr().map_or_else(|_| "stats listener".to_owned(), |address| address.to_string());
     let accept = |cx: &mut Context<'_>| {
         listener.poll_accept(cx).map_ok(|(stream, peer)| {
@@ -81,7 +82,7 @@ pub async fn serve_tcp(listener: TcpListener, views: Arc<Views>, leaving: Leavin
             (stream, Caller::Remote(peer))
         })
     };
-    let open = accept_until_told(accept, &name, views, leaving).await;
+    let open = accept_until_told(accept, &name, &site, views, leaving).await;
     drop(listener);
     finish(open).await;
 }
@@ -96,7 +97,7 @@ pub async fn serve_unix(listener: UnixListener, views: Arc<Views>, leaving: Leav
             Ok((stream, caller))
         })
     };
-    let open = accept_until_told(accept, "admin socket", views, leaving).await;
+    let open = accept_until_told(accept, "admin socket", &Site::socket(), views, leaving).await;
     drop(listener);
     finish(open).await;
 }
@@ -111,6 +112,7 @@ fn local(stream: &UnixStream) -> io::Result<Caller> {
 async fn accept_until_told<S>(
     mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<(S, Caller)>>,
     name: &str,
+    site: &Arc<Site>,
     views: Arc<Views>,
     mut leaving: Leaving,
 ) -> JoinSet<()>
@@ -128,8 +130,14 @@ where
         match accepted {
             Ok((stream, caller)) => {
                 pausing = false;
-                if open.len() < MAX_CONNECTIONS {
-                    open.spawn(connection::serve(stream, caller, Arc::clone(&views), leaving.clone()));
+                if open.len() < site.max_sessions {
+                    open.spawn(connection::serve(
+                        stream,
+                        caller,
+                        Arc::clone(site),
+                        Arc::clone(&views),
+                        leaving.clone(),
+                    ));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}

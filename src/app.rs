@@ -116,8 +116,8 @@ impl Bound {
         let identity = Identity::of(&config.process)?;
         let probers = Probers::of(&config.backends)?;
         let frontends = config.frontends.iter().map(|frontend| {
-            let options = BindOptions::of(frontend);
-            frontend.listen.iter().map(|address| source.listen(*address, options)).collect()
+            let listen = frontend.listen.iter();
+            listen.map(|listen| source.listen(listen.address, &BindOptions::of(frontend, listen))).collect()
         });
         let frontends = frontends.collect::<Result<_, _>>()?;
         let pages = Opened::all(&config, &mut source)?;
@@ -278,7 +278,7 @@ impl Bound {
         let drains = Arc::new(Drains::new(facts.workers.clone(), Arc::clone(&observe)));
         let actions = Actions::new(&facts, &drains, &observe, desk);
         let opening = watch::Sender::new(self.predecessor.is_none());
-        let pages = Pages::serve(self.pages, &config, views(&facts, actions), opening.subscribe())
+        let pages = Pages::serve(self.pages, &config, &current.sites, views(&facts, actions), opening.subscribe())
             .map_err(RunError::Runtime)?;
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
@@ -397,7 +397,7 @@ impl Serving {
             let listen: Vec<_> = frontend.listen.iter().map(ToString::to_string).collect();
             tracing::info!(frontend = %frontend.name, listen = listen.join(" "), backend = %frontend.backend, "listening");
         }
-        if let Some(stats) = &config.stats {
+        for stats in &config.stats {
             let listen: Vec<_> = stats.listen.iter().map(ToString::to_string).collect();
             tracing::info!(listen = listen.join(" "), "stats page");
         }

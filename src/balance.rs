@@ -10,10 +10,12 @@ use crate::model::Balance;
 
 mod first;
 mod least_conn;
+mod random;
 mod round_robin;
 mod source;
 mod spread;
 
+pub use random::draw;
 pub use source::server_key;
 
 /// A server that may be chosen, and what the methods know of it.
@@ -31,6 +33,8 @@ pub struct Candidate {
     pub credit: i64,
     /// What it has been given from the source that asks; filled for [`Balance::Spread`] only.
     pub given: Given,
+    /// The lot fell on it: [`draw`], for [`Balance::Random`] only.
+    pub drawn: bool,
 }
 
 /// What a server has been given from one source.
@@ -46,7 +50,7 @@ pub struct Given {
 ///
 /// Candidates stand in file order. Only [`Balance::RoundRobin`] changes them (`credit`), only [`Balance::Source`]
 /// looks at `source`, where an IPv4-mapped IPv6 address is the IPv4 address; for [`Balance::Spread`] the caller has
-/// looked up what the source has been given.
+/// looked up what the source has been given, and for [`Balance::Random`] it has drawn.
 pub fn pick(method: Balance, candidates: &mut [Candidate], source: IpAddr) -> Option<usize> {
     match method {
         Balance::LeastConn => least_conn::pick(candidates),
@@ -54,6 +58,9 @@ pub fn pick(method: Balance, candidates: &mut [Candidate], source: IpAddr) -> Op
         Balance::First => first::pick(candidates),
         Balance::Source => source::pick(candidates, source),
         Balance::Spread => spread::pick(candidates),
+        Balance::IdleFirst => least_conn::pick_idle_first(candidates),
+        Balance::StaticRoundRobin => round_robin::pick(candidates),
+        Balance::Random => random::pick(candidates),
     }
 }
 
@@ -76,7 +83,7 @@ mod tests {
             .enumerate()
             .map(|(place, &weight)| {
                 let given = Given::default();
-                Candidate { key: name(place), weight, in_flight: 0, last_chosen: 0, credit: 0, given }
+                Candidate { key: name(place), weight, in_flight: 0, last_chosen: 0, credit: 0, given, drawn: false }
             })
             .collect()
     }

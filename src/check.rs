@@ -5,6 +5,7 @@
 
 pub mod probe;
 
+mod agent;
 mod monitor;
 mod names;
 mod once;
@@ -22,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use self::monitor::Monitor;
 use self::probe::{Prober, Tokens};
-use crate::model::{Backend, BackendName, Check, Host, HostAddress, ServerName};
+use crate::model::{Agent, Backend, BackendName, Check, Host, HostAddress, ServerName};
 use crate::net::tls::ClientError;
 use crate::pool::Pool;
 use crate::pool::server::Server;
@@ -79,6 +80,7 @@ struct Watched {
     pool: Arc<Pool>,
     server: Arc<Server>,
     check: Option<Check>,
+    agent: Option<Agent>,
 }
 
 impl Watched {
@@ -86,6 +88,7 @@ impl Watched {
         self.pool.spec.name == other.pool.spec.name
             && Arc::ptr_eq(&self.server, &other.server)
             && self.check == other.check
+            && self.agent == other.agent
     }
 }
 
@@ -139,8 +142,9 @@ fn watched(host: &Host, pools: &[Arc<Pool>]) -> Vec<Watched> {
     let find = |(backend, server): &(BackendName, ServerName)| {
         let pool = pools.iter().find(|pool| pool.spec.name == *backend)?;
         let server = pool.servers().into_iter().find(|candidate| candidate.name == *server)?;
-        let check = server.spec().check.clone();
-        Some(Watched { pool: Arc::clone(pool), server, check })
+        let spec = server.spec();
+        let (check, agent) = (spec.check.clone(), spec.agent.clone());
+        Some(Watched { pool: Arc::clone(pool), server, check, agent })
     };
     host.servers.iter().filter_map(find).collect()
 }

@@ -7,9 +7,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use crate::model::{BackendName, FrontendName, ServerName};
+use crate::model::{BackendName, FrontendName, ServerName, Tracked};
 
 mod change;
+mod check_report;
 #[cfg(test)]
 pub mod fixture;
 pub mod host;
@@ -20,11 +21,13 @@ mod snapshot;
 pub use self::change::{
     ActionTaken, Actor, CertificateExpiry, CredentialUsed, Drained, Gravity, Limit, LimitReached, ProcessChange,
 };
+pub use self::check_report::{CheckReport, Outcome};
 pub use self::live::{Names, Orders, SessionSnapshot, SessionState};
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::snapshot::{
-    BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, LogTargetSnapshot, Predecessor,
-    ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource, Snapshot,
+    AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts,
+    LogTargetSnapshot, Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource,
+    Snapshot, StatsSnapshot,
 };
 
 // ---- one session ----
@@ -224,6 +227,14 @@ pub enum Cause {
     SourceSessions,
     /// Its source begins more sessions a second than one may.
     SourceRate,
+    /// A rule lets nobody in of whom that holds.
+    RuleDenied,
+    /// No PROXY protocol header came where one must,
+    NoProxyHeader,
+    /// or what came was none.
+    BadProxyHeader,
+    /// What it wanted was not known in time.
+    NotSaid,
     OutOfDescriptors,
     OutOfPorts,
     /// Its peer acknowledges nothing any more.
@@ -254,6 +265,10 @@ impl Cause {
             Self::SourceDenied => "denied by source",
             Self::SourceSessions => "too many sessions of this source",
             Self::SourceRate => "too many new sessions of this source",
+            Self::RuleDenied => "denied by a rule",
+            Self::NoProxyHeader => "no PROXY protocol header",
+            Self::BadProxyHeader => "bad PROXY protocol header",
+            Self::NotSaid => "no TLS hello in time",
             Self::OutOfDescriptors => "out of file descriptors",
             Self::OutOfPorts => "out of local ports",
             Self::Silent => "peer is silent",
@@ -364,6 +379,24 @@ pub struct Evidence {
     /// What to know of a server though it passed the check.
     pub remark: Option<Remark>,
     pub at: SystemTime,
+    /// HAProxy's own words for it, where it has more than the status says; empty otherwise.
+    pub info: String,
+}
+
+impl Evidence {
+    /// Of a look that took no time and saw nothing but this.
+    pub fn of(status: CheckStatus, at: SystemTime) -> Self {
+        Self {
+            status,
+            detail: String::new(),
+            duration: Duration::ZERO,
+            code: None,
+            certificate: None,
+            remark: None,
+            at,
+            info: String::new(),
+        }
+    }
 }
 
 /// Why a server that is alive does not say whether it is ready.
@@ -421,10 +454,12 @@ pub enum CheckStatus {
     L7Tout,
     L7Rsp,
     L7Sts,
+    /// No probe: what real traffic has met.
+    Hana,
 }
 
 impl CheckStatus {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Ini,
         Self::SockErr,
         Self::L4Ok,
@@ -438,6 +473,7 @@ impl CheckStatus {
         Self::L7Tout,
         Self::L7Rsp,
         Self::L7Sts,
+        Self::Hana,
     ];
 
     /// Whether the check was passed.
@@ -460,6 +496,27 @@ impl CheckStatus {
             Self::L7Tout => "L7TOUT",
             Self::L7Rsp => "L7RSP",
             Self::L7Sts => "L7STS",
+            Self::Hana => "HANA",
+        }
+    }
+
+    /// HAProxy's words for it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Ini => "Initializing",
+            Self::SockErr => "Socket error",
+            Self::L4Ok => "Layer4 check passed",
+            Self::L4Tout => "Layer4 timeout",
+            Self::L4Con => "Layer4 connection problem",
+            Self::L6Ok => "Layer6 check passed",
+            Self::L6Tout => "Layer6 timeout",
+            Self::L6Rsp => "Layer6 invalid response",
+            Self::L7Ok => "Layer7 check passed",
+            Self::L7Okc => "Layer7 check conditionally passed",
+            Self::L7Tout => "Layer7 timeout",
+            Self::L7Rsp => "Layer7 invalid response",
+            Self::L7Sts => "Layer7 wrong status",
+            Self::Hana => "Health analyze",
         }
     }
 }
@@ -487,6 +544,7 @@ pub enum Change {
     Process(ProcessChange),
     Reload(ConfigReload),
     Upgrade(Upgrade),
+    Check(CheckReport),
 }
 
 /// The process was cut off from the hosts behind it, or is no longer.
@@ -514,6 +572,12 @@ pub struct ServerChange {
     pub active_left: u32,
     pub backup_left: u32,
     pub at: SystemTime,
+    /// What it is to its backend.
+    pub backup: bool,
+    /// Whether a line of its own has told of the evidence ([`CheckReport`]).
+    pub reported: bool,
+    /// The server that it tracks, if that is why.
+    pub via: Option<Tracked>,
 }
 
 impl ServerChange {

@@ -12,21 +12,39 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod condition;
 mod credential;
 mod descriptor;
+mod http_probe;
+mod listen;
 mod log;
 mod members;
 mod network;
 mod password;
+mod pattern;
 mod process;
+mod retries;
+mod rule;
+mod script;
+mod service;
+mod stats;
 
+pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
+pub use self::http_probe::{Expectation, Expected, HttpProbe, HttpVersion};
+pub use self::listen::{AcceptProxy, Listen};
 pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
 pub use self::members::hosts;
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
+pub use self::pattern::{Pattern, Regex};
 pub use self::process::{Account, Connect, Process, Security};
+pub use self::retries::{Redispatch, Retries};
+pub use self::rule::{Route, Rule, RuleStage, RuleVerdict};
+pub use self::script::{ExpectForm, STEPS_MAX, Step};
+pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
+pub use self::stats::{Monitor, Serves, Stats, StatsPage};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +56,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// The machines behind the servers of all backends, in order of first appearance.
     pub hosts: Vec<Host>,
-    pub stats: Option<Stats>,
+    /// Where the process is watched over HTTP: of a TOML file, one place or none.
+    pub stats: Vec<Stats>,
     pub admin: Option<Admin>,
     pub log: Log,
     pub process: Process,
@@ -51,10 +70,10 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listener.
+    /// Who may act over the stats listeners.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.as_ref().map_or(NOBODY, |stats| &stats.access)
+        self.stats.first().map_or(NOBODY, |stats| &stats.access)
     }
 
     /// The checks of all servers.
@@ -64,7 +83,7 @@ impl Config {
 
     /// Every file that is read beside the configuration itself, whether once or again and again.
     pub fn files(&self) -> BTreeSet<&Path> {
-        let token = self.stats.as_ref().and_then(|stats| stats.access.token.as_ref());
+        let token = self.stats.iter().filter_map(|stats| stats.access.token.as_ref());
         let token = token.map(|token| token.file.as_path());
         self.checks().flat_map(|check| check.probe.files()).chain(token).collect()
     }
@@ -138,7 +157,7 @@ impl Policy {
             dial_refused: DialRefused::SameServer { retries: 3, pause: Duration::from_secs(1) },
             dial_silent: DialSilent::Wait,
             judged_by: JudgedBy::Probes,
-            closing: Closing { on_down: OnDown::Keep, ..Self::evenkeel().closing },
+            closing: Closing { on_down: OnDown::Keep, kill_spread: Duration::ZERO, ..Self::evenkeel().closing },
             client_keepalive: None,
             server_keepalive: None,
             half_close: None,
@@ -175,8 +194,17 @@ pub enum JudgedBy {
     /// usable; a failed dial starts a probe, three in a row take it down; one that shows another authority's
     /// certificate than the rest is not used; and one whose probes fail is kept where the fault is probably ours.
     Everything,
-    /// The results of its probes, by rise and fall, as with HAProxy.
+    /// The results of its probes, by rise and fall, as with HAProxy: each of them counts, errors of our own and a time
+    /// without any network included. One that says it takes no new work gets none, and at once; one in maintenance
+    /// counts as down for its sessions, and comes back from it as one that was down.
     Probes,
+}
+
+impl JudgedBy {
+    /// Whether a probe's word is held against what else is known.
+    pub fn weighs(self) -> bool {
+        self == Self::Everything
+    }
 }
 
 /// What becomes of the sessions that a server has when it takes no new ones any more.
@@ -299,7 +327,8 @@ pub enum OnLimit {
 pub struct Frontend {
     pub id: ProxyId,
     pub name: FrontendName,
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Listen>,
+    /// For sessions that no route leads elsewhere.
     pub backend: BackendName,
     /// Sessions of this frontend; `None` leaves the process's limit alone in force.
     pub max_sessions: Option<u32>,
@@ -311,6 +340,32 @@ pub struct Frontend {
     /// Longest time without a byte from or to the client.
     pub client_timeout: Option<Duration>,
     pub by_source: SourceLimits,
+    pub rules: Vec<Rule>,
+    pub routes: Vec<Route>,
+    /// How long rules and routes that ask for a client's first bytes wait for them; `None` asks for those alone that are
+    /// there.
+    pub inspect_delay: Option<Duration>,
+    /// Whether a client that has not said by then what it wants is closed, instead of being judged by what is known.
+    pub closes_silent: bool,
+    /// How long a client may take for what must come before anything else: a PROXY protocol header.
+    pub handshake_timeout: Duration,
+}
+
+impl Frontend {
+    /// Where it listens.
+    pub fn addresses(&self) -> impl Iterator<Item = ListenAddress> {
+        self.listen.iter().map(|listen| listen.address)
+    }
+
+    /// The backends that routes lead to, or that conditions ask about.
+    pub fn other_backends(&self) -> impl Iterator<Item = &BackendName> {
+        let conditions = self.rules.iter().map(|rule| &rule.when).chain(self.routes.iter().map(|route| &route.when));
+        let asked = conditions.flat_map(|when| when.tests()).filter_map(|test| match test {
+            condition::Test::UsableServers { backend, .. } => Some(backend),
+            _ => None,
+        });
+        self.routes.iter().map(|route| &route.backend).chain(asked)
+    }
 }
 
 /// What a frontend lets one source do. The default is anything.
@@ -352,6 +407,13 @@ pub struct Backend {
     pub keepalive: Option<Keepalive>,
     /// How a server is probed that has no check of its own.
     pub check: Option<Check>,
+    pub retries: Retries,
+    /// Whether each change in the results of a server's check has a line.
+    pub log_health_checks: bool,
+    /// Whether sessions are spread over all backups when they serve, instead of going to the first.
+    pub all_backups: bool,
+    /// How many servers [`Balance::Random`] draws, of which the least loaded has the session.
+    pub draws: u32,
 }
 
 /// Waits on behalf of one session of a backend; `None` is no limit.
@@ -380,20 +442,43 @@ pub enum Balance {
     Source,
     /// Each source at every server, for konnectivity's agents. HAProxy has no such method.
     Spread,
+    /// As [`Balance::LeastConn`], but a server without any session is chosen before all others, whatever the weights, as
+    /// HAProxy does.
+    IdleFirst,
+    /// As [`Balance::RoundRobin`], in an order that is worked out anew when servers come and go.
+    StaticRoundRobin,
+    /// The least loaded of some that are drawn by lot.
+    Random,
 }
 
 impl Balance {
-    pub const ALL: [Self; 5] = [Self::LeastConn, Self::RoundRobin, Self::First, Self::Source, Self::Spread];
+    pub const ALL: [Self; 8] = [
+        Self::LeastConn,
+        Self::RoundRobin,
+        Self::First,
+        Self::Source,
+        Self::Spread,
+        Self::IdleFirst,
+        Self::StaticRoundRobin,
+        Self::Random,
+    ];
 
     /// The word for it in configurations and outputs: HAProxy's, where it has the method.
     pub fn name(self) -> &'static str {
         match self {
-            Self::LeastConn => "leastconn",
+            Self::LeastConn | Self::IdleFirst => "leastconn",
             Self::RoundRobin => "roundrobin",
             Self::First => "first",
             Self::Source => "source",
             Self::Spread => "spread",
+            Self::StaticRoundRobin => "static-rr",
+            Self::Random => "random",
         }
+    }
+
+    /// Whether it ties sessions to servers: then none of them goes elsewhere for a failed dial.
+    pub fn is_sticky(self) -> bool {
+        self == Self::Source
     }
 }
 
@@ -411,6 +496,55 @@ pub struct Server {
     /// Starts in maintenance, as HAProxy's `disabled`.
     pub disabled: bool,
     pub check: Option<Check>,
+    /// Its own of its backend's.
+    pub slow_start: Option<Duration>,
+    /// Its own of its backend's [`Closing`]; of `on_primary_back` where it is the primary that comes back.
+    pub on_down: Option<OnDown>,
+    pub on_primary_back: Option<OnPrimaryBack>,
+    /// What failed dials do to its health; `None` leaves that to the policy.
+    pub observe: Option<Watchfulness>,
+    /// Whose state it has; such a server is never probed itself.
+    pub track: Option<Tracked>,
+    /// Our own address towards it; port 0 leaves the port to the kernel.
+    pub source: Option<SocketAddr>,
+    /// The network interface by which it is reached (SO_BINDTODEVICE).
+    pub interface: Option<String>,
+    /// How long what was sent to it may stay unacknowledged until the connection counts as dead (TCP_USER_TIMEOUT).
+    pub user_timeout: Option<Duration>,
+    /// What sessions begin with.
+    pub send_proxy: Option<ProxyVersion>,
+    pub init_state: InitState,
+    pub agent: Option<Agent>,
+    /// Where its name leads until it is looked up.
+    pub initial_address: Option<IpAddr>,
+}
+
+impl Server {
+    /// One of which nothing but its place is said, and that is not checked.
+    pub fn new(id: ServerId, name: ServerName, address: Endpoint) -> Self {
+        Self {
+            id,
+            name,
+            address,
+            weight: Weight::ONE,
+            backup: false,
+            max_sessions: None,
+            disabled: false,
+            check: None,
+            slow_start: None,
+            on_down: None,
+            on_primary_back: None,
+            observe: None,
+            track: None,
+            source: None,
+            interface: None,
+            user_timeout: None,
+            send_proxy: None,
+            init_state: InitState::default(),
+            agent: None,
+            initial_address: None,
+        }
+    }
 }
 
 /// How a server is probed, and what a series of results means.
@@ -425,12 +559,63 @@ pub struct Check {
     pub fast_interval: Duration,
     /// The same while down.
     pub down_interval: Duration,
-    /// For the whole probe, from dial to verdict.
+    /// For the whole probe, from dial to verdict, or for a part of it: see [`ProbeTime`].
     pub timeout: Duration,
     /// Failures in a row that take a server down, at least 1.
     pub fall: u16,
     /// Successes in a row that bring it up, at least 1.
     pub rise: u16,
+    /// Another address to probe than the server's own.
+    pub address: Option<IpAddr>,
+    /// What the probe begins with; it says that it stands for nobody (LOCAL, UNKNOWN).
+    pub send_proxy: Option<ProxyVersion>,
+    pub time: ProbeTime,
+}
+
+impl Check {
+    /// One with this probe and interval, and evenkeel's own values for the rest.
+    pub fn new(probe: Probe, interval: Duration) -> Self {
+        Self {
+            probe,
+            port: None,
+            interval,
+            fast_interval: interval,
+            down_interval: interval,
+            timeout: interval,
+            fall: 3,
+            rise: 2,
+            address: None,
+            send_proxy: None,
+            time: ProbeTime::Whole,
+        }
+    }
+}
+
+impl Check {
+    /// The ports that it connects to beside the server's own.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        let steps = match &self.probe {
+            Probe::Script { steps, .. } => steps.as_slice(),
+            _ => &[],
+        };
+        let of_steps = steps.iter().filter_map(|step| match step {
+            Step::Connect { port, .. } => *port,
+            Step::Send(_) | Step::Expect { .. } => None,
+        });
+        self.port.into_iter().chain(of_steps)
+    }
+}
+
+/// What bounds a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeTime {
+    /// [`Check::timeout`] from dial to verdict.
+    Whole,
+    /// The interval in force, from dial to verdict: HAProxy without `timeout check`.
+    Interval,
+    /// This and the interval in force for the dial, then [`Check::timeout`] for the rest: HAProxy with `timeout check`,
+    /// whose dials have `timeout connect`.
+    Dial(Duration),
 }
 
 /// What one probe does.
@@ -448,6 +633,10 @@ pub enum Probe {
     Konnectivity(TlsProbe),
     /// Sends `GET /` to k0s's join API, which answers 404 while it lives.
     K0sJoin(TlsProbe),
+    /// Sends a request of the configuration's own, and holds the answer against what it expects.
+    Http(HttpProbe),
+    /// Has a conversation. TLS is for the steps that connect with it.
+    Script { steps: Vec<Step>, tls: Option<TlsProbe> },
 }
 
 impl Probe {
@@ -460,13 +649,17 @@ impl Probe {
             Self::KubeApiserver(_) => "kube-apiserver",
             Self::Konnectivity(_) => "konnectivity",
             Self::K0sJoin(_) => "k0s-join",
+            Self::Http(HttpProbe { tls: None, .. }) => "http",
+            Self::Http(_) => "http-over-tls",
+            Self::Script { .. } => "script",
         }
     }
 
     /// The files that it was made from, and those that it reads.
     pub fn files(&self) -> Vec<&Path> {
         let (tls, credential) = match self {
-            Self::Tcp => return Vec::new(),
+            Self::Tcp | Self::Http(HttpProbe { tls: None, .. }) | Self::Script { tls: None, .. } => return Vec::new(),
+            Self::Http(HttpProbe { tls: Some(tls), .. }) | Self::Script { tls: Some(tls), .. } => (tls, None),
             Self::Tls(tls) | Self::Konnectivity(tls) | Self::K0sJoin(tls) => (tls, None),
             Self::Https(probe) => (&probe.tls, None),
             Self::KubeApiserver(probe) => (&probe.tls, probe.credential.as_ref()),
@@ -480,7 +673,8 @@ impl Probe {
             Some(Credential::Token(token)) => std::slice::from_ref(&token.file),
             Some(Credential::Certificate(identity)) => identity.files.as_slice(),
         };
-        authority.into_iter().chain(shown).map(PathBuf::as_path).collect()
+        let own = tls.identity.iter().flat_map(|identity| &identity.files);
+        authority.into_iter().chain(shown).chain(own).map(PathBuf::as_path).collect()
     }
 }
 
@@ -493,6 +687,8 @@ pub struct TlsProbe {
     pub server_name: Option<String>,
     /// Protocols offered, most wanted first; empty sends no ALPN.
     pub alpn: Vec<String>,
+    /// Shown to servers that ask who is there.
+    pub identity: Option<Identity>,
 }
 
 /// Whom a TLS probe believes.
@@ -543,17 +739,6 @@ pub struct Host {
     pub address: HostAddress,
     /// Its servers in file order.
     pub servers: Vec<(BackendName, ServerName)>,
-}
-
-/// Where people and programs watch the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// Named `stats` in HAProxy's outputs, which list it among the proxies.
-    pub id: ProxyId,
-    pub listen: Vec<ListenAddress>,
-    pub freebind: bool,
-    /// Who may act there.
-    pub access: StatsAccess,
 }
 
 /// The unix socket on which the operator's commands come in.

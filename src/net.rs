@@ -7,15 +7,20 @@ pub mod accounts;
 pub mod datagram;
 pub mod options;
 pub mod pipe;
+pub mod proxy_header;
 pub mod reactor;
 pub mod resolve;
 pub mod sys;
 pub mod tls;
+mod way;
+
+pub use self::way::Way;
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -24,10 +29,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 
-use crate::model::{Frontend, Keepalive, ListenAddress};
+use crate::model::{Frontend, Keepalive, Listen, ListenAddress};
 
 /// What a listening socket is made with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct BindOptions {
     /// Bind an address that the host does not hold (IP_FREEBIND).
     pub freebind: bool,
@@ -35,12 +40,30 @@ pub struct BindOptions {
     pub backlog: u32,
     /// Inherited by every accepted connection, which therefore costs no call of its own.
     pub keepalive: Option<Keepalive>,
+    /// Take clients that come by this interface alone (SO_BINDTODEVICE).
+    pub interface: Option<String>,
+    /// Inherited like keepalive: how long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT).
+    pub user_timeout: Option<Duration>,
+    /// Take what is routed here for any address (IP_TRANSPARENT); without the right to, as `freebind`.
+    pub transparent: bool,
 }
 
 impl BindOptions {
-    /// What the listeners of a frontend are made with.
-    pub fn of(frontend: &Frontend) -> Self {
-        Self { freebind: frontend.freebind, backlog: frontend.backlog, keepalive: frontend.keepalive }
+    /// With an accept queue of this length, and nothing else said.
+    pub const fn with_backlog(backlog: u32) -> Self {
+        Self { freebind: false, backlog, keepalive: None, interface: None, user_timeout: None, transparent: false }
+    }
+
+    /// What a listener of a frontend is made with.
+    pub fn of(frontend: &Frontend, listen: &Listen) -> Self {
+        Self {
+            freebind: frontend.freebind,
+            backlog: listen.backlog.unwrap_or(frontend.backlog),
+            keepalive: frontend.keepalive,
+            interface: listen.interface.clone(),
+            user_timeout: listen.user_timeout,
+            transparent: listen.transparent,
+        }
     }
 }
 
@@ -56,7 +79,7 @@ pub struct Bound {
 }
 
 /// Binds and listens. The socket is not shared (no SO_REUSEPORT): an address that is taken is an error.
-pub fn bind(address: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+pub fn bind(address: ListenAddress, options: &BindOptions) -> Result<Bound, BindError> {
     let failed = |source| BindError { address, source };
     let (socket, at, ipv4_only) = match address {
         ListenAddress::DualStack { port } => match stream_socket(Domain::IPV6) {
@@ -86,10 +109,11 @@ pub fn bind(address: ListenAddress, options: BindOptions) -> Result<Bound, BindE
 const NOT_BINDABLE: &str = "only whoever started this process can have opened it";
 
 /// Takes over a socket that was opened for us, with the options that it can still be given.
-pub fn adopt(socket: Socket, address: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+pub fn adopt(socket: Socket, address: ListenAddress, options: &BindOptions) -> Result<Bound, BindError> {
     let prepared = || {
         socket.set_nonblocking(true)?;
-        options::inherit_on_accept(&socket, options.keepalive)?;
+        options::inherit_on_accept(&socket, options)?;
+        options::bind_to_interface(&socket, options)?;
         // Where it listens already, this sets the length of its queue.
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
     };
@@ -113,15 +137,17 @@ fn stream_socket(domain: Domain) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn prepare(socket: &Socket, at: SocketAddr, options: BindOptions) -> io::Result<()> {
-    if options.freebind {
+fn prepare(socket: &Socket, at: SocketAddr, options: &BindOptions) -> io::Result<()> {
+    let takes_any = options.transparent && options::take_any_address(socket, at).is_ok();
+    if options.freebind || (options.transparent && !takes_any) {
         if at.is_ipv6() {
             socket.set_freebind_v6(true)?;
         } else {
             socket.set_freebind_v4(true)?;
         }
     }
-    options::inherit_on_accept(socket, options.keepalive)?;
+    options::inherit_on_accept(socket, options)?;
+    options::bind_to_interface(socket, options)?;
     socket.bind(&at.into())?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
 }
@@ -157,12 +183,14 @@ impl Bound {
         self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
     }
 
-    /// Has those who come in from now on be asked like this whether they live.
-    pub fn renew_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
-        match keepalive {
-            Some(_) => options::inherit_on_accept(&self.socket, keepalive),
-            None => self.socket.set_keepalive(false),
+    /// Has those who come in from now on do so by other options, as far as a socket that listens can be given them: all
+    /// but those of its address.
+    pub fn renew(&self, options: &BindOptions) -> io::Result<()> {
+        if options.keepalive.is_none() {
+            self.socket.set_keepalive(false)?;
         }
+        options::inherit_on_accept(&self.socket, options)?;
+        options::bind_to_interface(&self.socket, options)
     }
 
     /// For a runtime's own accept loop, such as the stats page's.
@@ -296,7 +324,12 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Connects for something other than a session: a probe, a client of the demo. The caller bounds the time.
 pub async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
-    let stream = TcpStream::from_std(connecting(address)?.into()).map_err(DialError::Local)?;
+    dial_by(address, Way::default()).await
+}
+
+/// As [`dial`], by a way of the configuration's own.
+pub async fn dial_by(address: SocketAddr, way: Way<'_>) -> Result<TcpStream, DialError> {
+    let stream = TcpStream::from_std(connecting(address, way)?.into()).map_err(DialError::Local)?;
     stream.writable().await.map_err(DialError::Local)?;
     match options::pending_error(&stream) {
         Some(error) => Err(error.into()),
@@ -306,11 +339,13 @@ pub async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
 
 /// A socket on its way to a server, in three calls: made, with flags that spare a fcntl; told that a small write must not
 /// wait for the acknowledgement of the one before, as the end of a handshake and the request behind it would, for the
-/// 40 ms of a delayed one; and connecting. There is no bind: the kernel finds a port with less work in connect.
-fn connecting(address: SocketAddr) -> Result<Socket, DialError> {
+/// 40 ms of a delayed one; and connecting. Unless the way wants one there is no bind: the kernel finds a port with less
+/// work in connect.
+fn connecting(address: SocketAddr, way: Way<'_>) -> Result<Socket, DialError> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
         .map_err(DialError::Local)?;
     socket.set_tcp_nodelay(true).map_err(DialError::Local)?;
+    way.take(&socket).map_err(DialError::Local)?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error.into()),
         _ => Ok(socket),
@@ -367,8 +402,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_that_has_failed_is_not_mistaken_for_connections_that_have() {
-        let options = BindOptions { freebind: false, backlog: 16, keepalive: None };
-        let bound = bind(ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), options).unwrap();
+        let options = BindOptions::with_backlog(16);
+        let bound = bind(ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), &options).unwrap();
         let shared = bound.share().unwrap();
         let listener = Listener::new(bound).unwrap();
         // As by another process that has the same socket from the service manager.

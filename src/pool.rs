@@ -12,18 +12,22 @@ pub mod health;
 pub mod heritage;
 pub mod history;
 pub mod network;
+mod observed;
 pub mod pace;
 pub mod queue;
 pub mod server;
 pub mod sessions;
 pub mod sources;
+pub mod word;
 
 mod authority;
 mod expiry;
+mod following;
 mod lease;
 mod member;
 mod operator;
 mod renewal;
+mod report;
 mod row;
 mod slow_start;
 mod standing;
@@ -123,16 +127,23 @@ impl Pool {
             _ => {}
         }
         // Without a way to anybody, having none to this server says nothing of it.
-        if verdict.state == Readiness::Down(DownCause::NoNetwork) && !self.hears_others_than(server) {
+        let weighs = self.spec.judged_by.weighs();
+        if weighs && verdict.state == Readiness::Down(DownCause::NoNetwork) && !self.hears_others_than(server) {
             verdict.state = Readiness::Down(DownCause::Local);
         }
         let mut state = self.lock();
         let Some(member) = state.member(server) else { return };
         let passed = !matches!(verdict.state, Readiness::Down(_));
+        let before = member.standing.reported();
         member.standing.apply(verdict, &server.counters);
+        let report = self.report(member, before);
+        if passed {
+            member.failed_dials = 0;
+        }
         let expiry = self.expiry_due(member);
         state.ever_up |= passed;
         state.find_strangers();
+        self.tell_report(report);
         self.settle(state);
         if let Some(expiry) = expiry {
             (self.observe)(&Change::Certificate(expiry));
@@ -206,6 +217,9 @@ impl Pool {
                 active_left,
                 backup_left,
                 at: clock::wall(),
+                backup: state.members[place].backup,
+                reported: self.spec.log_health_checks,
+                via: server.spec().track.clone(),
             });
         }
         state.note_usable(&self.counters);
@@ -221,6 +235,14 @@ impl Pool {
     pub fn usable(&self) -> Usable {
         let state = self.lock();
         Usable { now: state.up, ever: state.ever_up, since: state.since.1 }
+    }
+
+    /// How many servers take new sessions, as HAProxy counts them (`nbsrv`): primaries, or one backup while there are none.
+    pub fn usable_servers(&self) -> u32 {
+        match self.lock().usable() {
+            (0, backups) => backups.min(1),
+            (primaries, _) => primaries,
+        }
     }
 
     pub fn snapshot(&self) -> BackendSnapshot {

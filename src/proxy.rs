@@ -3,6 +3,7 @@
 //! ```text
 //! client ──accept──▶ Accepted    listener   within the session limits; the record begins
 //!                               handover   by the worker that is to have it
+//!        ──greet───▶ Greeted     greet      who he is, where another passes him on
 //!        ──admit───▶ Admitted    admit      may this source come in
 //!        ──inspect─▶ Inspected   inspect    what its first bytes say
 //!        ──route───▶ Routed      route      to which backend
@@ -18,7 +19,9 @@
 pub mod admit;
 pub mod dial;
 pub mod frontend;
+pub mod greet;
 pub mod handover;
+pub mod hello;
 pub mod inspect;
 pub mod lease;
 pub mod limit;
@@ -26,6 +29,7 @@ pub mod listener;
 pub mod record;
 pub mod relay;
 pub mod route;
+pub mod rules;
 pub mod sources;
 pub mod trace;
 pub mod worker;
@@ -76,8 +80,9 @@ async fn live(accepted: Accepted) -> Result<Ended, Ended> {
         Poll::Ready(())
     })
     .await;
-    let admitted = admit::admit(accepted)?;
-    let inspected = inspect::inspect(admitted)?;
+    let greeted = greet::greet(accepted).await?;
+    let admitted = admit::admit(greeted)?;
+    let inspected = inspect::inspect(admitted).await?;
     let routed = route::route(inspected)?;
     // Boxed, because these need room for a while only, and the session would hold it to its end.
     let assigned = Box::pin(lease::lease(routed)).await?;
@@ -109,16 +114,21 @@ fn misbehave_if_told() {
 /// Returns when the session is told to end, or when its client resets while nobody reads from it.
 async fn interrupted(client: &Stream, record: &Record) -> crate::event::Ending {
     use crate::event::{Cause, Ending, Who};
-    let told = poll_fn(|_| match record.cell().command() {
-        // The task is woken whenever there is a command: see `Entered::wake_with`.
-        Some(command) => Poll::Ready(command),
-        None => Poll::Pending,
-    });
     tokio::select! {
-        command = told => {
-            let (who, cause) = command.ending();
-            Ending::new(who, record.phase(), cause)
-        }
+        ending = told(record) => ending,
         _ = poll_fn(|cx| client.poll_failed(cx)) => Ending::new(Who::Client, record.phase(), Cause::Reset),
     }
+}
+
+/// Returns when the session is told to end.
+async fn told(record: &Record) -> crate::event::Ending {
+    poll_fn(|_| match record.cell().command() {
+        // The task is woken whenever there is a command: see `Entered::wake_with`.
+        Some(command) => {
+            let (who, cause) = command.ending();
+            Poll::Ready(crate::event::Ending::new(who, record.phase(), cause))
+        }
+        None => Poll::Pending,
+    })
+    .await
 }

@@ -21,13 +21,14 @@ use std::time::{Duration, Instant};
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every command, with something that its own page must name.
-const PAGES: [(&str, &str); 23] = [
+const PAGES: [(&str, &str); 24] = [
     ("run", "config"),
     ("check", "config"),
     ("show", "config"),
     ("demo", "port\\-offset"),
     ("probe", "timeout"),
     ("doctor", "config"),
+    ("import", "lenient"),
     ("status", "watch"),
     ("sessions", "sort"),
     ("events", "follow"),
@@ -47,8 +48,8 @@ const PAGES: [(&str, &str); 23] = [
     ("man", "COMMAND"),
 ];
 
-const COMMANDS: [&str; 23] = {
-    let mut names = [""; 23];
+const COMMANDS: [&str; 24] = {
+    let mut names = [""; 24];
     let mut place = 0;
     while place < names.len() {
         names[place] = PAGES[place].0;

@@ -48,9 +48,9 @@ pub fn proxy(server: SocketAddr) -> SocketAddr {
     let process = Process::new(&config, config.limits.max_sessions, Arc::new(|_| {}));
     let pool = Pool::alone(config.backends[0].clone(), Arc::new(|_| {}));
     let frontend = Frontend::new(config.frontends[0].clone(), pool, process);
-    let options = BindOptions { freebind: false, backlog: 1024, keepalive: frontend.spec.keepalive };
+    let options = BindOptions { keepalive: frontend.spec.keepalive, ..BindOptions::with_backlog(1024) };
     let any = ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
-    let bound = ListenerSource::bind().listen(any, options).expect("a free port");
+    let bound = ListenerSource::bind().listen(any, &options).expect("a free port");
     let address = bound.local_address().expect("a bound socket has an address");
     thread::spawn(move || {
         let logging = Logging::to(std::io::sink(), LogFormat::Json, LogLevel::Info).expect("a thread");

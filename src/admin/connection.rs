@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::caller::Caller;
-use super::{Leaving, Views, router};
+use super::tally::Tally;
+use super::{Leaving, Site, Views, router};
 
 /// Longest request head in bytes; a longer one is answered with 431.
 const MAX_HEAD: usize = 8 * 1024;
@@ -29,11 +30,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Answers requests until the client leaves, falls silent, or breaks the protocol. Nobody is told: it is the client's
 /// affair. Told to leave, it gives the answer under way, and no other.
-pub(super) async fn serve<S>(stream: S, caller: Caller, views: Arc<Views>, mut leaving: Leaving)
+pub(super) async fn serve<S>(stream: S, caller: Caller, site: Arc<Site>, views: Arc<Views>, mut leaving: Leaving)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| router::answer(request, caller.clone(), Arc::clone(&views)));
+    let _open = site.tally.counters.begin();
+    let service = service_fn(|request| router::answer(request, caller.clone(), Arc::clone(&site), Arc::clone(&views)));
+    let stream = Impatient { stream, overdue: None, tally: Arc::clone(&site.tally) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -41,7 +44,7 @@ where
         .max_headers(MAX_HEADERS)
         // `nc -N` and the like send FIN after the request and still want the answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(Impatient { stream, overdue: None }), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ended = connection.as_mut() => return,
@@ -56,9 +59,19 @@ struct Impatient<S> {
     stream: S,
     /// Runs from the first write that had to wait.
     overdue: Option<Pin<Box<Sleep>>>,
+    /// Where its bytes are counted.
+    tally: Arc<Tally>,
 }
 
 impl<S> Impatient<S> {
+    /// Counts what was written, or waits no longer than one may.
+    fn note(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.tally.counters.traffic(0).add_out(bytes as u64);
+        }
+        self.bound(written, cx)
+    }
+
     fn bound<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_pending() {
             let overdue = self.overdue.get_or_insert_with(|| Box::pin(tokio::time::sleep(ANSWER_TIMEOUT)));
@@ -72,7 +85,7 @@ impl<S> Impatient<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.bound(written, cx)
+        self.note(written, cx)
     }
 
     fn poll_write_vectored(
@@ -81,7 +94,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.bound(written, cx)
+        self.note(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -103,6 +116,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.tally.counters.traffic(0).add_in((buf.filled().len() - before) as u64);
+        read
     }
 }

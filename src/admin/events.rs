@@ -150,6 +150,7 @@ mod tests {
             certificate: None,
             remark: None,
             at: clock::wall() + Duration::from_secs(seconds),
+            info: String::new(),
         }
     }
 
@@ -172,6 +173,9 @@ mod tests {
             active_left: 0,
             backup_left: 0,
             at: clock::wall(),
+            backup: false,
+            reported: false,
+            via: None,
         }));
         history.note(Change::Action(ActionTaken {
             by: Actor::Local { pid: Some(1), uid: 0, user: Some("root".into()) },

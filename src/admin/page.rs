@@ -3,7 +3,7 @@
 mod assets;
 mod row;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use askama::Template;
 
@@ -13,9 +13,26 @@ use super::figures::{bytes, count, date_time, moment, span};
 use super::headline::{Headline, Tone, headline};
 use crate::event::{BackendSnapshot, ProcessSnapshot, Snapshot};
 
+/// The page's media type.
+pub(super) const CONTENT_TYPE: &str = "text/html; charset=utf-8";
+
+/// What a haproxy.cfg may want of the page.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Look {
+    /// How often it loads itself anew; `None` leaves it to the reader.
+    pub refresh: Option<Duration>,
+    /// Whether it keeps the program's version to itself.
+    pub hide_version: bool,
+}
+
 /// The page as HTML.
 pub(super) fn render(snapshot: &Snapshot) -> String {
-    Page::of(snapshot).render().expect("the template writes into a String and fails at nothing else")
+    render_as(snapshot, Look::default())
+}
+
+/// The same with another look.
+pub(super) fn render_as(snapshot: &Snapshot, look: Look) -> String {
+    Page::of(snapshot, look).render().expect("the template writes into a String and fails at nothing else")
 }
 
 #[derive(Template)]
@@ -23,6 +40,7 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
 struct Page<'a> {
     node: &'a str,
     version: &'a str,
+    refresh: Option<u64>,
     at: String,
     headline: Headline,
     stylesheet: &'static str,
@@ -33,11 +51,12 @@ struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    fn of(snapshot: &'a Snapshot) -> Self {
+    fn of(snapshot: &'a Snapshot, look: Look) -> Self {
         let headline = headline(snapshot);
         Self {
             node: &snapshot.process.node,
-            version: snapshot.process.version,
+            version: if look.hide_version { "" } else { snapshot.process.version },
+            refresh: look.refresh.map(|every| every.as_secs()),
             at: date_time(snapshot.at),
             stylesheet: assets::stylesheet(),
             icon: assets::icon(headline.tone),

@@ -56,6 +56,11 @@ impl Refusal {
         Self { header, ..Self::new(StatusCode::TOO_MANY_REQUESTS, words) }
     }
 
+    /// Whether there is no such path at all.
+    pub fn is_of_no_path(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     #[cfg(test)]
     pub fn words(&self) -> &str {
         &self.words

@@ -14,6 +14,8 @@ pub(super) enum Route {
     Sessions,
     Events,
     Metrics,
+    /// HAProxy's families, as its exporter has them.
+    HaproxyMetrics,
     Live,
     Ready,
     Asset(&'static page::Asset),
@@ -62,6 +64,8 @@ pub(super) const ROWS: &[Row] = &[
     get("/livez", |_| Some(Route::Live)),
     get("/readyz", |_| Some(Route::Ready)),
     get("/metrics", |_| Some(Route::Metrics)),
+    get("/metrics/evenkeel", |_| Some(Route::Metrics)),
+    get("/metrics/haproxy", |_| Some(Route::HaproxyMetrics)),
     get("/api/v1/status", |_| Some(Route::Status)),
     get("/api/v1/sessions", |_| Some(Route::Sessions)),
     get("/api/v1/events", |_| Some(Route::Events)),

@@ -7,13 +7,16 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 
 use super::action::Order;
 use super::caller::Caller;
+use super::haproxy::answer as haproxy;
+use super::haproxy::uri::{self, Place};
 use super::refusal::Refusal;
 use super::route::Route;
-use super::{FitnessFuture, Views, events, json, page, sessions};
+use super::{FitnessFuture, Site, Views, events, json, page, sessions};
 use crate::event::{Actor, Fitness};
 use crate::observe::metrics;
 
@@ -38,6 +41,7 @@ pub(super) type Answer = Full<Bytes>;
 pub(super) async fn answer<B>(
     request: Request<B>,
     caller: Caller,
+    site: Arc<Site>,
     views: Arc<Views>,
 ) -> Result<Response<Answer>, Infallible>
 where
@@ -45,22 +49,46 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    site.tally.note_request();
     let for_programs = request.uri().path().starts_with("/api/");
-    let mut response = match reply(request, &caller, &views).await {
+    let mut response = match reply(request, &caller, &site, &views).await {
         Ok(response) => response,
         Err(refusal) => refusal.response(for_programs),
     };
     guard(&mut response);
+    site.tally.note_answer(response.status());
     Ok(response)
 }
 
-async fn reply<B>(request: Request<B>, caller: &Caller, views: &Views) -> Result<Response<Answer>, Refusal>
+/// What is asked for is at one of the site's own places, or one of ours.
+async fn reply<B>(request: Request<B>, caller: &Caller, site: &Site, views: &Views) -> Result<Response<Answer>, Refusal>
 where
     B: Body + Send,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match Route::of(request.method(), request.uri().path())? {
+    let route = Route::of(request.method(), request.uri().path());
+    let is_ours = !route.as_ref().is_err_and(Refusal::is_of_no_path);
+    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let place = uri::place(&site.serves, target, is_ours);
+    if matches!(place, Place::Ours | Place::Statistics(..))
+        && let Err(asked_to_log_in) = haproxy::lets_in(&site.serves, request.headers())
+    {
+        return Ok(asked_to_log_in);
+    }
+    match place {
+        Place::Ours => ours(route?, request, caller, views).await,
+        place => haproxy::answer(place, request.method(), || (views.snapshot)()),
+    }
+}
+
+async fn ours<B>(route: Route, request: Request<B>, caller: &Caller, views: &Views) -> Result<Response<Answer>, Refusal>
+where
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match route {
         Route::Act(order) => {
             let (head, body) = request.into_parts();
             note_forged(&head.headers)?;
@@ -124,7 +152,7 @@ where
 /// What is at a path, for a look; a query that means nothing there is ignored.
 async fn show(route: Route, query: Option<&str>, views: &Views) -> Result<Response<Answer>, Refusal> {
     Ok(match route {
-        Route::Page => plain(StatusCode::OK, "text/html; charset=utf-8", page::render(&(views.snapshot)())),
+        Route::Page => plain(StatusCode::OK, page::CONTENT_TYPE, page::render(&(views.snapshot)())),
         Route::Status => plain(StatusCode::OK, JSON, json::render(&(views.snapshot)())),
         Route::Sessions => {
             let wanted = sessions::Wanted::of(query, &(views.names)())?;
@@ -132,6 +160,7 @@ async fn show(route: Route, query: Option<&str>, views: &Views) -> Result<Respon
         }
         Route::Events => plain(StatusCode::OK, JSON, events::Wanted::of(query)?.render(&views.history).await),
         Route::Metrics => plain(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(&(views.snapshot)())),
+        Route::HaproxyMetrics => haproxy::metrics_for(query, &(views.snapshot)()),
         Route::Live => fitness((views.live)()).await,
         Route::Ready => fitness((views.ready)()).await,
         Route::Asset(asset) => {

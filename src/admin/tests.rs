@@ -34,7 +34,7 @@ pub(super) fn remote() -> Caller {
 /// A connection of a listener that stays.
 async fn serve_one(stream: tokio::io::DuplexStream, views: Arc<Views>) {
     let (_leave, leaving) = leaving();
-    connection::serve(stream, remote(), views, leaving).await;
+    connection::serve(stream, remote(), Site::socket(), views, leaving).await;
 }
 
 async fn stats_listener() -> SocketAddr {
@@ -42,7 +42,7 @@ async fn stats_listener() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (_leave, leaving) = leaving();
-        serve_tcp(listener, views(), leaving).await;
+        serve_tcp(listener, Site::socket(), views(), leaving).await;
     });
     address
 }
@@ -200,7 +200,7 @@ async fn a_trickle_of_reads_does_not_buy_time() {
 async fn connections_beyond_the_cap_are_closed_and_their_end_makes_room() {
     let address = stats_listener().await;
     let mut held = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
+    for _ in 0..crate::model::Stats::MAX_SESSIONS {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /livez HT").await.unwrap();
         held.push(stream);
@@ -228,8 +228,9 @@ async fn want_of_descriptors_pauses_accepting_and_never_ends_it() {
         until_end(&mut client).await
     };
     let (_leave, leaving) = leaving();
+    let site = Site::socket();
     let answer = tokio::select! {
-        _ = accept_until_told(accept, "test", views(), leaving) => panic!("it ended"),
+        _ = accept_until_told(accept, "test", &site, views(), leaving) => panic!("it ended"),
         answer = client => answer,
     };
     assert!(answer.starts_with("HTTP/1.1 200"));
@@ -254,7 +255,7 @@ async fn who_leaves_gives_the_answer_under_way_and_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (leave, leaving) = leaving();
-    tokio::spawn(serve_tcp(listener, views, leaving));
+    tokio::spawn(serve_tcp(listener, Site::socket(), views, leaving));
     let mut idle = TcpStream::connect(address).await.unwrap();
     idle.write_all(b"HEAD /readyz HTTP/1.1\r\nHost: lb\r\n\r\n").await.unwrap();
     idle.read_exact(&mut [0; 12]).await.unwrap();

@@ -35,7 +35,7 @@ fn look(listener: &OpenListener) {
         listener.set_shut(true);
         listener.bound.stop_listening()
     } else {
-        let done = listener.bound.listen_again(frontend.spec.backlog);
+        let done = listener.bound.listen_again(listener.options().backlog);
         listener.set_shut(false);
         done
     };

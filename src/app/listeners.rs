@@ -91,7 +91,7 @@ impl ListenerSource {
     }
 
     /// A listening socket for this address.
-    pub fn listen(&mut self, wanted: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+    pub fn listen(&mut self, wanted: ListenAddress, options: &BindOptions) -> Result<Bound, BindError> {
         let place = match wanted {
             ListenAddress::Descriptor(descriptor) => {
                 Some(self.find(descriptor).map_err(|error| BindError::new(wanted, error))?)
@@ -135,7 +135,7 @@ impl ListenerSource {
     }
 
     /// Binds. Where that fails because of a socket that was opened for us, its configuration is what has to change.
-    fn bind_beside_given(&self, wanted: ListenAddress, options: BindOptions) -> Result<Bound, BindError> {
+    fn bind_beside_given(&self, wanted: ListenAddress, options: &BindOptions) -> Result<Bound, BindError> {
         net::bind(wanted, options).map_err(|error| match self.given.iter().find(|given| given.overlaps(wanted)) {
             Some(given) => BindError::new(wanted, given.overlap()),
             None => error,
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use crate::model::DescriptorName;
 
-    const OPTIONS: BindOptions = BindOptions { freebind: false, backlog: 16, keepalive: None };
+    const OPTIONS: &BindOptions = &BindOptions::with_backlog(16);
 
     fn open(address: &str) -> Socket {
         Socket::from(std::net::TcpListener::bind(address).unwrap())

@@ -68,16 +68,8 @@ impl Serving {
         }
         let last = backend.servers.iter().map(|server| server.id.0).max().unwrap_or(0);
         let check = backend.check.clone();
-        Ok(model::Server {
-            id: ServerId(last + 1),
-            name,
-            address,
-            weight,
-            backup,
-            max_sessions: None,
-            disabled: false,
-            check,
-        })
+        let plain = model::Server::new(ServerId(last + 1), name, address);
+        Ok(model::Server { weight, backup, check, ..plain })
     }
 
     /// Goes over to another set of servers, if the process still may.
@@ -85,7 +77,8 @@ impl Serving {
         let permitted = self.applied.as_ref().map_or(Ok(()), |applied| applied.permits(&config));
         permitted.map_err(|reasons| Denied::Conflict(reasons.join("; ")))?;
         let probers = Probers::of(&config.backends).map_err(|error| Denied::Failed(error.to_string()))?;
-        let renewed = self.go_over(config, Vec::new(), probers);
+        let sites = self.sites(&config);
+        let renewed = self.go_over(config, sites, Vec::new(), probers);
         self.close_removed(renewed.removed);
         Ok(())
     }

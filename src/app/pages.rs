@@ -11,8 +11,8 @@ use tokio::task::spawn_local;
 use super::StartError;
 use super::admin_socket::AdminSocket;
 use super::listeners::ListenerSource;
-use crate::admin::{self, Leave, Leaving, Views};
-use crate::model::{Admin, Config, ListenAddress};
+use crate::admin::{self, Leave, Leaving, Site, Views};
+use crate::model::{Admin, Config, ListenAddress, Stats};
 use crate::net::{self, BindOptions};
 
 /// Accept queue of the stats listener: those who watch are few.
@@ -29,14 +29,22 @@ pub struct Opened {
 pub struct Pages {
     views: Arc<Views>,
     open: watch::Receiver<bool>,
-    stats: Vec<(net::Bound, Leave)>,
+    stats: Vec<StatsListener>,
     admin: Option<(Admin, AdminSocket, Leave)>,
+}
+
+/// A listener of a site.
+struct StatsListener {
+    bound: net::Bound,
+    /// Which it leads to.
+    site: Arc<Site>,
+    leave: Leave,
 }
 
 impl Opened {
     /// Opens all that the configuration names.
     pub fn all(config: &Config, source: &mut ListenerSource) -> Result<Self, StartError> {
-        let stats = stats_addresses(config).iter().map(|address| source.listen(*address, options(config)));
+        let stats = stats_addresses(config).map(|(address, spec)| source.listen(address, &options(spec)));
         let stats = stats.collect::<Result<_, _>>()?;
         let admin = source.admin(config.admin.as_ref())?;
         Ok(Self { stats, admin })
@@ -51,32 +59,38 @@ impl Opened {
     }
 }
 
-fn stats_addresses(config: &Config) -> &[ListenAddress] {
-    config.stats.as_ref().map_or(&[], |stats| &stats.listen)
+/// Each address of a site, with what the configuration says of it.
+fn stats_addresses(config: &Config) -> impl Iterator<Item = (ListenAddress, &Stats)> {
+    config.stats.iter().flat_map(|spec| spec.listen.iter().map(move |address| (*address, spec)))
 }
 
-fn options(config: &Config) -> BindOptions {
-    let freebind = config.stats.as_ref().is_some_and(|stats| stats.freebind);
-    BindOptions { freebind, backlog: STATS_BACKLOG, keepalive: None }
+fn options(spec: &Stats) -> BindOptions {
+    BindOptions { freebind: spec.freebind, ..BindOptions::with_backlog(STATS_BACKLOG) }
 }
 
 impl Pages {
     /// Serves on what is open, once `open` says so: until then those who come wait.
-    pub fn serve(opened: Opened, config: &Config, views: Arc<Views>, open: watch::Receiver<bool>) -> io::Result<Self> {
+    pub fn serve(
+        opened: Opened,
+        config: &Config,
+        sites: &[Arc<Site>],
+        views: Arc<Views>,
+        open: watch::Receiver<bool>,
+    ) -> io::Result<Self> {
         let mut pages = Self { views, open, stats: Vec::new(), admin: None };
-        pages.add(opened, config)?;
+        pages.add(opened, config, sites)?;
         Ok(pages)
     }
 
     /// Where a new configuration wants to be found beyond what is there.
     pub fn missing(&self, config: &Config) -> Vec<String> {
-        let stats = self.missing_stats(config).map(|address| address.to_string());
+        let stats = self.missing_stats(config).map(|(address, _)| address.to_string());
         stats.chain(self.missing_admin(config).map(|admin| admin.socket.display().to_string())).collect()
     }
 
-    fn missing_stats(&self, config: &Config) -> impl Iterator<Item = ListenAddress> {
-        let is_there = |address: &ListenAddress| self.stats().any(|bound| bound.address() == *address);
-        stats_addresses(config).iter().copied().filter(move |address| !is_there(address))
+    fn missing_stats<'a>(&self, config: &'a Config) -> impl Iterator<Item = (ListenAddress, &'a Stats)> {
+        let is_there = |address: ListenAddress| self.stats().any(|bound| bound.address() == address);
+        stats_addresses(config).filter(move |(address, _)| !is_there(*address))
     }
 
     fn missing_admin<'a>(&self, config: &'a Config) -> Option<&'a Admin> {
@@ -86,7 +100,7 @@ impl Pages {
     /// Opens what a new configuration names beyond what is there.
     pub fn open_missing(&self, config: &Config, source: &mut ListenerSource) -> Result<Opened, StartError> {
         let missing = self.missing_stats(config);
-        let stats = missing.map(|address| source.listen(address, options(config))).collect::<Result<_, _>>()?;
+        let stats = missing.map(|(address, spec)| source.listen(address, &options(spec))).collect::<Result<_, _>>()?;
         let admin = match self.missing_admin(config) {
             // The same place with another mode: the file is exchanged for another one.
             Some(wanted) if self.admin_spec().is_some_and(|known| known.socket == wanted.socket) => {
@@ -103,20 +117,34 @@ impl Pages {
     }
 
     /// Goes over to a new configuration: what it no longer names is closed.
-    pub fn go_over(&mut self, opened: Opened, config: &Config) -> io::Result<()> {
-        self.stats.retain(|(bound, _)| stats_addresses(config).contains(&bound.address()));
+    pub fn go_over(&mut self, opened: Opened, config: &Config, sites: &[Arc<Site>]) -> io::Result<()> {
+        self.lead_stats(config, sites)?;
         if self.admin_spec() != config.admin.as_ref()
             && let Some((_, mut socket, _leave)) = self.admin.take()
             && config.admin.as_ref().is_some_and(|admin| admin.socket == socket.path())
         {
             socket.leave_file();
         }
-        self.add(opened, config)
+        self.add(opened, config, sites)
     }
 
-    /// The stats page's listeners.
+    /// Leads every listener to its site. Who serves another one than before is exchanged; its socket stays.
+    fn lead_stats(&mut self, config: &Config, sites: &[Arc<Site>]) -> io::Result<()> {
+        for listener in std::mem::take(&mut self.stats) {
+            let at = listener.bound.address();
+            let wanted = stats_addresses(config).find(|(address, _)| *address == at).map(|(_, spec)| spec);
+            match wanted {
+                Some(spec) if listener.site.is(spec) => self.stats.push(listener),
+                Some(spec) => self.serve_stats(listener.bound, spec, sites)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The sockets of all sites.
     pub fn stats(&self) -> impl Iterator<Item = &net::Bound> {
-        self.stats.iter().map(|(bound, _)| bound)
+        self.stats.iter().map(|listener| &listener.bound)
     }
 
     pub fn admin_socket(&self) -> Option<BorrowedFd<'_>> {
@@ -130,7 +158,7 @@ impl Pages {
 
     /// Leaves them to another process that has them too. What is returned ends with the last answer under way.
     pub fn leave(&mut self) -> impl Future<Output = ()> + use<> {
-        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|(_, leave)| leave).collect();
+        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|listener| listener.leave).collect();
         if let Some((_, mut socket, leave)) = self.admin.take() {
             socket.leave_file();
             leaving.push(leave);
@@ -144,13 +172,12 @@ impl Pages {
         }
     }
 
-    fn add(&mut self, opened: Opened, config: &Config) -> io::Result<()> {
+    fn add(&mut self, opened: Opened, config: &Config, sites: &[Arc<Site>]) -> io::Result<()> {
         for bound in opened.stats {
-            let listener = tokio::net::TcpListener::from_std(bound.share()?.into_std())?;
-            let (leave, leaving) = admin::leaving();
-            let serve = admin::serve_tcp(listener, Arc::clone(&self.views), leaving.clone());
-            spawn_local(once_open(self.open.clone(), leaving, serve));
-            self.stats.push((bound, leave));
+            let at = bound.address();
+            if let Some((_, spec)) = stats_addresses(config).find(|(address, _)| *address == at) {
+                self.serve_stats(bound, spec, sites)?;
+            }
         }
         if let (Some(socket), Some(spec)) = (opened.admin, &config.admin) {
             let listener = tokio::net::UnixListener::from_std(socket.listener()?)?;
@@ -159,6 +186,17 @@ impl Pages {
             spawn_local(once_open(self.open.clone(), leaving, serve));
             self.admin = Some((spec.clone(), socket, leave));
         }
+        Ok(())
+    }
+
+    /// Serves a site on one of its sockets.
+    fn serve_stats(&mut self, bound: net::Bound, spec: &Stats, sites: &[Arc<Site>]) -> io::Result<()> {
+        let site = sites.iter().find(|site| site.is(spec)).expect("each section of a configuration has its site");
+        let listener = tokio::net::TcpListener::from_std(bound.share()?.into_std())?;
+        let (leave, leaving) = admin::leaving();
+        let serve = admin::serve_tcp(listener, Arc::clone(site), Arc::clone(&self.views), leaving.clone());
+        spawn_local(once_open(self.open.clone(), leaving, serve));
+        self.stats.push(StatsListener { bound, site: Arc::clone(site), leave });
         Ok(())
     }
 }

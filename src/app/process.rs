@@ -97,6 +97,7 @@ impl Facts {
             process: self.process_snapshot(),
             frontends: current.frontends.iter().map(|frontend| frontend.snapshot()).collect(),
             backends: current.pools.iter().map(|pool| pool.snapshot()).collect(),
+            stats: current.sites.iter().filter_map(|site| site.snapshot()).collect(),
         }
     }
 

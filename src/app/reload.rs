@@ -100,8 +100,9 @@ impl Serving {
         let Loaded { config, settings, warnings, findings: _ } = loaded;
         let prepared = self.prepare(&config)?;
         let later = plan::later(&self.facts.current().config, &config);
-        self.pages.go_over(prepared.pages, &config)?;
-        let renewed = self.go_over(config, prepared.sockets, prepared.probers);
+        let sites = self.sites(&config);
+        self.pages.go_over(prepared.pages, &config, &sites)?;
+        let renewed = self.go_over(config, sites, prepared.sockets, prepared.probers);
         let closing = self.close_removed(renewed.removed);
         self.file = Some(File { input, settings });
         Ok(Plan { differences, later, closing, new_addresses: Vec::new(), warnings: lines(&warnings) })
@@ -113,7 +114,7 @@ impl Serving {
         Probers::of(&config.backends).map_err(StartError::from)?;
         let current = self.facts.current();
         let doomed = self.doomed(Pool::leaving(&current.pools, &config));
-        let frontends = self.missing(&config).map(|(address, _)| address.to_string());
+        let frontends = self.missing(&config).map(|(listen, _)| listen.to_string());
         Ok(Plan {
             differences,
             later: plan::later(&current.config, &config),
@@ -152,7 +153,9 @@ impl Serving {
         let probers = Probers::of(&config.backends)?;
         let mut source = ListenerSource::bind();
         let missing: Vec<_> = self.missing(config).collect();
-        let sockets = missing.into_iter().map(|(address, frontend)| source.listen(address, BindOptions::of(frontend)));
+        let sockets = missing
+            .into_iter()
+            .map(|(listen, frontend)| source.listen(listen.address, &BindOptions::of(frontend, listen)));
         let sockets = sockets.collect::<Result<_, _>>()?;
         // Last, because a socket may take the place of the old one's file.
         let pages = self.pages.open_missing(config, &mut source)?;

@@ -49,6 +49,9 @@ pub fn add_shared(sum: &mut Counts, counts: &Counts) {
     sum.client_aborts += counts.client_aborts;
     sum.server_aborts += counts.server_aborts;
     sum.denied += counts.denied;
+    sum.denied_connections += counts.denied_connections;
+    sum.denied_sessions += counts.denied_sessions;
+    sum.handshake_errors += counts.handshake_errors;
     sum.request_errors += counts.request_errors;
 }
 

@@ -15,11 +15,12 @@ use super::process::{self, Facts};
 use super::upgrade::Origin;
 use super::workers::{Listeners, STUCK, within};
 use super::{File, net};
+use crate::admin::Site;
 use crate::check::{Monitors, Probers};
-use crate::model::{self, Config, ListenAddress};
+use crate::model::{self, Config, Listen, ListenAddress};
 use crate::pool::network::Network;
 use crate::pool::{Observe, Pool, Renewed};
-use crate::proxy::frontend::{Frontend, Process};
+use crate::proxy::frontend::{Backends, Frontend, Process};
 use crate::proxy::listener::{Closing, OpenListener};
 
 /// What new sessions meet: one configuration, and what was made of it.
@@ -29,6 +30,8 @@ pub struct Current {
     /// In the configuration's order, like the pools.
     pub frontends: Vec<Arc<Frontend>>,
     pub pools: Vec<Arc<Pool>>,
+    /// Where it is watched over HTTP.
+    pub sites: Vec<Arc<Site>>,
 }
 
 /// Everything that runs, but for the workers.
@@ -70,33 +73,35 @@ impl Current {
         let frontends = config
             .frontends
             .iter()
-            .map(|frontend| Frontend::new(frontend.clone(), pool_of(&pools, frontend), Arc::clone(process)));
+            .map(|frontend| Frontend::new(frontend.clone(), Backends::of(frontend, &pools), Arc::clone(process)));
         let frontends = frontends.collect();
-        Self { config, frontends, pools }
+        let sites = Site::all(&config.stats, &[]);
+        Self { config, frontends, pools, sites }
     }
 
     /// What another configuration makes of it.
-    fn renewed(&self, config: Arc<Config>, pools: Vec<Arc<Pool>>, process: &Arc<Process>) -> Self {
+    fn renewed(
+        &self,
+        config: Arc<Config>,
+        pools: Vec<Arc<Pool>>,
+        sites: Vec<Arc<Site>>,
+        process: &Arc<Process>,
+    ) -> Self {
         let frontends = config.frontends.iter().map(|spec| {
-            let (spec, pool, process) = (spec.clone(), pool_of(&pools, spec), Arc::clone(process));
+            let (spec, backends, process) = (spec.clone(), Backends::of(spec, &pools), Arc::clone(process));
             match self.frontends.iter().find(|known| known.spec.name == spec.name) {
-                Some(known) => known.renewed(spec, pool, process),
-                None => Frontend::new(spec, pool, process),
+                Some(known) => known.renewed(spec, backends, process),
+                None => Frontend::new(spec, backends, process),
             }
         });
         let frontends = frontends.collect();
-        Self { config, frontends, pools }
+        Self { config, frontends, pools, sites }
     }
 
     /// Each listen address with the frontend that it leads to.
     fn doors(&self) -> impl Iterator<Item = (ListenAddress, &Arc<Frontend>)> {
-        self.frontends.iter().flat_map(|frontend| frontend.spec.listen.iter().map(move |address| (*address, frontend)))
+        self.frontends.iter().flat_map(|frontend| frontend.spec.addresses().map(move |address| (address, frontend)))
     }
-}
-
-fn pool_of(pools: &[Arc<Pool>], frontend: &model::Frontend) -> Arc<Pool> {
-    let pool = pools.iter().find(|pool| pool.spec.name == frontend.backend);
-    Arc::clone(pool.expect("a resolved configuration names existing backends only"))
 }
 
 impl Listener {
@@ -112,22 +117,33 @@ impl Listener {
 
 impl Serving {
     /// The listen addresses of a configuration that nobody listens on yet.
-    pub fn missing<'a>(&self, config: &'a Config) -> impl Iterator<Item = (ListenAddress, &'a model::Frontend)> {
+    pub fn missing<'a>(&self, config: &'a Config) -> impl Iterator<Item = (&'a Listen, &'a model::Frontend)> {
         let known: Vec<_> = self.listeners.iter().map(Listener::address).collect();
-        let wanted = config.frontends.iter().flat_map(|frontend| frontend.listen.iter().map(move |at| (*at, frontend)));
-        wanted.filter(move |(address, _)| !known.contains(address))
+        let wanted = config.frontends.iter().flat_map(|frontend| frontend.listen.iter().map(move |at| (at, frontend)));
+        wanted.filter(move |(listen, _)| !known.contains(&listen.address))
+    }
+
+    /// The sites of a configuration; those that are there go on counting.
+    pub fn sites(&self, config: &Config) -> Vec<Arc<Site>> {
+        Site::all(&config.stats, &self.facts.current().sites)
     }
 
     /// Goes over to another configuration. Nothing in it can fail: sockets are bound, checks can be run. Gives the
     /// servers that are no longer in it.
-    pub fn go_over(&mut self, config: Config, sockets: Vec<net::Bound>, probers: Probers) -> Renewed {
+    pub fn go_over(
+        &mut self,
+        config: Config,
+        sites: Vec<Arc<Site>>,
+        sockets: Vec<net::Bound>,
+        probers: Probers,
+    ) -> Renewed {
         let config = Arc::new(config);
         let old = self.facts.current();
         let renewed = Pool::renew(&old.pools, &config, &self.network, &self.observe);
         let max =
             process::affordable_sessions(config.limits.max_sessions, self.facts.descriptors, self.facts.workers.len());
         let process = self.facts.process.renewed(&config, max);
-        let current = Arc::new(old.renewed(Arc::clone(&config), renewed.pools.clone(), &process));
+        let current = Arc::new(old.renewed(Arc::clone(&config), renewed.pools.clone(), sites, &process));
         self.facts.retire(&old, &current);
         self.facts.door.renew(config.stats_access());
         self.hosts.know(&config.hosts, &current.pools);
@@ -145,7 +161,7 @@ impl Serving {
             if let Some(place) = old.iter().position(|listener| listener.address() == address) {
                 let listener = old.swap_remove(place);
                 listener.open.lead_to(Arc::clone(frontend));
-                renew_options(&listener.open, frontend);
+                renew_options(&listener.open);
                 self.listeners.push(listener);
             } else if let Some(place) = sockets.iter().position(|bound| bound.address() == address) {
                 self.listeners.push(Listener::new(sockets.swap_remove(place), Arc::clone(frontend)));
@@ -174,10 +190,10 @@ impl Serving {
 }
 
 /// What can be set of a socket that listens already.
-fn renew_options(listener: &OpenListener, frontend: &Frontend) {
-    let bound = &listener.bound;
-    let queue = if listener.is_shut() { Ok(()) } else { bound.listen_again(frontend.spec.backlog) };
-    if let Err(error) = queue.and_then(|()| bound.renew_keepalive(frontend.spec.keepalive)) {
-        tracing::warn!(listen = %bound.address(), %error, "the listener keeps its old backlog and keepalive");
+fn renew_options(listener: &OpenListener) {
+    let (bound, options) = (&listener.bound, listener.options());
+    let queue = if listener.is_shut() { Ok(()) } else { bound.listen_again(options.backlog) };
+    if let Err(error) = queue.and_then(|()| bound.renew(&options)) {
+        tracing::warn!(listen = %bound.address(), %error, "the listener keeps an option that it had");
     }
 }

@@ -1,7 +1,7 @@
 //! `leastconn`: the server with the fewest sessions for its weight.
 //!
 //! The key is (in flight + 1) / weight, that is, the load that the server would have with this session; HAProxy lets any
-//! idle server beat a loaded one whatever their weights, here idle ones are compared as all others are.
+//! idle server beat a loaded one whatever their weights ([`pick_idle_first`]), here idle ones are compared as all others are.
 
 use std::cmp::Ordering;
 
@@ -9,10 +9,22 @@ use super::{Candidate, weighted};
 
 /// The smallest load after the choice; among equals the least recently chosen, then the first in the file.
 pub(super) fn pick(candidates: &[Candidate]) -> Option<usize> {
+    pick_among(candidates, |_| true)
+}
+
+/// The same among some of them.
+pub(super) fn pick_among(candidates: &[Candidate], may: impl Fn(&Candidate) -> bool) -> Option<usize> {
+    let eligible = weighted(candidates).filter(|(_, candidate)| may(candidate));
     // `min_by` keeps the first of equals, which is the file's order.
-    let (place, _) =
-        weighted(candidates).min_by(|(_, a), (_, b)| by_load(a, b).then_with(|| a.last_chosen.cmp(&b.last_chosen)))?;
+    let (place, _) = eligible.min_by(|(_, a), (_, b)| by_load(a, b).then_with(|| a.last_chosen.cmp(&b.last_chosen)))?;
     Some(place)
+}
+
+/// A server without any session before all others, whatever the weights; otherwise as [`pick`].
+pub(super) fn pick_idle_first(candidates: &[Candidate]) -> Option<usize> {
+    let idle = weighted(candidates).filter(|(_, candidate)| candidate.in_flight == 0);
+    let idle = idle.min_by_key(|(_, candidate)| candidate.last_chosen);
+    idle.map(|(place, _)| place).or_else(|| pick(candidates))
 }
 
 /// Compares (in flight + 1) / weight by multiplying crosswise, so that nothing is rounded; 33 + 16 bits can't overflow.
@@ -38,7 +50,7 @@ mod tests {
         proptest::collection::vec(one, 0..8).prop_map(|list| {
             let build = |(weight, in_flight, last_chosen)| {
                 let given = Given::default();
-                Candidate { key: 0, weight, in_flight, last_chosen, credit: 0, given }
+                Candidate { key: 0, weight, in_flight, last_chosen, credit: 0, given, drawn: false }
             };
             list.into_iter().map(build).collect()
         })
@@ -86,6 +98,14 @@ mod tests {
             })
             .collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
+    }
+
+    // Seen to fail with the weights compared among idle servers, too.
+    #[test]
+    fn with_idle_first_any_idle_server_beats_a_loaded_one_and_idle_ones_take_turns() {
+        let mut servers = idle(&[100, 10, 1]);
+        assert_eq!(spread(Balance::IdleFirst, &mut servers, 3), [1, 1, 1]);
+        assert_eq!(spread(Balance::IdleFirst, &mut servers, 21), [20, 1, 0]);
     }
 
     #[test]

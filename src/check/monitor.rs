@@ -8,12 +8,14 @@ use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::agent;
 use super::names::Names;
 use super::probe::{Outcome, Prober};
 use super::schedule::Schedule;
 use crate::clock;
 use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
-use crate::model::HostAddress;
+use crate::model::{Agent, HostAddress};
+use crate::net::Way;
 use crate::pool::Pool;
 use crate::pool::network::HostLink;
 use crate::pool::server::Server;
@@ -21,6 +23,8 @@ use crate::pool::server::Server;
 /// The watch over one host.
 pub struct Monitor {
     watched: Vec<Arc<Watched>>,
+    /// Servers whose agents are asked, too.
+    agents: Vec<(Arc<Pool>, Arc<Server>, Agent)>,
     /// Keeps the servers' addresses, if the host is known by a name.
     names: Option<Names>,
     rng: fastrand::Rng,
@@ -40,7 +44,7 @@ impl Monitor {
             HostAddress::Ip(_) => None,
             HostAddress::Name(name) => Some(Names::new(name)),
         };
-        Self { watched: Vec::new(), names, rng }
+        Self { watched: Vec::new(), agents: Vec::new(), names, rng }
     }
 
     /// Adds a server of this host, and what probes it, if it has a check.
@@ -48,13 +52,16 @@ impl Monitor {
         if let Some(names) = &mut self.names {
             names.add(Arc::clone(&server));
         }
+        if let Some(agent) = server.spec().agent.clone() {
+            self.agents.push((Arc::clone(&pool), Arc::clone(&server), agent));
+        }
         if let Some(prober) = prober {
             self.watched.push(Arc::new(Watched { pool, server, prober }));
         }
     }
 
     pub(super) fn has_work(&self) -> bool {
-        self.names.is_some() || !self.watched.is_empty()
+        self.names.is_some() || !self.watched.is_empty() || !self.agents.is_empty()
     }
 
     /// Watches until it is told to stop, or the teller is gone; probes that are under way then still end as they should,
@@ -62,7 +69,12 @@ impl Monitor {
     ///
     /// A host known by a name is first looked up, so that its servers aren't taken down for want of an address.
     pub async fn run(self, stop: oneshot::Receiver<()>) {
-        let Self { watched, names, rng } = self;
+        let Self { watched, agents, names, rng } = self;
+        // They end where this does.
+        let mut asking = JoinSet::new();
+        for (pool, server, agent) in agents {
+            asking.spawn(agent::ask_for_ever(pool, server, agent));
+        }
         let rounds = async move |rng| Rounds::new(watched, rng).run(stop).await;
         match names {
             None => rounds(rng).await,
@@ -117,6 +129,11 @@ impl Rounds {
             if watched.server.is_probe_wanted() || all {
                 self.schedule.hasten(number, now);
                 self.asked[number] |= all;
+            }
+            if watched.server.is_probe_wanted_soon()
+                && let Some(check) = &watched.server.spec().check
+            {
+                self.schedule.bring_forward(number, now, check.fast_interval);
             }
         }
     }
@@ -173,8 +190,12 @@ const LATE: Duration = Duration::from_millis(300);
 async fn probe(watched: Arc<Watched>, asks: bool) {
     let Watched { pool, server, prober } = &*watched;
     let probing = Shown::of(server, Server::set_probing);
+    let spec = server.spec();
     let Outcome { verdict, farewell, .. } = match server.probe_address() {
-        Some(address) => noting_lateness(&watched, asks, prober.probe(address)).await,
+        Some(address) => {
+            let probe = prober.probe(address, watched.interval(), Way::to(&spec));
+            noting_lateness(&watched, asks, probe).await
+        }
         None => Outcome { verdict: unresolved(), tls: None, farewell: None },
     };
     drop(probing);
@@ -206,15 +227,8 @@ async fn noting_lateness(
 
 /// What is said of a server whose name has no address.
 fn unresolved() -> Verdict {
-    let evidence = Evidence {
-        status: CheckStatus::L4Con,
-        detail: "its name has no address".to_owned(),
-        duration: Duration::ZERO,
-        code: None,
-        certificate: None,
-        remark: None,
-        at: clock::wall(),
-    };
+    let detail = "its name has no address".to_owned();
+    let evidence = Evidence { detail, ..Evidence::of(CheckStatus::L4Con, clock::wall()) };
     Verdict { state: Readiness::Down(DownCause::Unresolved), evidence, source: VerdictSource::Probe }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::probe::{Prober, TlsFacts, Tokens};
 use crate::event::Verdict;
 use crate::model::{ApiserverProbe, Check, Credential, HttpsProbe, Probe, TlsProbe, Verify};
+use crate::net::Way;
 use crate::net::resolve::{ResolveError, resolve};
 use crate::net::tls::ClientError;
 
@@ -106,7 +107,7 @@ pub async fn probe_once(
 ) -> Result<Report, TargetError> {
     let address = SocketAddr::new(resolve(&target.host, None, limit).await?, target.port);
     let check = target.check(credential, limit);
-    let outcome = Prober::new(&check, &mut Tokens::default())?.probe(address).await;
+    let outcome = Prober::new(&check, &mut Tokens::default())?.probe(address, limit, Way::default()).await;
     if let Some(farewell) = outcome.farewell {
         farewell.finish().await;
     }
@@ -166,22 +167,13 @@ impl Target {
             Scheme::Konnectivity => Probe::Konnectivity(self.tls(&["h2"])),
             Scheme::K0sJoin => Probe::K0sJoin(self.tls(&["http/1.1"])),
         };
-        let interval = timeout;
-        Check {
-            probe,
-            port: None,
-            interval,
-            fast_interval: interval,
-            down_interval: interval,
-            timeout,
-            fall: 1,
-            rise: 1,
-        }
+        Check { rise: 1, fall: 1, ..Check::new(probe, timeout) }
     }
 
     fn tls(&self, alpn: &[&str]) -> TlsProbe {
         let server_name = self.host.parse::<IpAddr>().is_err().then(|| self.host.clone());
-        TlsProbe { verify: Verify::None, server_name, alpn: alpn.iter().map(|&protocol| protocol.to_owned()).collect() }
+        let alpn = alpn.iter().map(|&protocol| protocol.to_owned()).collect();
+        TlsProbe { verify: Verify::None, server_name, alpn, identity: None }
     }
 }
 

@@ -13,17 +13,21 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::client::TlsStream;
 
 use self::question::Question;
+use self::request::Request;
+use self::script::Script;
 use self::seen::Seen;
 use crate::clock;
 use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
-use crate::model::{Check, Credential, Probe};
+use crate::model::{Check, Credential, Probe, ProbeTime, TlsProbe};
 use crate::net::tls::{self, Client, ClientError, Established};
-use crate::net::{self, DialError};
+use crate::net::{self, DialError, Way};
 
 mod http;
 mod http2;
 mod meaning;
 mod question;
+mod request;
+mod script;
 mod seen;
 mod token;
 
@@ -41,6 +45,7 @@ const LAST_WORDS: usize = 64 * 1024;
 pub struct Prober {
     kind: Kind,
     timeout: Duration,
+    time: ProbeTime,
 }
 
 #[derive(Debug)]
@@ -49,6 +54,8 @@ enum Kind {
     Tls(Client),
     Http(Client, Question),
     Konnectivity(Client),
+    Request(Option<Client>, Request),
+    Script(Script),
 }
 
 /// What a probe brought back.
@@ -93,14 +100,22 @@ impl Prober {
             }
             Probe::K0sJoin(tls) => Kind::Http(Client::new(tls, None)?, Question::of_join_api(tls)),
             Probe::Konnectivity(tls) => Kind::Konnectivity(Client::new(tls, None)?),
+            Probe::Http(probe) => Kind::Request(client(probe.tls.as_ref())?, Request::of(probe)),
+            Probe::Script { steps, tls } => Kind::Script(Script::new(steps, client(tls.as_ref())?)),
         };
-        Ok(Self { kind, timeout: check.timeout })
+        Ok(Self { kind, timeout: check.timeout, time: check.time })
     }
 
-    /// Probes whoever listens at this address.
-    pub async fn probe(&self, address: SocketAddr) -> Outcome {
+    /// Probes whoever listens at this address; `interval` is the one in force, which bounds some probes.
+    pub async fn probe(&self, address: SocketAddr, interval: Duration, way: Way<'_>) -> Outcome {
         let started = Instant::now();
-        let seen = Attempt { prober: self, address, deadline: started + self.timeout }.run().await;
+        let (dial, whole) = match self.time {
+            ProbeTime::Whole => (self.timeout, self.timeout),
+            ProbeTime::Interval => (interval, interval),
+            ProbeTime::Dial(dial) => (dial.min(interval), dial.min(interval) + self.timeout),
+        };
+        let (dial_by, deadline) = (started + dial, started + whole);
+        let seen = Attempt { prober: self, address, way, limit: whole, dial_by, deadline }.run().await;
         let evidence = Evidence {
             status: seen.status,
             detail: seen.detail,
@@ -109,29 +124,44 @@ impl Prober {
             certificate: seen.certificate,
             remark: seen.remark,
             at: clock::wall(),
+            info: seen.info,
         };
         let verdict = Verdict { state: seen.state, evidence, source: VerdictSource::Probe };
         Outcome { verdict, tls: seen.tls, farewell: seen.farewell }
     }
 }
 
+fn client(tls: Option<&TlsProbe>) -> Result<Option<Client>, ClientError> {
+    tls.map(|tls| Client::new(tls, None)).transpose()
+}
+
 /// One probe under way.
 struct Attempt<'a> {
     prober: &'a Prober,
     address: SocketAddr,
+    way: Way<'a>,
+    /// From the dial to the deadline.
+    limit: Duration,
+    dial_by: Instant,
     deadline: Instant,
 }
 
 impl Attempt<'_> {
     async fn run(&self) -> Seen {
-        let tcp = match self.connect().await {
+        if let Kind::Script(script) = &self.prober.kind {
+            return script.run(self).await;
+        }
+        let tcp = match self.connect_to(self.address).await {
             Ok(tcp) => tcp,
             Err(seen) => return seen,
         };
         let client = match &self.prober.kind {
             // Nothing was said; the kernel's FIN is the whole goodbye.
-            Kind::Tcp => return Seen::new(Readiness::Ready, CheckStatus::L4Ok, "connected"),
-            Kind::Tls(client) | Kind::Http(client, _) | Kind::Konnectivity(client) => client,
+            Kind::Tcp | Kind::Script(_) => return Seen::new(Readiness::Ready, CheckStatus::L4Ok, "connected"),
+            Kind::Request(None, request) => return self.request(request, tcp).await,
+            Kind::Tls(client) | Kind::Http(client, _) | Kind::Konnectivity(client) | Kind::Request(Some(client), _) => {
+                client
+            }
         };
         let begun = Instant::now();
         let established = match self.handshake(client, tcp).await {
@@ -139,7 +169,8 @@ impl Attempt<'_> {
             Err(seen) => return seen,
         };
         match &self.prober.kind {
-            Kind::Tcp | Kind::Tls(_) => {
+            Kind::Request(_, request) => self.request_over(request, established).await,
+            Kind::Tcp | Kind::Script(_) | Kind::Tls(_) => {
                 let detail = format!("{} handshake in {}", established.version, seen::in_words(begun.elapsed()));
                 Seen::new(Readiness::Ready, CheckStatus::L6Ok, detail).over(established, false)
             }
@@ -148,8 +179,8 @@ impl Attempt<'_> {
         }
     }
 
-    async fn connect(&self) -> Result<TcpStream, Seen> {
-        let dialled = timeout_at(self.deadline, net::dial(self.address)).await;
+    async fn connect_to(&self, address: SocketAddr) -> Result<TcpStream, Seen> {
+        let dialled = timeout_at(self.dial_by, net::dial_by(address, self.way)).await;
         dialled.unwrap_or(Err(DialError::TimedOut)).map_err(|error| match error {
             DialError::TimedOut => Seen::down(DownCause::Unreachable, CheckStatus::L4Tout, self.too_late("connecting")),
             other => Seen::not_dialled(&other),
@@ -179,6 +210,23 @@ impl Attempt<'_> {
         }
     }
 
+    /// A request over a connection that is plain; closing it is the whole goodbye.
+    async fn request(&self, request: &Request, mut tcp: TcpStream) -> Seen {
+        let begun = Instant::now();
+        match request.ask(&mut tcp, self.deadline).await {
+            Ok(reply) => request.read(&reply, begun.elapsed()),
+            Err(error) => Request::unanswered(&error, self.too_late("answer")),
+        }
+    }
+
+    async fn request_over(&self, request: &Request, mut established: Established) -> Seen {
+        let begun = Instant::now();
+        match request.ask(&mut established.stream, self.deadline).await {
+            Ok(reply) => request.read(&reply, begun.elapsed()).over(established, true),
+            Err(error) => Request::unanswered(&error, self.too_late("answer")).over(established, false),
+        }
+    }
+
     async fn greet(&self, mut established: Established) -> Seen {
         if established.alpn.as_deref() != Some("h2") {
             let detail = "the server does not choose HTTP/2 (ALPN)";
@@ -192,7 +240,7 @@ impl Attempt<'_> {
     }
 
     fn too_late(&self, what: &str) -> String {
-        format!("{what} timed out after {:?}", self.prober.timeout)
+        format!("{what} timed out after {:?}", self.limit)
     }
 }
 

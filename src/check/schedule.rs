@@ -80,6 +80,15 @@ impl Schedule {
         }
     }
 
+    /// A server is to be probed no later than so long after its last probe began.
+    pub fn bring_forward(&mut self, server: usize, now: Instant, interval: Duration) {
+        if let Place::Waiting { last: Some(last), earliest, due } = &mut self.places[server] {
+            let soon = now.max(*last + interval);
+            *due = soon.min(*due);
+            *earliest = soon.min(*earliest);
+        }
+    }
+
     /// A server is to be probed as soon as may be: never while it is being probed, nor within [`BREATH`] of the last time.
     pub fn hasten(&mut self, server: usize, now: Instant) {
         match &mut self.places[server] {

@@ -36,6 +36,13 @@ impl Watch {
         if let Some(change) = self.network.look(Instant::now()) {
             (self.observe)(&Change::Isolation(change));
         }
-        self.pools.borrow().iter().for_each(Pool::look);
+        let pools = self.pools.borrow();
+        for pool in pools.iter() {
+            pool.follow(|tracked| {
+                let other = pools.iter().find(|other| other.spec.name == tracked.backend)?;
+                other.server_state(&tracked.server)
+            });
+            pool.look();
+        }
     }
 }

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use super::leaf::{CheckType, Switch, Wait, Whole, Workers};
 use super::list::{List, OneOrMore, Statuses};
+use super::question::Method;
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
     Security, Server, Stats, Timeouts,
 };
 use super::read::Stated;
+use super::service::{Agent, Observe, ProbeLimit, Retry, Said};
 use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
-    self, Balance, Connect, DatagramAddress, DialSilent, Facility, ListenAddress, LogFormat, LogLevel, LogPlace,
-    OnLimit, Policy, Syslog, SyslogProtocol,
+    self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
+    LogLevel, LogPlace, OnErrors, OnLimit, Policy, Redispatch, Syslog, SyslogProtocol, Watchfulness,
 };
 
 /// A built-in value.
@@ -36,6 +38,7 @@ pub fn timeouts() -> Timeouts {
         server: is(Switch::Off),
         tunnel: is(Switch::Off),
         half_close: is(Switch::from_option(Policy::evenkeel().half_close.map(Wait))),
+        inspect: is(seconds(5)),
         ..Timeouts::default()
     }
 }
@@ -66,12 +69,16 @@ pub fn frontend() -> Frontend {
         backlog: is(Whole(BACKLOG)),
         client_keepalive: is(keepalive(Policy::evenkeel().client_keepalive)),
         timeouts: is(FrontendTimeouts::default()),
+        accept_proxy: is(Switch::Off),
         ..Frontend::default()
     }
 }
 
 /// Unfinished dials of one server: a dead one must not hold all of our descriptors.
 const MAX_DIALS: u32 = 256;
+
+/// Servers that `random` draws: with two, loads stay close to each other.
+const DRAWS: u32 = 2;
 
 /// A backend, but for what it needs; its check is completed by [`check`].
 pub fn backend() -> Backend {
@@ -98,6 +105,11 @@ pub fn backend() -> Backend {
         server_keepalive: is(keepalive(policy.server_keepalive)),
         timeouts: is(BackendTimeouts::default()),
         check: is(Switch::On(Check::default())),
+        retries: is(Retry::Others),
+        redispatch: is(Redispatch::Never),
+        log_health_checks: is(false),
+        all_backups: is(false),
+        random_draws: is(Whole(DRAWS)),
         ..Backend::default()
     }
 }
@@ -109,6 +121,11 @@ pub fn server() -> Server {
         backup: is(false),
         max_sessions: is(Switch::Off),
         disabled: is(false),
+        user_timeout: is(Switch::Off),
+        send_proxy: is(Switch::Off),
+        init_state: is(InitState::Up),
+        observe: is(Switch::Off),
+        agent: is(Switch::Off),
         ..Server::default()
     }
 }
@@ -131,20 +148,49 @@ pub fn check(kind: CheckType, interval: Option<Duration>) -> Check {
         interval: is(Wait(interval)),
         fast_interval: is(Wait(FAST_INTERVAL.min(interval))),
         down_interval: is(Wait(interval)),
-        timeout: is(Wait(PROBE_TIMEOUT.min(interval))),
+        timeout: is(ProbeLimit::Time(Wait(PROBE_TIMEOUT.min(interval)))),
+        send_proxy: is(Switch::Off),
         rise: is(Whole(2)),
         fall: is(Whole(3)),
         ..Check::default()
     };
     match kind {
         CheckType::Tcp | CheckType::KubeApiserver | CheckType::Konnectivity | CheckType::K0sJoin => schedule,
-        CheckType::Tls => Check { alpn: is(List(Vec::new())), ..schedule },
+        CheckType::Tls | CheckType::Script => Check { alpn: is(List(Vec::new())), ..schedule },
+        CheckType::Http => request(schedule),
+        CheckType::HttpOverTls => Check { alpn: is(List(Vec::new())), ..request(schedule) },
         CheckType::Https => {
             let path = is(RequestPath("/readyz".to_owned()));
             let (accept, draining) = (is(List(alive())), is(List(Vec::new())));
             Check { alpn: is(List(Vec::new())), path, accept, draining, ..schedule }
         }
     }
+}
+
+/// What a request is that nobody describes: HAProxy's `option httpchk`.
+fn request(schedule: Check) -> Check {
+    let HttpProbe { method, target, version, .. } = HttpProbe::default();
+    Check {
+        method: is(Method(method)),
+        path: is(RequestPath(target)),
+        http_version: is(version),
+        headers: is(List(Vec::new())),
+        body: is(Said(String::new())),
+        expect: is(List(Vec::new())),
+        draining_on_404: is(false),
+        ..schedule
+    }
+}
+
+/// What failed dials do, but for what is stated.
+pub fn observe() -> Observe {
+    Observe { errors: is(Whole(Watchfulness::ERRORS)), then: is(OnErrors::FailProbe), ..Observe::default() }
+}
+
+/// An agent, but for its port.
+pub fn agent() -> Agent {
+    let interval = Wait(crate::model::Agent::INTERVAL);
+    Agent { interval: is(interval), send: is(Said(String::new())), ..Agent::default() }
 }
 
 /// Statuses of an API server that is there: 401 and 403 where anonymous access is off, as with k0s.

@@ -193,6 +193,11 @@ fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Ba
     fill(&mut backend.slow_start, &defaults.slow_start);
     fill(&mut backend.server_keepalive, &defaults.server_keepalive);
     fill(&mut backend.check, &defaults.check);
+    fill(&mut backend.retries, &defaults.retries);
+    fill(&mut backend.redispatch, &defaults.redispatch);
+    fill(&mut backend.log_health_checks, &defaults.log_health_checks);
+    fill(&mut backend.all_backups, &defaults.all_backups);
+    fill(&mut backend.random_draws, &defaults.random_draws);
     if let Some(preset) = preset {
         backend.fill(preset);
     }
@@ -202,7 +207,11 @@ fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Ba
 fn complete_frontend(frontend: &mut Frontend, timeouts: &Timeouts) {
     frontend.fill(&builtin::frontend());
     if let Some(own) = &mut frontend.timeouts {
-        own.value.fill(&FrontendTimeouts { client: timeouts.client.clone(), ..FrontendTimeouts::default() });
+        own.value.fill(&FrontendTimeouts {
+            client: timeouts.client.clone(),
+            inspect: timeouts.inspect.clone(),
+            ..FrontendTimeouts::default()
+        });
     }
 }
 
@@ -232,6 +241,12 @@ fn complete_backend(backend: &mut Backend, defaults: &Defaults, timeouts: &Timeo
 fn complete_server(server: &mut Server, defaults: &Defaults, backends_check: &Option<Stated<Switch<Check>>>) {
     fill(&mut server.weight, &defaults.weight);
     server.fill(&builtin::server());
+    if let Some(Stated { value: Switch::On(observe), .. }) = &mut server.observe {
+        observe.fill(&builtin::observe());
+    }
+    if let Some(Stated { value: Switch::On(agent), .. }) = &mut server.agent {
+        agent.fill(&builtin::agent());
+    }
     if server.name.is_none() && !server.stated.contains(&"name") {
         server.name = server.address.as_ref().and_then(|address| {
             let value = ServerName::new(value::written_host(&address.value.written)).ok()?;
@@ -308,6 +323,13 @@ impl Check {
             "token_file" => token_file,
             "client_certificate" => client_certificate,
             "client_key" => client_key,
+            "method" => method,
+            "http_version" => http_version,
+            "headers" => headers,
+            "body" => body,
+            "expect" => expect,
+            "draining_on_404" => draining_on_404,
+            "steps" => steps,
         }
     }
 }

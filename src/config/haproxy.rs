@@ -17,7 +17,9 @@ mod frontend;
 mod keyword;
 mod log;
 mod pages;
+mod question;
 mod server;
+mod service;
 mod words;
 
 use std::time::Duration;
@@ -103,7 +105,7 @@ mod tests {
         let backend = &config.backends[0];
         assert_eq!(
             (backend.balance, backend.closing.on_down, backend.on_no_server),
-            (Balance::LeastConn, OnDown::Keep, OnNoServer::Close)
+            (Balance::IdleFirst, OnDown::Keep, OnNoServer::Close)
         );
         assert_eq!((backend.judged_by, backend.timeouts.dial), (JudgedBy::Probes, Duration::from_secs(10)));
         assert!(matches!(backend.servers[0].check.as_ref().unwrap().probe, Probe::Tls(_)));

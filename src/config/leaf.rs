@@ -253,11 +253,23 @@ pub enum CheckType {
     KubeApiserver,
     Konnectivity,
     K0sJoin,
+    Http,
+    HttpOverTls,
+    Script,
 }
 
 impl CheckType {
-    pub const ALL: [Self; 6] =
-        [Self::Tcp, Self::Tls, Self::Https, Self::KubeApiserver, Self::Konnectivity, Self::K0sJoin];
+    pub const ALL: [Self; 9] = [
+        Self::Tcp,
+        Self::Tls,
+        Self::Https,
+        Self::KubeApiserver,
+        Self::Konnectivity,
+        Self::K0sJoin,
+        Self::Http,
+        Self::HttpOverTls,
+        Self::Script,
+    ];
 
     /// The word for it in a file.
     pub fn name(self) -> &'static str {
@@ -268,6 +280,9 @@ impl CheckType {
             Self::KubeApiserver => "kube-apiserver",
             Self::Konnectivity => "konnectivity",
             Self::K0sJoin => "k0s-join",
+            Self::Http => "http",
+            Self::HttpOverTls => "http-over-tls",
+            Self::Script => "script",
         }
     }
 
@@ -275,8 +290,35 @@ impl CheckType {
     pub fn own_keys(self) -> &'static [&'static str] {
         match self {
             Self::Tcp => &[],
-            Self::Tls => &["verify", "ca_file", "server_name", "alpn"],
-            Self::Https => &["verify", "ca_file", "server_name", "alpn", "path", "accept", "draining"],
+            Self::Tls => &["verify", "ca_file", "server_name", "alpn", "client_certificate", "client_key"],
+            Self::Https => &[
+                "verify",
+                "ca_file",
+                "server_name",
+                "alpn",
+                "path",
+                "accept",
+                "draining",
+                "client_certificate",
+                "client_key",
+            ],
+            Self::Http => &["path", "method", "http_version", "headers", "body", "expect", "draining_on_404"],
+            Self::HttpOverTls => &[
+                "verify",
+                "ca_file",
+                "server_name",
+                "alpn",
+                "client_certificate",
+                "client_key",
+                "path",
+                "method",
+                "http_version",
+                "headers",
+                "body",
+                "expect",
+                "draining_on_404",
+            ],
+            Self::Script => &["steps", "verify", "ca_file", "server_name", "alpn", "client_certificate", "client_key"],
             Self::KubeApiserver => {
                 &["verify", "ca_file", "server_name", "token_file", "client_certificate", "client_key"]
             }
@@ -298,6 +340,9 @@ words!(Balance {
     "first" => Balance::First,
     "source" => Balance::Source,
     "spread" => Balance::Spread,
+    "idle-first" => Balance::IdleFirst,
+    "static-rr" => Balance::StaticRoundRobin,
+    "random" => Balance::Random,
 });
 words!(OnNoServer {
     "try_all" => OnNoServer::TryAll,
@@ -319,6 +364,9 @@ words!(CheckType {
     "kube-apiserver" => CheckType::KubeApiserver,
     "konnectivity" => CheckType::Konnectivity,
     "k0s-join" => CheckType::K0sJoin,
+    "http" => CheckType::Http,
+    "http-over-tls" => CheckType::HttpOverTls,
+    "script" => CheckType::Script,
 });
 words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });
 words!(Connect { "any" => Connect::Any, "servers" => Connect::Servers, });

@@ -89,6 +89,8 @@ pub enum Mistake {
     ListenersCollide { first: String, first_owner: String, second: String, owner: String },
     #[error("{server} is evenkeel itself: {owner} listens on {listener}, which takes connections to {address}")]
     LeadsToItself { server: String, address: String, listener: String, owner: String },
+    #[error("this route does not say whom it is for")]
+    RouteForNobody,
     #[error("no frontend leads to backend `{name}`")]
     UnusedBackend { name: String },
     #[error("`preset` needs `controllers`")]
@@ -109,6 +111,20 @@ pub enum Mistake {
     TimeoutOverInterval { timeout: String, interval: String },
     #[error("the CA file {path} can't be used: {reason}")]
     CaFile { path: String, reason: String },
+    #[error("a check of type `script` needs `steps`")]
+    ScriptWithoutSteps,
+    #[error("a check has at most {most} steps")]
+    ManySteps { most: usize },
+    #[error("{name} can't be tracked: there is no such server, or it tracks this one")]
+    UnknownTracked { name: String },
+    #[error("a server that tracks another has no check of its own")]
+    TracksAndChecks,
+    #[error("`observe` needs a check: a server that dials take down is brought up by its probes")]
+    ObservesUnchecked,
+    #[error("an `agent` needs a `port`")]
+    AgentWithoutPort,
+    #[error("the source is of another family than the server's address {address}")]
+    OtherFamily { address: String },
     #[error("the status {status} is both in `accept` and in `draining`")]
     StatusTwice { status: u16 },
     #[error("`{stated}` needs a `{missing}`")]
@@ -201,6 +217,7 @@ kinds! {
     UnequalWeights = "unequal-weights",
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
+    RouteForNobody = "route-for-nobody",
     UnusedBackend = "unused-backend",
     PresetWithoutControllers = "preset-without-controllers",
     ControllersWithoutPreset = "controllers-without-preset",
@@ -230,6 +247,13 @@ kinds! {
     BadLine = "bad-line",
     EmptyWord = "empty-word",
     Said = "said",
+    ScriptWithoutSteps = "script-without-steps",
+    ManySteps = "many-steps",
+    UnknownTracked = "unknown-tracked",
+    TracksAndChecks = "tracks-and-checks",
+    ObservesUnchecked = "observes-unchecked",
+    AgentWithoutPort = "agent-without-port",
+    OtherFamily = "other-family",
 }
 
 impl Mistake {
@@ -327,6 +351,9 @@ impl Mistake {
                 Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())
             }
             Self::UnusedBackend { .. } => Some("it is checked all the same; remove it if it isn't needed".into()),
+            Self::RouteForNobody => Some(
+                r#"add `sni = "api.example.com"`, `source = "10.0.0.0/8"`, or both for those of whom both hold"#.into(),
+            ),
             Self::PresetWithoutControllers => Some(r#"add `controllers = ["10.10.0.2", "10.10.1.2"]`"#.into()),
             Self::ControllersWithoutPreset => Some(r#"add `preset = "k0s"` (or kubeadm, rke2, k3s)"#.into()),
             Self::UnknownDirective { near, .. } => Some(near.map_or_else(
@@ -355,6 +382,13 @@ impl Mistake {
             }
             Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
             Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
+            Self::ScriptWithoutSteps => Some(r#"add `steps = ["connect", "expect +OK"]`"#.into()),
+            Self::ManySteps { .. } => Some("what takes longer than that is no health check".into()),
+            Self::UnknownTracked { .. } => Some("name a server of this file that has a check of its own".into()),
+            Self::TracksAndChecks => Some("leave one of the two out".into()),
+            Self::ObservesUnchecked => Some("give it a check, or leave `observe` out".into()),
+            Self::AgentWithoutPort => Some("add `port`, where the agent listens".into()),
+            Self::OtherFamily { .. } => Some("connections can't be made from one to the other".into()),
             Self::TwoCredentials => Some("leave one of the two out".into()),
             Self::NotOfThisTarget { belongs_to, .. } => Some(format!("it is for log targets of type {belongs_to}")),
             Self::DuplicateTarget { .. } => Some("each line would be there twice: remove one of the two".into()),

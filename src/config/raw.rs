@@ -10,15 +10,18 @@ use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
 use super::people::{GroupName, UserName};
 use super::preset::Preset;
+use super::question::{Answer, Header, Method, StepText};
 use super::read::{Found, Origin, Reader, Span, Value, section};
+use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
 use super::source::Source;
 use super::syntax;
 use super::target::{Target, TargetEntry};
-use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, SocketPath, TlsName};
+use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
-    Account, BackendName, Balance, Connect, FrontendName, JudgedBy, ListenAddress, LogFormat, LogLevel, Network,
-    OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash, ServerName,
+    Account, BackendName, Balance, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress, LogFormat,
+    LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash,
+    ProxyVersion, Redispatch, ServerName, Tracked,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -44,11 +47,14 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("frontend", Frontend::KEYS),
     ("frontend.client_keepalive", Keepalive::KEYS),
     ("frontend.timeouts", FrontendTimeouts::KEYS),
+    ("frontend.route", Route::KEYS),
     ("backend", Backend::KEYS),
     ("backend.server_keepalive", Keepalive::KEYS),
     ("backend.timeouts", BackendTimeouts::KEYS),
     ("backend.check", Check::KEYS),
     ("backend.servers", Server::KEYS),
+    ("backend.servers.observe", Observe::KEYS),
+    ("backend.servers.agent", Agent::KEYS),
     ("stats", Stats::KEYS),
     ("admin", Admin::KEYS),
     ("log", Log::KEYS),
@@ -128,6 +134,11 @@ section! {
     "server_keepalive" => server_keepalive: Switch<Keepalive>,
     "check" => check: Switch<Check>,
     "weight" => weight: Whole<0, 256>,
+    "retries" => retries: Retry,
+    "redispatch" => redispatch: Redispatch,
+    "log_health_checks" => log_health_checks: bool,
+    "all_backups" => all_backups: bool,
+    "random_draws" => random_draws: Whole<1, 100>,
 }
 
 section! {
@@ -140,12 +151,14 @@ section! {
     "server" => server: Switch<Long>,
     "tunnel" => tunnel: Switch<Long>,
     "half_close" => half_close: Switch<Long>,
+    "inspect" => inspect: Short,
 }
 
 section! {
     /// Waits of one frontend.
     FrontendTimeouts, "a frontend's `timeouts`";
     "client" => client: Switch<Long>,
+    "inspect" => inspect: Short,
 }
 
 section! {
@@ -190,6 +203,16 @@ section! {
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: FrontendTimeouts,
+    "accept_proxy" => accept_proxy: Switch<OneOrMore<Network>>,
+    "route" => route: List<Route, 1>,
+}
+
+section! {
+    /// Another backend for some of a frontend's sessions.
+    Route, "a `[[frontend.route]]`";
+    "sni" => sni: OneOrMore<Sni>,
+    "source" => source: OneOrMore<Network>,
+    "backend" => backend: BackendName,
 }
 
 section! {
@@ -217,6 +240,11 @@ section! {
     "server_keepalive" => server_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: BackendTimeouts,
     "check" => check: Switch<Check>,
+    "retries" => retries: Retry,
+    "redispatch" => redispatch: Redispatch,
+    "log_health_checks" => log_health_checks: bool,
+    "all_backups" => all_backups: bool,
+    "random_draws" => random_draws: Whole<1, 100>,
     "servers" => servers: List<Member, 1>,
 }
 
@@ -230,6 +258,19 @@ section! {
     "max_sessions" => max_sessions: Switch<Sessions>,
     "disabled" => disabled: bool,
     "check" => check: Switch<Check>,
+    "slow_start" => slow_start: Switch<Short>,
+    "on_down" => on_down: OnDown,
+    "on_primary_back" => on_primary_back: OnPrimaryBack,
+    "observe" => observe: Switch<Observe>,
+    "track" => track: Tracked,
+    "source" => source: SourceAddress,
+    "interface" => interface: Interface,
+    "user_timeout" => user_timeout: Switch<Short>,
+    "send_proxy" => send_proxy: Switch<ProxyVersion>,
+    "init_state" => init_state: InitState,
+    "agent" => agent: Switch<Agent>,
+    "initial_address" => initial_address: Ip,
+    "id" => id: Number,
 }
 
 section! {
@@ -250,9 +291,19 @@ section! {
     "interval" => interval: Interval,
     "fast_interval" => fast_interval: Interval,
     "down_interval" => down_interval: Interval,
-    "timeout" => timeout: ProbeTime,
+    "timeout" => timeout: ProbeLimit,
     "rise" => rise: Whole<1, 1_000>,
     "fall" => fall: Whole<1, 1_000>,
+    "dial_timeout" => dial_timeout: Short,
+    "address" => address: Ip,
+    "send_proxy" => send_proxy: Switch<ProxyVersion>,
+    "method" => method: Method,
+    "http_version" => http_version: HttpVersion,
+    "headers" => headers: List<Header, 0>,
+    "body" => body: Said,
+    "expect" => expect: List<Answer, 0>,
+    "draining_on_404" => draining_on_404: bool,
+    "steps" => steps: List<StepText, 1>,
 }
 
 section! {

@@ -12,8 +12,8 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    self, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Network, ProxyId, Server,
-    ServerId, SourceLimits, Weight,
+    self, AcceptProxy, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Listen, Network,
+    ProxyId, Server, ServerId, SourceLimits, Weight,
 };
 
 mod access;
@@ -23,11 +23,14 @@ mod listeners;
 mod names;
 mod numbers;
 mod process;
+mod routes;
+mod service;
 mod targets;
 
 use checks::Checks;
 use names::Known;
 use numbers::Numbers;
+use service::retries;
 
 /// Resolves everything. `None` if that can't be done; what is in `mistakes` may speak against it all the same.
 pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) -> Option<Config> {
@@ -55,6 +58,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
             }
         }
     }
+    service::note_tracked(expanded, &backends, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
     let access = access::access(&expanded.stats, &source.directory, mistakes);
@@ -66,7 +70,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         hosts: model::hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, numbers.next(), access),
+        stats: listeners::stats(&expanded.stats, numbers.next(), access).into_iter().collect(),
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
@@ -147,15 +151,15 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
     let name = needed(&raw.name, "name", &section, mistakes);
     let listen = needed(&raw.listen, "listen", &section, mistakes);
     let backend = needed(&raw.backend, "backend", &section, mistakes);
-    if let Some(unknown) = raw.backend.as_ref().filter(|backend| known.lacks(&backend.value)) {
-        let mut known: Vec<String> = known.backends.iter().map(ToString::to_string).collect();
-        known.sort();
-        mistakes.push(unknown.span(), Mistake::UnknownBackend { name: unknown.value.to_string(), known });
-    }
+    known.note_unknown(&raw.backend, mistakes);
+    let routes = routes::routes(raw, known, mistakes);
+    let inspect = filled(&filled(&raw.timeouts).inspect).0;
+    let accept_proxy = networks(&raw.accept_proxy).map_or(AcceptProxy::Nobody, AcceptProxy::From);
+    let listen = listen.map(|listen| listen.0.into_iter().map(|address| address.value));
     Some(Frontend {
         id,
         name: name?,
-        listen: listen?.0.into_iter().map(|address| address.value).collect(),
+        listen: listen?.map(|at| Listen { accept_proxy: accept_proxy.clone(), ..at.into() }).collect(),
         backend: backend?,
         max_sessions: filled(&raw.max_sessions).on().map(|sessions| sessions.0),
         keepalive: keepalive(&raw.client_keepalive),
@@ -163,19 +167,26 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
         backlog: filled(&raw.backlog).0,
         client_timeout: filled(&filled(&raw.timeouts).client).on().map(|wait| wait.0),
         by_source: source_limits(raw),
+        rules: routes::rules(&routes),
+        routes,
+        inspect_delay: Some(inspect),
+        closes_silent: true,
+        handshake_timeout: inspect,
     })
 }
 
 fn source_limits(raw: &raw::Frontend) -> SourceLimits {
-    let networks = |key: &Option<Stated<Switch<OneOrMore<Network>>>>| {
-        Some(filled(key).on()?.0.iter().map(|network| network.value).collect())
-    };
     SourceLimits {
         max_sessions: filled(&raw.max_sessions_per_source).on().map(|sessions| sessions.0),
         rate: filled(&raw.rate_per_source).on().map(|rate| rate.0),
         allow: networks(&raw.allow),
         deny: networks(&raw.deny).unwrap_or_default(),
     }
+}
+
+/// `None` if it is off.
+fn networks(key: &Option<Stated<Switch<OneOrMore<Network>>>>) -> Option<Vec<Network>> {
+    Some(filled(key).on()?.0.iter().map(|network| network.value).collect())
 }
 
 fn keepalive(raw: &Option<Stated<Switch<raw::Keepalive>>>) -> Option<Keepalive> {
@@ -202,8 +213,9 @@ fn backend(
     note_long_dial(&filled(&raw.timeouts), mistakes);
     let mut servers = Vec::new();
     let mut whole = true;
-    for (index, member) in members.iter().flat_map(|members| &members.0).enumerate() {
-        let server = server(&member.value.0, ServerId(index as u32 + 1), &check, known, checks, mistakes);
+    let mut ids = service::ServerIds::of(raw, mistakes);
+    for member in members.iter().flat_map(|members| &members.0) {
+        let server = server(&member.value.0, ids.id(&member.value.0), &check, known, checks, mistakes);
         whole &= server.is_some();
         servers.extend(server);
     }
@@ -224,6 +236,10 @@ fn backend(
         required: filled(&raw.required),
         keepalive: keepalive(&raw.server_keepalive),
         check,
+        retries: retries(raw),
+        log_health_checks: filled(&raw.log_health_checks),
+        all_backups: filled(&raw.all_backups),
+        draws: filled(&raw.random_draws).0,
     })
 }
 
@@ -277,17 +293,30 @@ fn server(
     // Without an address there is no name to fall back on, and one complaint is enough.
     let name = address.as_ref().and_then(|_| needed(&raw.name, "name", &section, mistakes));
     let check = match &raw.check {
+        _ if raw.track.is_some() => None,
         Some(own) => checks.resolve(&own.value, mistakes),
         None => backends_check.clone(),
     };
+    service::note_contradictions(raw, check.is_some(), mistakes);
+    let agent = service::agent(raw, mistakes);
     Some(Server {
-        id,
-        name: name?,
-        address: address?.endpoint,
+        agent,
         weight: Weight::new(filled(&raw.weight).0 as u16).expect("the key's range is the weight's"),
         backup: filled(&raw.backup),
         max_sessions: filled(&raw.max_sessions).on().map(|sessions| sessions.0),
         disabled: filled(&raw.disabled),
         check,
+        slow_start: service::slow_start(raw),
+        on_down: raw.on_down.as_ref().map(|on_down| on_down.value),
+        on_primary_back: raw.on_primary_back.as_ref().map(|on_primary_back| on_primary_back.value),
+        observe: service::watchfulness(raw),
+        track: raw.track.as_ref().map(|track| track.value.clone()),
+        source: raw.source.as_ref().map(|source| source.value.0),
+        interface: raw.interface.as_ref().map(|interface| interface.value.0.clone()),
+        user_timeout: filled(&raw.user_timeout).on().map(|wait| wait.0),
+        send_proxy: filled(&raw.send_proxy).on().copied(),
+        init_state: filled(&raw.init_state),
+        initial_address: raw.initial_address.as_ref().map(|ip| ip.value.0),
+        ..Server::new(id, name?, address?.endpoint)
     })
 }

@@ -111,6 +111,28 @@ impl Text for Address {
     }
 }
 
+/// A server's name as a client of TLS asks for it, in lower case; `*.` before it stands for one label or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sni(pub String);
+
+impl Text for Sni {
+    const WANTED: &'static str = "a name such as \"api.example.com\" or \"*.example.com\"";
+
+    fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
+        match value::host(text.strip_prefix("*.").unwrap_or(text)) {
+            Ok(HostAddress::Name(_)) => Ok(Self(text.to_ascii_lowercase())),
+            _ => {
+                let reason = "it is no host name, which may begin with `*.`; clients ask for no address";
+                Err(Mistake::BadText { key: key.to_owned(), text: text.to_owned(), reason })
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// A machine's address without a port, and how it is written, brackets left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {

@@ -92,6 +92,8 @@ pub enum Limit {
     Process { max_sessions: u32, then: OnLimit },
     /// or of the frontend.
     Frontend { max_sessions: u32, then: OnLimit },
+    /// Those of one of its listeners.
+    Listener { listen: String, max_sessions: u32, then: OnLimit },
     /// Descriptors or memory; the system's words.
     Resource { error: String },
 }
@@ -159,6 +161,7 @@ impl Change {
             Self::Process(_) => "process",
             Self::Reload(_) => "reload",
             Self::Upgrade(_) => "upgrade",
+            Self::Check(_) => "check",
         }
     }
 
@@ -173,6 +176,7 @@ impl Change {
             Self::Process(change) => change.at,
             Self::Reload(reload) => reload.at,
             Self::Upgrade(upgrade) => upgrade.at,
+            Self::Check(report) => report.at,
         }
     }
 
@@ -182,6 +186,7 @@ impl Change {
             Self::Server(change) => vec![(&change.backend, &change.server)],
             Self::Certificate(change) => vec![(&change.backend, &change.server)],
             Self::Drained(change) => vec![(&change.backend, &change.server)],
+            Self::Check(report) => vec![(&report.backend, &report.server)],
             Self::Action(action) => action.servers.iter().map(|(backend, server)| (backend, server)).collect(),
             Self::Isolation(_) | Self::Limit(_) | Self::Process(_) | Self::Reload(_) | Self::Upgrade(_) => Vec::new(),
         }
@@ -203,6 +208,7 @@ impl Change {
             Self::Certificate(_) => Gravity::Warn,
             Self::Reload(reload) if matches!(reload.outcome, ReloadOutcome::Refused(_)) => Gravity::Error,
             Self::Upgrade(upgrade) if matches!(upgrade.outcome, UpgradeOutcome::Failed { .. }) => Gravity::Error,
+            Self::Check(_) => Gravity::Info,
             Self::Action(_) | Self::Drained(_) | Self::Process(_) | Self::Reload(_) | Self::Upgrade(_) => Gravity::Info,
         }
     }
@@ -218,9 +224,9 @@ impl Change {
                 None => "no longer isolated".to_owned(),
             },
             Self::Action(action) => action.text.clone(),
-            Self::Limit(reached) => match reached.limit {
+            Self::Limit(reached) => match &reached.limit {
                 Limit::Resource { .. } => format!("frontend {}: {}", reached.frontend, reached.words()),
-                Limit::Process { .. } | Limit::Frontend { .. } => {
+                Limit::Process { .. } | Limit::Frontend { .. } | Limit::Listener { .. } => {
                     format!("frontend {} (at most {}): {}", reached.frontend, reached.max_sessions(), reached.words())
                 }
             },
@@ -237,6 +243,7 @@ impl Change {
             },
             Self::Reload(reload) => reload.text(),
             Self::Upgrade(upgrade) => upgrade.text(),
+            Self::Check(report) => report.text(),
         }
     }
 }
@@ -245,8 +252,9 @@ impl LimitReached {
     /// What it is and what follows, without the frontend's name.
     pub fn words(&self) -> String {
         let (whose, then) = match &self.limit {
-            Limit::Process { then, .. } => ("the process", then),
-            Limit::Frontend { then, .. } => ("the frontend", then),
+            Limit::Process { then, .. } => ("the process".to_owned(), then),
+            Limit::Frontend { then, .. } => ("the frontend".to_owned(), then),
+            Limit::Listener { listen, then, .. } => (format!("the listener {listen}"), then),
             Limit::Resource { .. } => return "can't accept: pausing until there is room again".to_owned(),
         };
         let then = match then {
@@ -259,7 +267,9 @@ impl LimitReached {
     /// Of a limit of sessions; 0 for one of resources.
     pub fn max_sessions(&self) -> u32 {
         match self.limit {
-            Limit::Process { max_sessions, .. } | Limit::Frontend { max_sessions, .. } => max_sessions,
+            Limit::Process { max_sessions, .. }
+            | Limit::Frontend { max_sessions, .. }
+            | Limit::Listener { max_sessions, .. } => max_sessions,
             Limit::Resource { .. } => 0,
         }
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, ConfigSnapshot, Counts, DownCause, Evidence,
-    FrontendSnapshot, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot, ServerState,
-    Snapshot,
+    FrontendSnapshot, HttpCounts, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot,
+    ServerState, Snapshot, StatsSnapshot,
 };
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
@@ -27,6 +27,7 @@ pub fn cluster() -> Snapshot {
         process: process(),
         frontends: (2..).zip(proxies).map(|(id, (name, port))| frontend(id, name, port)).collect(),
         backends: (5..).zip(proxies).map(|(id, (name, port))| backend(id, name, port)).collect(),
+        stats: vec![stats()],
     }
 }
 
@@ -195,6 +196,25 @@ fn backend(id: u32, name: &str, port: u16) -> BackendSnapshot {
     }
 }
 
+fn stats() -> StatsSnapshot {
+    StatsSnapshot {
+        id: ProxyId(8),
+        name: FrontendName::new("stats").unwrap(),
+        max_sessions: 64,
+        is_listen: true,
+        counts: Counts {
+            sessions: 1,
+            sessions_max: 3,
+            sessions_total: 912,
+            bytes_in: 91_200,
+            bytes_out: 18_240_000,
+            rate_max: 2,
+            ..Counts::default()
+        },
+        http: HttpCounts { requests: 930, rate: 1, rate_max: 2, answers: [0, 0, 928, 0, 2, 0] },
+    }
+}
+
 fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
     let host = HostAddress::Ip(address.parse().unwrap());
     ServerSnapshot {
@@ -222,6 +242,9 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         downtime: Duration::ZERO,
         replaced_sessions: 0,
         counts: traffic(1),
+        agent: None,
+        tracked: None,
+        throttle: None,
     }
 }
 
@@ -234,6 +257,7 @@ fn passed() -> Evidence {
         certificate: Some(certificate()),
         remark: None,
         at: now() - Duration::from_secs(1),
+        info: String::new(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{AdminState, Certificate, Evidence, Orders, ServerState};
 use crate::model::{
-    BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
+    BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Tracked,
+    Weight,
 };
 
 /// The whole process at one moment. Figures were read within the same instant, not under one lock.
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub frontends: Vec<FrontendSnapshot>,
     /// In file order.
     pub backends: Vec<BackendSnapshot>,
+    /// Where it is watched over HTTP, in file order.
+    pub stats: Vec<StatsSnapshot>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -197,6 +200,12 @@ pub struct ServerSnapshot {
     /// Sessions that processes still have there which this one has replaced.
     pub replaced_sessions: u32,
     pub counts: Counts,
+    /// `None` if it has no agent.
+    pub agent: Option<AgentSnapshot>,
+    /// The server whose state it has.
+    pub tracked: Option<Tracked>,
+    /// The hundredths of its share of new sessions that it has, on its way back to all of it.
+    pub throttle: Option<u16>,
 }
 
 /// A server's check and its last result.
@@ -214,6 +223,18 @@ pub struct CheckSnapshot {
     pub last: Option<Evidence>,
     /// The last certificate seen, also when the last probe did not come so far.
     pub certificate: Option<Certificate>,
+}
+
+/// A server's agent and its last word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentSnapshot {
+    pub rise: u16,
+    pub fall: u16,
+    /// As [`CheckSnapshot::health`].
+    pub health: u16,
+    /// It is being asked.
+    pub running: bool,
+    pub last: Option<Evidence>,
 }
 
 /// What is counted of a frontend, a server, a backend or the whole process: every column of HAProxy's CSV that means
@@ -236,6 +257,12 @@ pub struct Counts {
     pub queued_max: u32,
     /// Clients refused by a rule.
     pub denied: u64,
+    /// Of these, the ones that were refused before anything of them was read,
+    pub denied_connections: u64,
+    /// and the ones that were when it was known who they are.
+    pub denied_sessions: u64,
+    /// Clients that sent no PROXY protocol header where one is wanted; they are among the request errors.
+    pub handshake_errors: u64,
     /// Clients that left, or sent something unreadable, before a backend was known.
     pub request_errors: u64,
     /// Dials that failed (server), sessions that found no server (backend).
@@ -279,6 +306,9 @@ impl Counts {
         self.bytes_in += earlier.bytes_in;
         self.bytes_out += earlier.bytes_out;
         self.denied += earlier.denied;
+        self.denied_connections += earlier.denied_connections;
+        self.denied_sessions += earlier.denied_sessions;
+        self.handshake_errors += earlier.handshake_errors;
         self.request_errors += earlier.request_errors;
         self.connect_errors += earlier.connect_errors;
         self.response_errors += earlier.response_errors;
@@ -299,6 +329,34 @@ impl Counts {
         self.total_time_max = self.total_time_max.max(earlier.total_time_max);
         self
     }
+}
+
+/// A place where the process is watched over HTTP. HAProxy's outputs list it among the proxies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatsSnapshot {
+    pub id: ProxyId,
+    pub name: FrontendName,
+    pub max_sessions: u32,
+    /// Whether it is a backend, too, in HAProxy's outputs.
+    pub is_listen: bool,
+    /// Its connections and bytes.
+    pub counts: Counts,
+    pub http: HttpCounts,
+}
+
+/// Requests and answers so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HttpCounts {
+    pub requests: u64,
+    /// Requests in the last second, and the most in one second.
+    pub rate: u32,
+    pub rate_max: u32,
+    /// Answers by the first digit of their status, 1 to 5; at 0 those with another one.
+    pub answers: [u64; HttpCounts::CLASSES],
+}
+
+impl HttpCounts {
+    pub const CLASSES: usize = 6;
 }
 
 /// The answer to `/livez`, `/readyz`: empty reasons are a yes.

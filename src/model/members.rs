@@ -29,7 +29,7 @@ impl Config {
 
     /// The frontend that sessions of a server at this address would come back to.
     pub fn frontend_at(&self, endpoint: &Endpoint) -> Option<&Frontend> {
-        self.frontends.iter().find(|frontend| frontend.listen.iter().any(|address| address.takes(endpoint)))
+        self.frontends.iter().find(|frontend| frontend.listen.iter().any(|listen| listen.address.takes(endpoint)))
     }
 }
 

@@ -1,20 +1,42 @@
 //! Socket options, each set where it costs least.
 
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::time::{Instant, timeout_at};
 
-use super::sys;
+use super::{BindOptions, sys};
 use crate::model::Keepalive;
 
 /// Sets on a listener what every connection accepted from it is to have: Linux copies them (tcp(7), inet(7)).
-pub fn inherit_on_accept(listener: &Socket, keepalive: Option<Keepalive>) -> io::Result<()> {
+pub fn inherit_on_accept(listener: &Socket, options: &BindOptions) -> io::Result<()> {
     listener.set_tcp_nodelay(true)?;
-    set_keepalive(&SockRef::from(listener), keepalive)
+    // 0 is the kernel's own way, and costs no call where nothing else was ever said.
+    if options.user_timeout != listener.tcp_user_timeout()? {
+        listener.set_tcp_user_timeout(options.user_timeout)?;
+    }
+    set_keepalive(&SockRef::from(listener), options.keepalive)
+}
+
+/// Has a listener take those alone who come by its interface, or all. The kernel is told only of what changes: taking a
+/// socket off its interface needs a right (CAP_NET_RAW) that putting it on one does not.
+pub fn bind_to_interface(listener: &Socket, options: &BindOptions) -> io::Result<()> {
+    let (now, wanted) = (listener.device()?.unwrap_or_default(), options.interface.as_deref().unwrap_or_default());
+    if now == wanted.as_bytes() {
+        return Ok(());
+    }
+    listener.bind_device(Some(wanted.as_bytes()).filter(|name| !name.is_empty()))
+}
+
+/// Lets a socket be bound to whatever address, and have the connections that are routed here for it.
+pub fn take_any_address(socket: &Socket, at: SocketAddr) -> io::Result<()> {
+    match at {
+        SocketAddr::V4(_) => socket.set_ip_transparent_v4(true),
+        SocketAddr::V6(_) => socket.set_ip_transparent_v6(true),
+    }
 }
 
 /// Has the kernel ask the peer of a connection whether it lives, from now on.

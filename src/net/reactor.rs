@@ -14,11 +14,12 @@ use std::task::{Context, Poll, Waker, ready};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use slab::Slab;
 use tokio::io::unix::AsyncFd;
 
-use super::{DialError, connecting, options, sys};
+use super::{DialError, Way, connecting, options, sys};
 
 /// Watches the streams of one worker. [`Reactor::drive`] must run as a task of it.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Reactor {
             loop {
                 events.clear();
                 match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&AT_ONCE)) {
-                    Ok(_) | Err(rustix::io::Errno::INTR) => self.deliver(&events),
+                    Ok(_) | Err(Errno::INTR) => self.deliver(&events),
                     Err(error) => tracing::error!(%error, "the worker's epoll failed"),
                 }
                 if events.len() < EVENTS {
@@ -109,6 +110,15 @@ fn readiness(flags: EventFlags) -> u8 {
         | says(EventFlags::ERR, READABLE | WRITABLE | CLOSED | FAILED)
 }
 
+/// What there is to read of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peeked {
+    /// Bytes that have been copied.
+    pub length: usize,
+    /// Nothing follows them.
+    pub ended: bool,
+}
+
 /// A TCP connection of a session, used by one task.
 #[derive(Debug)]
 pub struct Stream {
@@ -125,8 +135,8 @@ impl Stream {
 
     /// Connects to a server. The caller bounds the time, and sets keepalive once the connection is worth it
     /// ([`options::keep_alive`]).
-    pub async fn dial(reactor: &Rc<Reactor>, address: SocketAddr) -> Result<Self, DialError> {
-        let stream = Self::watched(reactor, connecting(address)?.into(), 0).map_err(DialError::Local)?;
+    pub async fn dial(reactor: &Rc<Reactor>, address: SocketAddr, way: Way<'_>) -> Result<Self, DialError> {
+        let stream = Self::watched(reactor, connecting(address, way)?.into(), 0).map_err(DialError::Local)?;
         // Whether the connection stands is told by the event that ends the wait, without asking for SO_ERROR.
         std::future::poll_fn(|cx| stream.poll_ready(cx, WRITABLE)).await;
         match stream.failure() {
@@ -163,6 +173,41 @@ impl Stream {
             self.place(|place| place.ready &= !READABLE);
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// Copies what there is to read, and leaves it where it is; waits until that is more than `known` bytes, or until
+    /// nothing can follow. Whoever has looked last must [`Stream::look_again`].
+    pub fn poll_peek(&self, cx: &mut Context<'_>, bytes: &mut [u8], known: usize) -> Poll<io::Result<Peeked>> {
+        loop {
+            ready!(self.poll_ready(cx, READABLE));
+            // All bytes have come before the end was told of.
+            let ended = self.place(|place| place.ready & CLOSED != 0);
+            match rustix::net::recv(&self.socket, &mut *bytes, RecvFlags::PEEK) {
+                Ok((_, length)) if length > known || length == 0 || ended => {
+                    return Poll::Ready(Ok(Peeked { length, ended: ended || length == 0 }));
+                }
+                // The next bytes are a new event.
+                Ok(_) => self.place(|place| place.ready &= !READABLE),
+                Err(Errno::AGAIN) => self.place(|place| place.ready &= !(READABLE | CLOSED)),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    /// Has the next read ask the kernel: bytes that have been peeked at are no event any more.
+    pub fn look_again(&self) {
+        self.place(|place| place.ready |= READABLE);
+    }
+
+    /// Sends the first bytes of a connection, which its empty buffer takes at once. With more of them to `follow` at
+    /// once, the kernel puts them in one segment.
+    pub fn send_first(&self, bytes: &[u8], follow: bool) -> io::Result<()> {
+        let more = if follow { SendFlags::MORE } else { SendFlags::empty() };
+        match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL | more)? {
+            sent if sent == bytes.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
     }
 
     /// Writes of `bytes` what the kernel takes.

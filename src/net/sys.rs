@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "inherited descriptors, tokio's registration of a listener, TCP_INFO, adjtimex and seccomp have no safe form"
+    reason = "inherited descriptors, tokio's registration of a listener, TCP_INFO, IP_BIND_ADDRESS_NO_PORT, adjtimex and seccomp have no safe form"
 )]
 
 use std::env;
@@ -74,6 +74,22 @@ pub fn tcp_info(socket: &impl AsFd) -> io::Result<libc::tcp_info> {
         )
     };
     if result == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has a later bind to an address leave the port to connect(2) (ip(7), IP_BIND_ADDRESS_NO_PORT).
+pub fn bind_without_port(socket: &impl AsFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open for as long as it is borrowed; the kernel reads the integer, whose size is stated.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            std::ptr::from_ref(&on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Whether something keeps the kernel's clock right (adjtimex(2), STA_UNSYNC). Needs no rights.

@@ -73,7 +73,7 @@ impl Client {
     ///
     /// SNI is sent only if the settings have a name: addresses never are (RFC 6066, section 3). With [`Verify::Ca`]
     /// that name, or else the server's address, must stand in a certificate which one of the authorities has signed.
-    /// `identity` is shown to servers that ask for one.
+    /// `identity`, or else the settings' own, is shown to servers that ask for one.
     pub fn new(probe: &TlsProbe, identity: Option<&Identity>) -> Result<Self, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -85,7 +85,7 @@ impl Client {
             }
             Verify::Ca { roots, .. } => builder.with_root_certificates(root_store(roots)?),
         };
-        let mut config = match identity {
+        let mut config = match identity.or(probe.identity.as_ref()) {
             None => builder.with_no_client_auth(),
             Some(identity) => {
                 let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();

@@ -293,6 +293,10 @@ pub fn change(change: &Change, host: Option<&str>) {
             UpgradeOutcome::Done { pid, release } => tracing::info!(by, pid, release, "upgraded"),
             UpgradeOutcome::Failed { error } => tracing::error!(by, %error, "not upgraded"),
         },
+        Change::Check(report) => {
+            let (backend, server, outcome) = (&report.backend, &report.server, report.outcome.words());
+            tracing::info!(%backend, %server, outcome, check_report = true, "{}", report.text());
+        }
         // Those who bring these about have lines of their own, with what only they know.
         Change::Process(_) => {}
     }
@@ -310,7 +314,9 @@ fn limit_reached(reached: &LimitReached) {
     let LimitReached { frontend, limit, .. } = reached;
     match limit {
         Limit::Resource { error } => tracing::error!(%frontend, error, "{}", reached.words()),
-        Limit::Process { max_sessions, .. } | Limit::Frontend { max_sessions, .. } => {
+        Limit::Process { max_sessions, .. }
+        | Limit::Frontend { max_sessions, .. }
+        | Limit::Listener { max_sessions, .. } => {
             tracing::warn!(%frontend, max_sessions, "{}", reached.words());
         }
     }

@@ -47,6 +47,8 @@ pub struct Situation {
     pub isolated: bool,
     /// We were until a moment ago.
     pub returning: bool,
+    /// A server in maintenance counts as one that is down, as it does for HAProxy.
+    pub maintenance_is_down: bool,
 }
 
 /// What is due for the sessions of a server, by what the configuration wants.
@@ -64,6 +66,7 @@ pub fn conduct(situation: Situation, rules: &Closing) -> Conduct {
 fn due(situation: Situation, rules: &Closing) -> Conduct {
     match situation.state {
         ServerState::Down(cause) => down(situation, cause, rules),
+        ServerState::Maint if situation.maintenance_is_down && rules.on_down == OnDown::Close => Conduct::CloseDown,
         ServerState::Draining if rules.on_draining == OnDraining::Close => Conduct::CloseDraining,
         _ if situation.relieved && rules.on_primary_back == OnPrimaryBack::Close => Conduct::CloseBackup,
         // A server that is slow, or that the operator has taken out, may be dead besides.
@@ -144,6 +147,7 @@ mod tests {
         relieved: false,
         isolated: false,
         returning: false,
+        maintenance_is_down: false,
     };
 
     fn down(cause: DownCause, seconds: u64) -> Situation {
@@ -238,6 +242,17 @@ mod tests {
             assert_eq!(conduct(down(DownCause::Refused, 100), &rules), expected);
             assert_eq!(conduct(Situation { doubted: true, ..CALM }, &rules), Conduct::Leave, "a suspect is not down");
         }
+    }
+
+    // Seen to fail with maintenance taken for down wherever all sessions are to be closed.
+    #[test]
+    fn maintenance_closes_sessions_only_where_it_counts_as_down() {
+        let maint = Situation { state: ServerState::Maint, ..CALM };
+        let close = Closing { on_down: OnDown::Close, ..Policy::evenkeel().closing };
+        assert_eq!(conduct(maint, &close), Conduct::Leave);
+        let haproxy = Situation { maintenance_is_down: true, ..maint };
+        assert_eq!(conduct(haproxy, &close), Conduct::CloseDown);
+        assert_eq!(by_default(haproxy), Conduct::Leave);
     }
 
     #[test]

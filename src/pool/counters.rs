@@ -19,6 +19,9 @@ pub struct Counters {
     sessions_total: AtomicU64,
     traffic: [Traffic; SHARDS],
     pub denied: AtomicU64,
+    pub denied_connections: AtomicU64,
+    pub denied_sessions: AtomicU64,
+    pub handshake_errors: AtomicU64,
     pub request_errors: AtomicU64,
     pub connect_errors: AtomicU64,
     pub response_errors: AtomicU64,
@@ -84,6 +87,12 @@ impl Counters {
         Open { counters: Arc::clone(self) }
     }
 
+    /// Counts a session once more that is open already: it is dialled again.
+    pub fn count_again(&self) {
+        self.sessions_total.fetch_add(1, Relaxed);
+        self.recent().rate.count(Instant::now());
+    }
+
     /// Counts one more in the queue until the guard is dropped.
     pub fn enqueue(self: &Arc<Self>) -> Queued {
         let now = self.queued.fetch_add(1, Relaxed) + 1;
@@ -144,6 +153,9 @@ impl Counters {
             queued: self.queued.load(Relaxed),
             queued_max: self.queued_max.load(Relaxed),
             denied: self.denied.load(Relaxed),
+            denied_connections: self.denied_connections.load(Relaxed),
+            denied_sessions: self.denied_sessions.load(Relaxed),
+            handshake_errors: self.handshake_errors.load(Relaxed),
             request_errors: self.request_errors.load(Relaxed),
             connect_errors: self.connect_errors.load(Relaxed),
             response_errors: self.response_errors.load(Relaxed),
@@ -204,23 +216,26 @@ impl Drop for Queued {
 /// Events in the last second, as HAProxy counts them: this second's, and the part of the one before that a window of
 /// one second still covers.
 #[derive(Debug, Default)]
-struct Rate {
+pub struct Rate {
     second: Option<Instant>,
     current: u32,
     previous: u32,
-    max: u32,
+    /// The most so far.
+    pub max: u32,
 }
 
 impl Rate {
     const WINDOW: Duration = Duration::from_secs(1);
 
-    fn count(&mut self, now: Instant) {
+    /// Counts one event.
+    pub fn count(&mut self, now: Instant) {
         self.turn(now);
         self.current += 1;
         self.max = self.max.max(self.estimate(now));
     }
 
-    fn read(&mut self, now: Instant) -> u32 {
+    /// Events in the last second.
+    pub fn read(&mut self, now: Instant) -> u32 {
         self.turn(now);
         self.estimate(now)
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use self::budget::Budget;
 use self::latency::Latency;
-use super::lease::Chosen;
+use super::lease::{Choice, Chosen};
 use super::member::Member;
 use super::row::Row;
 use super::server::Server;
@@ -23,7 +23,7 @@ use super::state::State;
 use super::tier::Tier;
 use super::{Leased, Pool, Tried, counters};
 use crate::clock;
-use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
+use crate::event::{CheckStatus, DownCause, Evidence, Readiness, ServerState, Verdict, VerdictSource};
 use crate::model::JudgedBy;
 
 /// What is known of a pool's dials. Part of its locked state.
@@ -51,17 +51,29 @@ impl Leased {
     /// Notes that its connection stands, so long after the dial began.
     pub fn connected(&mut self, took: Duration) {
         if std::mem::replace(&mut self.dialling, false) {
+            if !std::mem::replace(&mut self.counted, true) {
+                self.pool.count_choice(&self.server);
+            }
             self.pool.note_connected(&self.server, self.claim.as_deref_mut(), took);
+        }
+    }
+
+    /// Counts its server as chosen now, whatever becomes of its dials, as HAProxy does.
+    pub fn count_choice(&mut self) {
+        if !std::mem::replace(&mut self.counted, true) {
+            self.pool.count_choice(&self.server);
         }
     }
 
     /// Notes that its server refused the connection.
     pub fn refused(&self) {
+        self.note_failure(DownCause::Refused);
         self.pool.note_refused(&self.server);
     }
 
     /// Notes that its server could not be reached.
     pub fn unanswered(&self) {
+        self.note_failure(DownCause::Unreachable);
         if self.pool.heeds_dials() {
             self.server.want_probe();
         }
@@ -100,9 +112,32 @@ impl Pool {
         Some(self.leased(chosen))
     }
 
+    /// A second lease for a session that is to go to another server, if one has room at once.
+    pub fn lease_at_once(self: &Arc<Self>, source: IpAddr, tried: &Tried) -> Option<Leased> {
+        let choice = self.lock().choose(source, tried);
+        match choice {
+            Choice::Chosen(chosen) => Some(self.leased(chosen)),
+            Choice::Full | Choice::Nobody(_) => None,
+        }
+    }
+
+    /// Primaries that are usable now.
+    pub fn active(&self) -> u32 {
+        self.lock().usable().0
+    }
+
+    /// Whether a server is neither down nor in maintenance.
+    pub fn is_running(&self, server: &Arc<Server>) -> bool {
+        let mut state = self.lock();
+        let member = state.member(server);
+        member.is_some_and(|member| !matches!(member.standing.state(), ServerState::Down(_) | ServerState::Maint))
+    }
+
+    fn count_choice(&self, server: &Server) {
+        [server.counters.as_ref(), self.counters.as_ref()].iter().for_each(|of| counters::count(&of.chosen));
+    }
+
     fn note_connected(self: &Arc<Self>, server: &Arc<Server>, claim: Option<&mut Claim>, took: Duration) {
-        counters::count(&server.counters.chosen);
-        counters::count(&self.counters.chosen);
         server.host.note_heard();
         server.note_answered();
         let mut state = self.lock();
@@ -110,6 +145,7 @@ impl Pool {
         if let Some(member) = state.member(server) {
             member.dialling -= 1;
             member.refusals.forget();
+            member.failed_dials = 0;
         }
         // Only now has the server been given to the session's source.
         if let Some(claim) = claim {
@@ -142,15 +178,8 @@ impl Pool {
 }
 
 fn refused_in_a_row() -> Verdict {
-    let evidence = Evidence {
-        status: CheckStatus::L4Con,
-        detail: format!("{} sessions in a row were refused", Row::LENGTH),
-        duration: Duration::ZERO,
-        code: None,
-        certificate: None,
-        remark: None,
-        at: clock::wall(),
-    };
+    let detail = format!("{} sessions in a row were refused", Row::LENGTH);
+    let evidence = Evidence { detail, ..Evidence::of(CheckStatus::L4Con, clock::wall()) };
     Verdict { state: Readiness::Down(DownCause::Refused), evidence, source: VerdictSource::Passive }
 }
 

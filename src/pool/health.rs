@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::model::Check;
+use crate::model::{Check, InitState};
 
 /// Health of one server, driven by its verdicts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,25 @@ impl Health {
     pub fn starting(rise: u16, fall: u16) -> Self {
         let (rise, fall) = (u32::from(rise.max(1)), u32::from(fall.max(1)));
         Self { counter: rise, rise, fall }
+    }
+
+    /// One that begins on this side, and so far from the other.
+    pub fn starting_in(state: InitState, rise: u16, fall: u16) -> Self {
+        let starting = Self::starting(rise, fall);
+        let counter = match state {
+            InitState::FullyUp => starting.top(),
+            InitState::Up => starting.rise,
+            InitState::Down => starting.rise - 1,
+            InitState::FullyDown => 0,
+        };
+        Self { counter, ..starting }
+    }
+
+    /// Has so many failures more than one take it down, if it would bear more.
+    pub fn lower_to_last(&mut self, spare: u32) {
+        if self.is_up() {
+            self.counter = self.counter.min(self.rise + spare);
+        }
     }
 
     /// One that begins anew with other numbers, on the side on which it was and one result from the other.
@@ -86,6 +105,16 @@ impl Health {
     /// 0 to rise + fall - 1, up from rise on.
     pub fn counter(&self) -> u16 {
         u16::try_from(self.counter).unwrap_or(u16::MAX)
+    }
+
+    /// Where it is on its side, and how far that goes: HAProxy's `UP 2/3`, `DOWN 1/2`.
+    pub fn progress(&self) -> (u16, u16) {
+        let (count, of) = match self.is_up() {
+            true => (self.counter - self.rise + 1, self.fall),
+            false => (self.counter, self.rise),
+        };
+        let small = |number| u16::try_from(number).unwrap_or(u16::MAX);
+        (small(count), small(of))
     }
 
     /// Whether the counter is between its ends: the next results may change the side.
@@ -192,18 +221,27 @@ mod tests {
         assert_eq!(results, [None, None, None, None, None, Some(Turn::Down)]);
     }
 
+    // Seen to fail with the fully up one at `rise`, and with a down one that needs two successes.
+    #[test]
+    fn a_server_begins_on_the_side_that_is_stated_and_as_firmly() {
+        use InitState::{Down, FullyDown, FullyUp, Up};
+        let begun = |state| {
+            let health = Health::starting_in(state, 2, 3);
+            (health.is_up(), health.progress())
+        };
+        assert_eq!([FullyUp, Up].map(begun), [(true, (3, 3)), (true, (1, 3))]);
+        assert_eq!([Down, FullyDown].map(begun), [(false, (1, 2)), (false, (0, 2))]);
+        assert_eq!(Health::starting_in(Down, 2, 3).apply(true), Some(Turn::Up));
+    }
+
     #[test]
     fn the_interval_follows_the_counter() {
         let seconds = Duration::from_secs;
         let check = Check {
-            probe: Probe::Tcp,
-            port: None,
-            interval: seconds(2),
             fast_interval: seconds(1),
             down_interval: seconds(5),
-            timeout: seconds(1),
             fall: 2,
-            rise: 2,
+            ..Check::new(Probe::Tcp, seconds(2))
         };
         let mut health = Health::starting(2, 2);
         let mut seen = vec![health.interval(&check)];

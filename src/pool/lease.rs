@@ -35,6 +35,8 @@ pub struct Leased {
     pub last_resort: bool,
     /// Its connection does not stand yet.
     pub(super) dialling: bool,
+    /// Its server has been counted as chosen.
+    pub(super) counted: bool,
     pub(super) pool: Arc<Pool>,
     /// Boxed, because most backends have none and a session holds it to its end.
     pub(super) claim: Option<Box<Claim>>,
@@ -67,7 +69,7 @@ impl Pool {
     pub(super) fn leased(self: &Arc<Self>, chosen: Chosen) -> Leased {
         let Chosen { server, last_resort, claim } = chosen;
         let open = server.counters.begin();
-        Leased { server, last_resort, dialling: true, pool: Arc::clone(self), claim, _open: open }
+        Leased { server, last_resort, dialling: true, counted: false, pool: Arc::clone(self), claim, _open: open }
     }
 
     fn give_back(self: &Arc<Self>, leased: &Leased) {

@@ -12,7 +12,7 @@ use super::standing::Standing;
 use super::tier::Tier;
 use crate::balance::{Candidate, Given};
 use crate::event::{AdminState, ServerSnapshot};
-use crate::model::{self, JudgedBy};
+use crate::model;
 
 /// A server and what the choice knows of it.
 #[derive(Debug)]
@@ -33,16 +33,16 @@ pub(super) struct Member {
     /// A dial of it is silent.
     pub silent: bool,
     pub slow_start: SlowStart,
-}
-
-/// Whether one failed probe puts a server behind the others.
-fn suspicion(backend: &model::Backend) -> bool {
-    backend.judged_by == JudgedBy::Everything
+    /// Dials of it in a row that have failed, where it is watched for that.
+    pub failed_dials: u32,
+    /// Whether it gets sessions, if need be, though it says it takes no new work.
+    draining_serves: bool,
 }
 
 impl Member {
     pub fn new(spec: model::Server, backend: &model::Backend, network: &Network) -> Self {
-        let standing = Standing::starting(&spec, suspicion(backend));
+        let standing = Standing::starting(&spec, backend.judged_by);
+        let slow_start = SlowStart::new(spec.slow_start.or(backend.slow_start), !backend.judged_by.weighs());
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
         let (backup, max_sessions) = (spec.backup, spec.max_sessions);
         Self {
@@ -58,7 +58,9 @@ impl Member {
             credit: 0,
             refusals: Row::default(),
             silent: false,
-            slow_start: SlowStart::new(backend.slow_start),
+            slow_start,
+            failed_dials: 0,
+            draining_serves: backend.judged_by.weighs(),
         }
     }
 
@@ -73,14 +75,15 @@ impl Member {
             self.standing.admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
             self.standing.orders.admin = None;
         }
-        self.standing.renew(&spec, spec.check != old.check, suspicion(backend));
+        self.standing.renew(&spec, spec.check != old.check, backend.judged_by);
         (self.backup, self.max_sessions, self.max_dials) = (spec.backup, spec.max_sessions, backend.max_dials);
-        self.slow_start.renew(backend.slow_start);
+        self.draining_serves = backend.judged_by.weighs();
+        self.slow_start.renew(spec.slow_start.or(backend.slow_start));
         self.server.renew(spec, backend.closing.kill_spread);
     }
 
     pub fn tier(&self) -> Option<Tier> {
-        Tier::of(&self.standing, self.backup, self.silent)
+        Tier::of(&self.standing, self.backup, self.silent).filter(|tier| self.draining_serves || !tier.is_draining())
     }
 
     pub fn is_usable(&self) -> bool {
@@ -93,7 +96,8 @@ impl Member {
     }
 
     pub fn snapshot(&self) -> ServerSnapshot {
-        self.standing.snapshot(&self.server, self.elsewhere)
+        let throttle = self.slow_start.throttle(Instant::now());
+        ServerSnapshot { throttle, ..self.standing.snapshot(&self.server, self.elsewhere) }
     }
 
     pub fn has_room(&self) -> bool {
@@ -108,6 +112,7 @@ impl Member {
             last_chosen: self.last_chosen,
             credit: self.credit,
             given: Given::default(),
+            drawn: false,
         }
     }
 }

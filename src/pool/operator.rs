@@ -14,9 +14,15 @@ use crate::model::Weight;
 impl Pool {
     /// Sets what an operator wants of a server; what held before, or `None` if the server is no longer here.
     pub fn set_admin_state(self: &Arc<Self>, server: &Arc<Server>, admin: AdminState) -> Option<AdminState> {
+        let judged_by = self.spec.judged_by;
         self.order(server, |standing| {
             standing.orders.admin = Some(admin);
-            std::mem::replace(&mut standing.admin, admin)
+            let before = std::mem::replace(&mut standing.admin, admin);
+            if !judged_by.weighs() && before == AdminState::Maint && admin != AdminState::Maint {
+                standing.begin_anew(&server.spec());
+                server.want_probe();
+            }
+            before
         })
     }
 

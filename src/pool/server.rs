@@ -29,7 +29,9 @@ pub struct Server {
     address: Mutex<Option<SocketAddr>>,
     probing: AtomicBool,
     probe_wanted: AtomicBool,
+    probe_wanted_soon: AtomicBool,
     late: AtomicBool,
+    agent_asked: AtomicBool,
     /// When a dial of it was last found silent, by its host's moments; 0 if it has answered since.
     silent: AtomicU64,
     conduct: AtomicU8,
@@ -44,7 +46,7 @@ impl Server {
     pub fn new(spec: model::Server, host: Arc<HostLink>, kill_spread: Duration) -> Arc<Self> {
         let address = match &spec.address.host {
             HostAddress::Ip(ip) => Some(SocketAddr::new(*ip, spec.address.port)),
-            HostAddress::Name(_) => None,
+            HostAddress::Name(_) => spec.initial_address.map(|ip| SocketAddr::new(ip, spec.address.port)),
         };
         Arc::new(Self {
             key: crate::balance::server_key(spec.name.as_str()),
@@ -56,7 +58,9 @@ impl Server {
             address: Mutex::new(address),
             probing: AtomicBool::new(false),
             probe_wanted: AtomicBool::new(false),
+            probe_wanted_soon: AtomicBool::new(false),
             late: AtomicBool::new(false),
+            agent_asked: AtomicBool::new(false),
             silent: AtomicU64::new(0),
             conduct: AtomicU8::new(Conduct::Leave.code()),
             pace: Mutex::new(Pace::new(kill_spread)),
@@ -89,10 +93,16 @@ impl Server {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 
-    /// Where to probe: its address, on the check's port if it has one.
+    /// Where to probe: its address and port, unless the check has others.
     pub fn probe_address(&self) -> Option<SocketAddr> {
-        let port = self.spec().check.as_ref().and_then(|check| check.port);
-        self.address().map(|address| SocketAddr::new(address.ip(), port.unwrap_or(address.port())))
+        let spec = self.spec();
+        let (own, check) = (self.address(), spec.check.as_ref());
+        let port = check.and_then(|check| check.port).unwrap_or(self.endpoint.port);
+        let ip = match check.and_then(|check| check.address) {
+            Some(other) => other,
+            None => own?.ip(),
+        };
+        Some(SocketAddr::new(ip, port))
     }
 
     /// Whether a probe of it is under way.
@@ -105,10 +115,30 @@ impl Server {
         self.probing.store(probing, Relaxed);
     }
 
+    /// Says whether its agent is being asked.
+    pub fn set_agent_asked(&self, asked: bool) {
+        self.agent_asked.store(asked, Relaxed);
+    }
+
+    pub(super) fn is_agent_asked(&self) -> bool {
+        self.agent_asked.load(Relaxed)
+    }
+
     /// Has it probed as soon as its monitor allows.
     pub fn want_probe(&self) {
         self.probe_wanted.store(true, Relaxed);
         self.host.probe.notify_one();
+    }
+
+    /// Has it probed after its fast interval, if it isn't to be before.
+    pub(super) fn want_probe_soon(&self) {
+        self.probe_wanted_soon.store(true, Relaxed);
+        self.host.probe.notify_one();
+    }
+
+    /// Whether a probe is wanted after the fast interval; said once.
+    pub fn is_probe_wanted_soon(&self) -> bool {
+        self.probe_wanted_soon.swap(false, Relaxed)
     }
 
     /// Whether a probe is wanted now; said once.

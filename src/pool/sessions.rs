@@ -283,6 +283,23 @@ impl Entered {
         }
     }
 
+    /// Has the session be another client's, whom the one that is connected stands for.
+    pub fn set_client(&mut self, client: SocketAddr) {
+        let mut places = self.sessions.lock();
+        if let Some(place) = places.taken.get_mut(self.cell.id.slot as usize) {
+            // Under the lock, which whoever tells the session something holds, too: no word is lost between the two.
+            self.cell = Arc::new(self.cell.of(client));
+            place.cell = Arc::clone(&self.cell);
+        }
+    }
+
+    /// Notes that it goes to another backend than its frontend's.
+    pub fn set_backend(&self, backend: BackendName) {
+        if let Some(place) = self.sessions.lock().taken.get_mut(self.cell.id.slot as usize) {
+            place.way.backend = backend;
+        }
+    }
+
     /// Notes the server that it is connected to, and from which address of ours.
     pub fn set_server(&self, server: &Arc<Server>, source: Option<SocketAddr>) {
         if let Some(place) = self.sessions.lock().taken.get_mut(self.cell.id.slot as usize) {

@@ -11,6 +11,8 @@ use crate::event::ServerState;
 pub(super) struct SlowStart {
     /// How long the way is; `None` if nobody is to go it.
     over: Option<Duration>,
+    /// Whether maintenance counts as having been down.
+    after_maintenance: bool,
     /// It has been down, and has not been ready since.
     fallen: bool,
     /// When it was last ready again.
@@ -22,8 +24,8 @@ pub(super) const FULL: u16 = 100;
 
 impl SlowStart {
     /// Of a server that has not been down: it has its full share at once.
-    pub fn new(over: Option<Duration>) -> Self {
-        Self { over, fallen: false, recovered: None }
+    pub fn new(over: Option<Duration>, after_maintenance: bool) -> Self {
+        Self { over, after_maintenance, fallen: false, recovered: None }
     }
 
     /// Takes another length of the way; whoever is on it goes on from where it is.
@@ -35,19 +37,25 @@ impl SlowStart {
     pub fn note(&mut self, state: ServerState, now: Instant) {
         match state {
             ServerState::Down(_) => self.fallen = true,
+            ServerState::Maint if self.after_maintenance => self.fallen = true,
             // One that drains before it is ready, as an apiserver does that starts, has not come back yet.
             ServerState::Ready if std::mem::take(&mut self.fallen) => self.recovered = Some(now),
             _ => {}
         }
     }
 
-    /// What a weight is worth now. All are told in hundredths where one may have less, so that servers can be compared.
+    /// What a weight is worth now, in hundredths, so that servers can be compared of which some are on the way.
     pub fn weigh(&self, weight: u16, now: impl FnOnce() -> Instant) -> u16 {
         match (self.over, self.recovered) {
-            (None, _) => weight,
-            (Some(_), None) => weight * FULL,
+            (None, _) | (_, None) => weight * FULL,
             (Some(over), Some(recovered)) => weight * share(now().saturating_duration_since(recovered), over),
         }
+    }
+
+    /// The hundredths of its full share that it has, while it is on the way.
+    pub fn throttle(&self, now: Instant) -> Option<u16> {
+        let share = share(now.saturating_duration_since(self.recovered?), self.over?);
+        (share < FULL).then_some(share)
     }
 }
 
@@ -69,7 +77,7 @@ mod tests {
 
     fn after(states: &[ServerState]) -> (SlowStart, Instant) {
         let now = Instant::now();
-        let mut way = SlowStart::new(Some(Duration::from_secs(50)));
+        let mut way = SlowStart::new(Some(Duration::from_secs(50)), false);
         states.iter().for_each(|state| way.note(*state, now));
         (way, now)
     }
@@ -90,6 +98,18 @@ mod tests {
         }
     }
 
+    // Seen to fail with maintenance left out, and with it counted wherever.
+    #[test]
+    fn who_comes_back_from_maintenance_is_as_slow_where_haproxy_is() {
+        let now = Instant::now();
+        for (after_maintenance, share) in [(true, 100), (false, 10_000)] {
+            let mut way = SlowStart::new(Some(Duration::from_secs(50)), after_maintenance);
+            [ServerState::Maint, ServerState::Ready].iter().for_each(|state| way.note(*state, now));
+            assert_eq!(way.weigh(100, || now), share);
+            assert_eq!(way.throttle(now), after_maintenance.then_some(1));
+        }
+    }
+
     #[test]
     fn a_server_that_drains_as_it_starts_comes_back_when_it_is_ready() {
         let (mut way, begun) = after(&[DOWN, ServerState::Draining]);
@@ -101,9 +121,10 @@ mod tests {
 
     #[test]
     fn without_a_time_nothing_changes() {
-        let mut way = SlowStart::new(None);
+        let mut way = SlowStart::new(None, false);
         let now = Instant::now();
         [DOWN, ServerState::Ready].iter().for_each(|state| way.note(*state, now));
-        assert_eq!(way.weigh(7, || now), 7);
+        assert_eq!(way.weigh(7, || now), 700);
+        assert_eq!(way.throttle(now), None);
     }
 }

@@ -8,12 +8,13 @@ use super::counters::Counters;
 use super::expiry::Expiry;
 use super::health::{Health, Turn};
 use super::server::Server;
+use super::word::AgentStanding;
 use crate::clock;
 use crate::event::{
-    AdminState, Certificate, CheckSnapshot, DownCause, Evidence, Kept, Orders, Readiness, ServerChange, ServerSnapshot,
-    ServerState, Verdict, VerdictSource,
+    AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, Kept, Orders, Readiness, ServerChange,
+    ServerSnapshot, ServerState, Verdict, VerdictSource,
 };
-use crate::model::{self, Weight};
+use crate::model::{self, JudgedBy, Weight};
 
 /// Where a server stands: what operator and verdicts made of it. Part of the pool's locked state.
 #[derive(Debug)]
@@ -24,12 +25,15 @@ pub struct Standing {
     /// What of them is the operator's word.
     pub orders: Orders,
     /// `None` if it is not checked.
-    health: Option<Health>,
+    pub(super) health: Option<Health>,
+    /// `None` if it has no agent.
+    pub(super) agent: Option<AgentStanding>,
+    /// What the server is that it tracks.
+    pub(super) followed: Option<ServerState>,
     /// Whether it takes new work, by its own word: counted as health is, so that one odd answer is not enough.
     willing: Option<Health>,
     cause: DownCause,
-    /// Whether one failed probe makes it suspect.
-    suspicion: bool,
+    judged_by: JudgedBy,
     /// A probe has failed since the last success, and it isn't down.
     suspect: bool,
     /// Since it is down its kernel has taken a connection that its process left unanswered, and none was refused.
@@ -54,6 +58,13 @@ pub struct Standing {
     certificate: Option<Certificate>,
     /// What has been told of that certificate's end.
     expiry: Expiry,
+}
+
+/// The last result that was told of a server's check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reported {
+    pub status: Option<CheckStatus>,
+    pub counter: Option<u16>,
 }
 
 /// All that bears on a server's state.
@@ -89,20 +100,23 @@ pub fn effective(inputs: Inputs) -> ServerState {
 
 impl Standing {
     /// A checked server starts up, but one failure from down.
-    pub fn starting(spec: &model::Server, suspicion: bool) -> Self {
+    pub fn starting(spec: &model::Server, judged_by: JudgedBy) -> Self {
         let admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
-        let health = spec.check.as_ref().map(|check| Health::starting(check.rise, check.fall));
+        let health = spec.check.as_ref().map(|check| Health::starting_in(spec.init_state, check.rise, check.fall));
+        let down_at = health.as_ref().filter(|health| !health.is_up()).map(|_| Instant::now());
         let mut standing = Self {
             admin,
             weight: spec.weight,
             orders: Orders::default(),
-            willing: health.clone(),
+            willing: willingness(spec, judged_by),
             health,
+            agent: spec.agent.as_ref().map(|_| AgentStanding::starting()),
+            followed: None,
             cause: DownCause::Unreachable,
-            suspicion,
+            judged_by,
             suspect: false,
             hung: false,
-            down_at: None,
+            down_at,
             ever_passed: false,
             stranger: false,
             keep: None,
@@ -120,13 +134,19 @@ impl Standing {
     }
 
     /// Goes on by a new configuration; `anew` has its check begin anew, on the side on which it was.
-    pub fn renew(&mut self, spec: &model::Server, anew: bool, suspicion: bool) {
-        self.suspicion = suspicion;
-        self.suspect &= suspicion;
+    pub fn renew(&mut self, spec: &model::Server, anew: bool, judged_by: JudgedBy) {
+        self.judged_by = judged_by;
+        self.suspect &= judged_by.weighs();
+        if spec.agent.is_none() {
+            self.agent = None;
+        } else if self.agent.is_none() {
+            self.agent = Some(AgentStanding::starting());
+        }
+        self.followed = self.followed.filter(|_| spec.track.is_some());
         if anew {
             let up = self.health.as_ref().is_none_or(Health::is_up);
             self.health = spec.check.as_ref().map(|check| Health::resuming(check.rise, check.fall, up));
-            self.willing = spec.check.as_ref().map(|check| Health::starting(check.rise, check.fall));
+            self.willing = willingness(spec, judged_by);
             (self.suspect, self.hung) = (false, false);
             (self.last, self.passive, self.certificate) = (None, None, None);
         }
@@ -151,13 +171,24 @@ impl Standing {
 
     fn inputs(&self) -> Inputs {
         Inputs {
-            admin: self.admin,
-            up: self.health.as_ref().map(Health::is_up),
-            willing: self.willing.as_ref().is_none_or(Health::is_up),
-            cause: self.cause,
+            admin: self.admin_of_both(),
+            up: self.up(),
+            willing: self.willing.as_ref().is_none_or(Health::is_up) && self.followed != Some(ServerState::Draining),
+            cause: match self.followed {
+                Some(ServerState::Down(cause)) => cause,
+                _ => self.cause,
+            },
             keep: self.keep,
-            stranger: self.stranger,
+            stranger: self.stranger || self.followed == Some(ServerState::Stranger),
         }
+    }
+
+    /// Whether it is up by all that says so: its probes, its agent, the server that it tracks. `None` if nothing does.
+    fn up(&self) -> Option<bool> {
+        let by_probes = self.health.as_ref().map(Health::is_up);
+        let by_agent = self.agent.as_ref().map(AgentStanding::is_up);
+        let by_other = self.followed.map(|state| !matches!(state, ServerState::Down(_)));
+        [by_probes, by_agent, by_other].into_iter().flatten().reduce(|one, other| one && other)
     }
 
     pub fn state(&self) -> ServerState {
@@ -209,7 +240,8 @@ impl Standing {
 
     /// What decided its state: what the last probe saw, or what real traffic has shown since.
     pub fn evidence(&self) -> Option<&Evidence> {
-        self.passive.as_ref().or(self.last.as_ref())
+        let of_agent = self.agent.as_ref().and_then(AgentStanding::blame);
+        of_agent.or(self.passive.as_ref()).or(self.last.as_ref())
     }
 
     /// On what it came from `from` to its present state: what decided it, and what was seen before. Nothing, if an
@@ -229,11 +261,16 @@ impl Standing {
         Some((due.left, certificate))
     }
 
+    /// What its last probe saw, or what real traffic put in its place.
+    pub(super) fn told(&self) -> Option<&Evidence> {
+        self.last.as_ref()
+    }
+
     fn remember(&mut self, evidence: &Evidence) {
         if self.recent.len() == ServerChange::RECENT {
             self.recent.remove(0);
         }
-        self.recent.push(Evidence { certificate: None, detail: evidence.detail.clone(), ..*evidence });
+        self.recent.push(Evidence { certificate: None, ..evidence.clone() });
     }
 
     /// Until the next probe is due, from the start of the last.
@@ -265,12 +302,17 @@ impl Standing {
                 health.fail()
             }
             // An error of our own says nothing of the server.
-            Readiness::Down(DownCause::Local) => return None,
+            Readiness::Down(DownCause::Local) if self.judged_by.weighs() => return None,
             Readiness::Down(cause) => {
                 if was_up {
                     super::counters::count(&counters.check_failures);
                 }
                 self.cause = cause;
+                health.apply(false)
+            }
+            // For HAProxy only a server that is up can come to take no new work.
+            Readiness::Draining if !was_up && !self.judged_by.weighs() => {
+                self.cause = DownCause::Unexpected;
                 health.apply(false)
             }
             Readiness::Ready | Readiness::Draining => {
@@ -292,10 +334,36 @@ impl Standing {
         turn
     }
 
+    /// Begins anew as it did at first, which is how HAProxy has a server leave maintenance.
+    pub(super) fn begin_anew(&mut self, spec: &model::Server) {
+        let Some(check) = &spec.check else { return };
+        let health = Health::starting_in(spec.init_state, check.rise, check.fall);
+        self.down_at = if health.is_up() { None } else { Some(Instant::now()) };
+        self.health = Some(health);
+        self.willing = willingness(spec, self.judged_by);
+    }
+
+    /// What the last probe said and where that left the counter: what a report of another one is held against.
+    pub(super) fn reported(&self) -> Reported {
+        Reported {
+            status: self.last.as_ref().map(|last| last.status),
+            counter: self.health.as_ref().map(Health::counter),
+        }
+    }
+
+    /// Takes the word of real traffic on it, which its health has been lowered for.
+    pub(super) fn take_blame(&mut self, cause: DownCause, evidence: Evidence, turn: Option<Turn>, counters: &Counters) {
+        self.last = Some(evidence);
+        if turn == Some(Turn::Down) {
+            (self.cause, self.down_at) = (cause, Some(Instant::now()));
+            super::counters::count(&counters.downs);
+        }
+    }
+
     /// Notes what a verdict means beside its count.
     fn note_course(&mut self, state: Readiness, was_up: bool) {
         let up = self.health.as_ref().is_some_and(Health::is_up);
-        self.suspect = self.suspicion && up && matches!(state, Readiness::Down(_));
+        self.suspect = self.judged_by.weighs() && up && matches!(state, Readiness::Down(_));
         if was_up && !up {
             self.down_at = Some(Instant::now());
         }
@@ -350,8 +418,17 @@ impl Standing {
             downtime: self.downtime + running.unwrap_or_default(),
             replaced_sessions,
             counts: server.counters.counts(),
+            agent: self.agent.as_ref().map(|agent| agent.snapshot(server.is_agent_asked())),
+            tracked: spec.track.clone(),
+            throttle: None,
         }
     }
+}
+
+/// The counter of a server's own word on whether it takes new work. HAProxy believes each.
+fn willingness(spec: &model::Server, judged_by: JudgedBy) -> Option<Health> {
+    let check = spec.check.as_ref()?;
+    Some(if judged_by.weighs() { Health::starting(check.rise, check.fall) } else { Health::starting(1, 1) })
 }
 
 #[cfg(test)]

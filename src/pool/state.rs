@@ -21,7 +21,7 @@ use super::{Refusal, Tried};
 use crate::balance::{self, Candidate};
 use crate::clock;
 use crate::event::{DownCause, Kept, SharedSource};
-use crate::model::{self, Balance, JudgedBy, OnNoServer};
+use crate::model::{self, Balance, Closing, JudgedBy, OnNoServer, OnPrimaryBack};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -43,6 +43,8 @@ pub(super) struct State {
     pub scratch: Vec<Candidate>,
     /// Who has been given to whom, for [`Balance::Spread`]; empty otherwise.
     pub sources: Sources,
+    /// Draws for [`Balance::Random`].
+    pub rng: fastrand::Rng,
 }
 
 impl State {
@@ -64,6 +66,7 @@ impl State {
             dials: Dials::default(),
             scratch: Vec::new(),
             sources: Sources::new(),
+            rng: fastrand::Rng::new(),
         };
         state.up = state.is_usable();
         state
@@ -129,6 +132,9 @@ impl State {
         if method == Balance::Spread {
             self.sources.fill(source, &mut candidates);
         }
+        if method == Balance::Random {
+            balance::draw(&mut candidates, self.spec.draws, &mut self.rng);
+        }
         let picked = balance::pick(method, &mut candidates, source);
         let mut chosen = None;
         let eligible = self.members.iter_mut().enumerate().filter(|(_, member)| may(member));
@@ -186,13 +192,19 @@ impl State {
 
     /// Says what is due for the sessions of every server.
     pub fn conduct(&mut self, network: &Network) {
-        let relieved = self.members.iter().any(|member| !member.backup && member.is_usable());
+        let back = self.primary_back();
+        let weighs = self.spec.judged_by.weighs();
         let mut hung_left = conduct::most_hung(self.members.len());
         // Whoever has been down for longest is taken for hung first.
         let mut places: Vec<_> = (0..self.members.len()).collect();
         places.sort_by_key(|place| std::cmp::Reverse(self.members[*place].standing.age()));
         for place in places {
             let Member { server, standing, backup, .. } = &self.members[place];
+            let closing = Closing {
+                on_down: server.spec().on_down.unwrap_or(self.spec.closing.on_down),
+                on_primary_back: back.unwrap_or(self.spec.closing.on_primary_back),
+                ..self.spec.closing
+            };
             let due = conduct::conduct(
                 Situation {
                     state: standing.state(),
@@ -203,15 +215,26 @@ impl State {
                     age: standing.age(),
                     hung: standing.is_hung(),
                     may_be_hung: hung_left > 0,
-                    relieved: relieved && *backup,
-                    isolated: network.is_isolated(),
-                    returning: network.is_returning(),
+                    relieved: back.is_some() && *backup,
+                    isolated: weighs && network.is_isolated(),
+                    returning: weighs && network.is_returning(),
+                    maintenance_is_down: !weighs,
                 },
-                &self.spec.closing,
+                &closing,
             );
             hung_left -= usize::from(due == Conduct::CloseHung);
             server.set_conduct(due);
         }
+    }
+
+    /// What becomes of sessions on backups for the primaries that are usable, if any is.
+    fn primary_back(&self) -> Option<OnPrimaryBack> {
+        let primaries = self.members.iter().filter(|member| !member.backup && member.is_usable());
+        let wish = |member: &Member| member.server.spec().on_primary_back.unwrap_or(self.spec.closing.on_primary_back);
+        let mut wishes = primaries.map(wish).peekable();
+        wishes.peek()?;
+        let closes = wishes.any(|wish| wish == OnPrimaryBack::Close);
+        Some(if closes { OnPrimaryBack::Close } else { OnPrimaryBack::Keep })
     }
 
     /// Servers that sessions are given to in the ordinary way: primaries and backups.

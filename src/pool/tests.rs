@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, ServerState, VerdictSource};
 use crate::model::{
-    BackendName, BackendTimeouts, Balance, Check, Endpoint, HostAddress, OnNoServer, Policy, Probe, ProxyId, ServerId,
-    ServerName, Weight,
+    BackendName, BackendTimeouts, Balance, Check, Endpoint, HostAddress, OnNoServer, Policy, Probe, ProxyId, Retries,
+    ServerId, ServerName, Weight,
 };
 
 pub(super) const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -30,24 +30,20 @@ pub(super) const PLAIN: Spec = Spec { weight: 1, backup: false, max_sessions: No
 
 pub(super) fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
     let check = Check {
-        probe: Probe::Tcp,
-        port: None,
-        interval: Duration::from_secs(2),
         fast_interval: Duration::from_millis(500),
-        down_interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
-        rise: 2,
-        fall: 3,
+        ..Check::new(Probe::Tcp, Duration::from_secs(2))
     };
     let server = |(number, spec): (u32, &Spec)| model::Server {
-        id: ServerId(number),
-        name: ServerName::new(&format!("s{number}")).unwrap(),
-        address: Endpoint { host: HostAddress::Ip(Ipv4Addr::LOCALHOST.into()), port: 1 },
         weight: Weight::new(spec.weight).unwrap(),
         backup: spec.backup,
         max_sessions: spec.max_sessions,
-        disabled: false,
         check: Some(check.clone()),
+        ..model::Server::new(
+            ServerId(number),
+            ServerName::new(&format!("s{number}")).unwrap(),
+            Endpoint { host: HostAddress::Ip(Ipv4Addr::LOCALHOST.into()), port: 1 },
+        )
     };
     model::Backend {
         id: ProxyId::FIRST,
@@ -72,6 +68,10 @@ pub(super) fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
         required: false,
         keepalive: None,
         check: None,
+        retries: Retries::Others,
+        log_health_checks: false,
+        all_backups: false,
+        draws: 2,
     }
 }
 
@@ -108,6 +108,7 @@ pub(super) fn verdict(state: Readiness) -> Verdict {
         certificate: None,
         remark: None,
         at: SystemTime::UNIX_EPOCH,
+        info: String::new(),
     };
     Verdict { state, evidence, source: VerdictSource::Probe }
 }

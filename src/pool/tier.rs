@@ -34,9 +34,10 @@ impl Tier {
     ];
 
     /// How one of a tier is chosen. Backups stand in for one another, in file order, as HAProxy's do without
-    /// `option allbackups` (its manual, section 4.2): the first has all sessions.
+    /// `option allbackups` (its manual, section 4.2): the first has all sessions, unless they are to share them.
     pub fn balance(self, spec: &model::Backend) -> Balance {
         match self {
+            _ if spec.all_backups => spec.balance,
             Self::ReadyBackup | Self::DrainingBackup | Self::SuspectBackup | Self::SuspectDrainingBackup => {
                 Balance::First
             }
@@ -64,6 +65,14 @@ impl Tier {
         };
         let doubted = silent || standing.is_suspect() || matches!(standing.state(), ServerState::Kept(_));
         Some(if doubted { tier.suspect() } else { tier })
+    }
+
+    /// Whether its servers say that they take no new work.
+    pub fn is_draining(self) -> bool {
+        matches!(
+            self,
+            Self::DrainingPrimary | Self::DrainingBackup | Self::SuspectDrainingPrimary | Self::SuspectDrainingBackup
+        )
     }
 
     fn suspect(self) -> Self {

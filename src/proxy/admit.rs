@@ -1,4 +1,4 @@
-//! Whether a client may come in: by its network, and by what its address has and does already.
+//! Whether a client may come in: by rules, by its network, and by what its address has and does already.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,14 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
 use super::frontend::Frontend;
+use super::greet::Greeted;
 use super::listener::Accepted;
 use super::record::{Ended, Record};
+use super::rules::{self, Answer};
 use super::sources::{Sources, Telling, Visit};
 use crate::event::{Cause, Ending, Phase, Who};
+use crate::model::RuleStage;
+use crate::model::condition::{Facts, Hello};
 use crate::net;
 use crate::pool::counters;
 
@@ -18,7 +22,10 @@ use crate::pool::counters;
 #[derive(Debug)]
 pub struct Admitted(pub Accepted);
 
-pub fn admit(mut accepted: Accepted) -> Result<Admitted, Ended> {
+pub fn admit(Greeted(mut accepted): Greeted) -> Result<Admitted, Ended> {
+    if is_rejected(&accepted) {
+        return Err(reject(accepted));
+    }
     let Some(sources) = accepted.record.frontend.sources.clone() else { return Ok(Admitted(accepted)) };
     match sources.visit(accepted.record.client().ip(), Instant::now()) {
         Ok(visit) => {
@@ -27,6 +34,20 @@ pub fn admit(mut accepted: Accepted) -> Result<Admitted, Ended> {
         }
         Err(cause) => Err(refuse(accepted, &sources, cause)),
     }
+}
+
+fn is_rejected(Accepted { client, record }: &Accepted) -> bool {
+    let stage = RuleStage::Session;
+    let ask = |facts: &Facts<'_>| rules::ask(&record.frontend, stage, facts) == Answer::Reject;
+    rules::has_any(&record.frontend, stage) && rules::with_facts(record, client, Hello::No, ask)
+}
+
+/// Such a client has no line, as with HAProxy.
+fn reject(Accepted { mut record, .. }: Accepted) -> Ended {
+    let counters = &record.frontend.counters;
+    [&counters.denied, &counters.denied_sessions].into_iter().for_each(counters::count);
+    record.visit = Visit::Untold;
+    record.end(Ending::new(Who::Limit, Phase::Request, Cause::RuleDenied))
 }
 
 fn refuse(Accepted { client, mut record }: Accepted, sources: &Arc<Sources>, cause: Cause) -> Ended {

@@ -1,8 +1,10 @@
 //! The connection to the server, or to the next one when it does not come about. The client's bytes stay in the
 //! kernel meanwhile, so that nothing is lost by trying again.
 //!
-//! Servers are dialled in rounds. A round is one dial, or two: a dial that is silent for long is joined by one to another
+//! Servers are dialled in rounds, unless a backend counts its retries ([`counted`]). A round is one dial, or two: a dial that is silent for long is joined by one to another
 //! server, and the first to connect wins. Each holds a lease of its own, which ends with it.
+
+mod counted;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,9 +16,9 @@ use super::lease::{self, Assigned, Denied};
 use super::record::{Ended, Record};
 use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
-use crate::model::DialRefused;
+use crate::model::Retries;
 use crate::net::reactor::Stream;
-use crate::net::{self, DialError};
+use crate::net::{self, DialError, Way};
 use crate::pool::counters;
 use crate::pool::server::Server;
 use crate::pool::{Leased, Pool, Tried};
@@ -36,8 +38,15 @@ const LAST_RESORT: Duration = Duration::from_secs(2);
 pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
     let Assigned { client, mut record, pool, leased } = assigned;
     record.enter_phase(Phase::Connect);
-    let begun = Instant::now();
-    match tries(&client, &mut record, &pool, leased, begun).await {
+    let mut begun = Instant::now();
+    let outcome = match pool.spec.retries {
+        Retries::Others => tries(&client, &mut record, &pool, leased, begun).await,
+        Retries::Counted { most, redispatch } => {
+            let rules = counted::Rules { most, redispatch };
+            counted::tries(&client, &mut record, &pool, leased, rules, &mut begun).await
+        }
+    };
+    match outcome {
         Ok((server, leased)) => {
             record.dialled = Some(begun.elapsed());
             // One getsockname: the kernel chose this address in connect, and it is the client's in the server's own logs.
@@ -101,9 +110,7 @@ async fn tries(
             }
             Err(error) => error,
         };
-        if matches!(record.frontend.process.policy.dial_refused, DialRefused::SameServer { .. })
-            || Instant::now() >= deadline
-        {
+        if Instant::now() >= deadline {
             return Err(Failure::Dial(error));
         }
         let asked = Instant::now();
@@ -200,38 +207,34 @@ fn note_move(record: &mut Record, pool: &Pool, tried: &Tried) {
     }
 }
 
-/// Dials one server, and again if HAProxy's way is wanted.
+/// Dials one server.
 async fn one_server(
     record: &Record,
     pool: &Pool,
     mut leased: Leased,
     deadline: Instant,
 ) -> Result<(Stream, Leased), DialError> {
-    let (mut left, pause) = match record.frontend.process.policy.dial_refused {
-        DialRefused::NextServer => (0, Duration::ZERO),
-        DialRefused::SameServer { retries, pause } => (retries, pause),
-    };
-    loop {
-        let begun = Instant::now();
-        match once(record, pool, &leased, deadline.min(begun + pool.spec.timeouts.dial)).await {
-            Ok(stream) => {
-                leased.connected(begun.elapsed());
-                return Ok((stream, leased));
-            }
-            Err(error) if left > 0 && Instant::now() + pause < deadline => {
-                tracing::debug!(server = %leased.server.name, %error, "dial failed, trying the same server again");
-                left -= 1;
-                counters::count(&leased.server.counters.retries);
-                counters::count(&pool.counters.retries);
-                sleep(pause).await;
-            }
-            Err(error) => {
-                tracing::debug!(backend = %pool.spec.name, server = %leased.server.name, %error, "dial failed");
-                record.trace(Step::DialFailed, format_args!("{}/{}: {error}", pool.spec.name, leased.server.name));
-                return Err(error);
-            }
+    let begun = Instant::now();
+    match once(record, pool, &leased, deadline.min(begun + pool.spec.timeouts.dial)).await {
+        Ok(stream) => {
+            leased.connected(begun.elapsed());
+            Ok((stream, leased))
+        }
+        Err(error) => {
+            failed(record, pool, &leased, &error);
+            Err(error)
         }
     }
+}
+
+/// Counts and tells a dial that has failed.
+fn failed(record: &Record, pool: &Pool, leased: &Leased, error: &DialError) {
+    // An error of our own is never the server's.
+    if !matches!(error, DialError::Local(_) | DialError::NoNetwork) {
+        counters::count(&leased.server.counters.connect_errors);
+    }
+    tracing::debug!(backend = %pool.spec.name, server = %leased.server.name, %error, "dial failed");
+    record.trace(Step::DialFailed, format_args!("{}/{}: {error}", pool.spec.name, leased.server.name));
 }
 
 async fn once(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) -> Result<Stream, DialError> {
@@ -239,7 +242,8 @@ async fn once(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) 
     counters.iter().for_each(|of| counters::count(&of.connects));
     let result = match leased.server.address() {
         Some(address) => {
-            let dial = Stream::dial(&record.worker.reactor, address);
+            let spec = leased.server.spec();
+            let dial = Stream::dial(&record.worker.reactor, address, Way::to(&spec));
             timeout_at(deadline, dial).await.unwrap_or(Err(DialError::TimedOut))
         }
         None => Err(DialError::Unreachable),
@@ -250,7 +254,6 @@ async fn once(record: &Record, pool: &Pool, leased: &Leased, deadline: Instant) 
         Err(DialError::Refused) => leased.refused(),
         Err(DialError::Unreachable | DialError::TimedOut) => leased.unanswered(),
     }
-    counters::count(&leased.server.counters.connect_errors);
     result
 }
 

@@ -1,14 +1,15 @@
 //! A frontend while it runs, and what all frontends share.
 
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::limit::{Limit, Permit};
 use super::sources::Sources;
 use super::trace::Traced;
-use crate::event::FrontendSnapshot;
-use crate::model::{self, OnLimit, Policy};
+use crate::event::{self, FrontendSnapshot};
+use crate::model::{self, BackendName, Listen, ListenAddress, OnLimit, Policy};
 use crate::pool::counters::Counters;
 use crate::pool::sessions::Way;
 use crate::pool::{Observe, Pool};
@@ -78,42 +79,120 @@ impl fmt::Debug for Process {
 #[derive(Debug)]
 pub struct Frontend {
     pub spec: model::Frontend,
+    /// For sessions that no route leads elsewhere.
     pub pool: Arc<Pool>,
+    /// The others that its routes and rules name.
+    others: Vec<Arc<Pool>>,
     pub counters: Arc<Counters>,
     pub process: Arc<Process>,
     limit: Arc<Limit>,
+    /// In the order of its listeners.
+    doors: Vec<Arc<Door>>,
     /// `None` if it treats all sources alike.
     pub sources: Option<Arc<Sources>>,
 }
 
-/// A session's part of the process's limit and of its frontend's.
+/// The backends that a frontend leads to or asks about.
+#[derive(Debug)]
+pub struct Backends {
+    pub own: Arc<Pool>,
+    pub others: Vec<Arc<Pool>>,
+}
+
+impl From<Arc<Pool>> for Backends {
+    fn from(own: Arc<Pool>) -> Self {
+        Self { own, others: Vec::new() }
+    }
+}
+
+impl Backends {
+    /// Those of all that this frontend names.
+    pub fn of(spec: &model::Frontend, all: &[Arc<Pool>]) -> Self {
+        let own = all.iter().find(|pool| pool.spec.name == spec.backend);
+        let others = all.iter().filter(|pool| spec.other_backends().any(|name| *name == pool.spec.name));
+        Self {
+            own: Arc::clone(own.expect("a resolved configuration names existing backends only")),
+            others: others.cloned().collect(),
+        }
+    }
+}
+
+/// A listener of a frontend, as those see it who come in there.
+#[derive(Debug)]
+pub struct Door {
+    pub spec: Listen,
+    /// Of sessions that have come in there.
+    limit: Arc<Limit>,
+}
+
+/// A session's part of the process's limit, of its frontend's and of its listener's.
 #[derive(Debug)]
 pub struct Permits {
     _process: Permit,
     _frontend: Permit,
+    /// `None` if the listener limits nothing.
+    _door: Option<Permit>,
 }
 
 impl Frontend {
-    /// `pool` is the backend that the configuration names.
-    pub fn new(spec: model::Frontend, pool: Arc<Pool>, process: Arc<Process>) -> Arc<Self> {
+    /// `pools` are the backends that the configuration names.
+    pub fn new(spec: model::Frontend, pools: impl Into<Backends>, process: Arc<Process>) -> Arc<Self> {
+        let Backends { own: pool, others } = pools.into();
         let limit = Limit::new(spec.max_sessions.unwrap_or(u32::MAX));
         let sources = Sources::new(spec.by_source.clone());
-        Arc::new(Self { spec, pool, counters: Arc::default(), process, limit, sources })
+        let doors = spec.listen.iter().map(|listen| Door::new(listen.clone())).collect();
+        Arc::new(Self { spec, pool, others, counters: Arc::default(), process, limit, doors, sources })
     }
 
     /// The same frontend under a new configuration: what is counted goes on being counted.
-    pub fn renewed(&self, spec: model::Frontend, pool: Arc<Pool>, process: Arc<Process>) -> Arc<Self> {
+    pub fn renewed(&self, spec: model::Frontend, pools: impl Into<Backends>, process: Arc<Process>) -> Arc<Self> {
+        let Backends { own: pool, others } = pools.into();
         self.limit.set_max(spec.max_sessions.unwrap_or(u32::MAX));
         let sources = Sources::renewed(self.sources.as_ref(), spec.by_source.clone());
         let (counters, limit) = (Arc::clone(&self.counters), Arc::clone(&self.limit));
-        Arc::new(Self { spec, pool, counters, process, limit, sources })
+        let doors = spec.listen.iter().map(|listen| self.door(listen.address).renewed(listen.clone())).collect();
+        Arc::new(Self { spec, pool, others, counters, process, limit, doors, sources })
     }
 
-    /// Takes what one session needs, the process's part first; the limit that is in the way otherwise.
-    pub fn permits(&self) -> Result<Permits, &Arc<Limit>> {
+    /// One of the backends that it names.
+    pub fn pool_of(&self, backend: &BackendName) -> Option<&Arc<Pool>> {
+        [&self.pool].into_iter().chain(&self.others).find(|pool| pool.spec.name == *backend)
+    }
+
+    /// Its first door, for a client that has come in by none.
+    #[cfg(test)]
+    pub fn any_door(&self) -> Arc<Door> {
+        Arc::clone(&self.doors[0])
+    }
+
+    /// The door at this address; one about which nothing is said if it has none there.
+    pub fn door(&self, address: ListenAddress) -> Arc<Door> {
+        let door = self.doors.iter().find(|door| door.spec.address == address);
+        door.map_or_else(|| Door::new(address.into()), Arc::clone)
+    }
+
+    /// Takes what one session that comes in at this door needs, the process's part first; the limit that is in the way
+    /// otherwise.
+    pub fn permits<'a>(&'a self, door: &'a Door) -> Result<Permits, &'a Arc<Limit>> {
         let process = self.process.limit.take().ok_or(&self.process.limit)?;
         let frontend = self.limit.take().ok_or(&self.limit)?;
-        Ok(Permits { _process: process, _frontend: frontend })
+        let door = match door.spec.max_sessions {
+            Some(_) => Some(door.limit.take().ok_or(&door.limit)?),
+            None => None,
+        };
+        Ok(Permits { _process: process, _frontend: frontend, _door: door })
+    }
+
+    /// What one of its limits is, as people are told of it.
+    pub fn whose(&self, limit: &Limit, door: &Door) -> event::Limit {
+        let (max_sessions, then) = (limit.max(), self.process.on_limit);
+        if ptr::eq(limit, self.process.limit.as_ref()) {
+            event::Limit::Process { max_sessions, then }
+        } else if ptr::eq(limit, door.limit.as_ref()) {
+            event::Limit::Listener { listen: door.spec.to_string(), max_sessions, then }
+        } else {
+            event::Limit::Frontend { max_sessions, then }
+        }
     }
 
     /// As the registry of sessions has it.
@@ -125,12 +204,25 @@ impl Frontend {
         FrontendSnapshot {
             id: self.spec.id,
             name: self.spec.name.clone(),
-            listen: self.spec.listen.clone(),
+            listen: self.spec.addresses().collect(),
             backend: self.spec.backend.clone(),
             max_sessions: self.spec.max_sessions,
             full: self.limit.is_full(),
             limit_reached: self.limit.reached(),
             counts: self.counters.counts(),
         }
+    }
+}
+
+impl Door {
+    fn new(spec: Listen) -> Arc<Self> {
+        let limit = Limit::new(spec.max_sessions.unwrap_or(u32::MAX));
+        Arc::new(Self { spec, limit })
+    }
+
+    /// The same door under a new configuration: who has come in goes on counting.
+    fn renewed(&self, spec: Listen) -> Arc<Self> {
+        self.limit.set_max(spec.max_sessions.unwrap_or(u32::MAX));
+        Arc::new(Self { spec, limit: Arc::clone(&self.limit) })
     }
 }

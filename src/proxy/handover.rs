@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::SendError, unbounded_channel};
 
-use super::frontend::{Frontend, Permits};
+use super::frontend::{Door, Frontend, Permits};
 use super::worker::Pulse;
 
 /// A connection that has been accepted, within the session limits, and is nobody's yet.
@@ -24,6 +24,7 @@ pub struct Arrival {
     pub listener: SocketAddr,
     pub permits: Permits,
     pub frontend: Arc<Frontend>,
+    pub door: Arc<Door>,
 }
 
 /// A worker's place among all workers.

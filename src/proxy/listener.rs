@@ -14,16 +14,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
-use super::frontend::Frontend;
+use super::frontend::{Door, Frontend, Permits};
 use super::handover::{Arrival, Load};
 use super::limit::Limit;
 use super::record::{Admission, Record};
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{self, Change, LimitReached};
-use crate::model::OnLimit;
+use crate::model::{ListenAddress, OnLimit};
 use crate::net::reactor::Stream;
-use crate::net::{self, AcceptError, Listener};
+use crate::net::{self, AcceptError, BindOptions, Listener};
 
 /// A client that has come in, within the session limits.
 #[derive(Debug)]
@@ -35,9 +35,9 @@ pub struct Accepted {
 impl Accepted {
     /// An arrival at the worker that has it, where its record begins.
     pub fn at(worker: &Rc<Worker>, arrival: Arrival, load: Load) -> io::Result<Self> {
-        let Arrival { socket, peer, listener, permits, frontend } = arrival;
+        let Arrival { socket, peer, listener, permits, frontend, door } = arrival;
         let client = Stream::accepted(&worker.reactor, socket)?;
-        let record = Record::begin(worker, &frontend, Admission { permits, load }, peer, listener);
+        let record = Record::begin(worker, &frontend, Admission { permits, load, door }, peer, listener);
         Ok(Self { client, record })
     }
 }
@@ -52,7 +52,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct OpenListener {
     pub bound: net::Bound,
-    frontend: watch::Sender<Arc<Frontend>>,
+    entrance: watch::Sender<Entrance>,
     /// Nobody listens at the moment.
     shut: watch::Sender<bool>,
     /// Nobody is to be accepted any more.
@@ -63,6 +63,24 @@ pub struct OpenListener {
     _held: mpsc::Sender<Infallible>,
 }
 
+/// Where those who come in find themselves.
+#[derive(Debug, Clone)]
+struct Entrance {
+    frontend: Arc<Frontend>,
+    door: Arc<Door>,
+}
+
+impl Entrance {
+    fn at(address: ListenAddress, frontend: Arc<Frontend>) -> Self {
+        let door = frontend.door(address);
+        Self { frontend, door }
+    }
+
+    fn permits(&self) -> Result<Permits, &Arc<Limit>> {
+        self.frontend.permits(&self.door)
+    }
+}
+
 /// Tells when a listener is closed, that is, when nobody holds it any more.
 #[derive(Debug)]
 pub struct Closing(mpsc::Receiver<Infallible>);
@@ -70,11 +88,11 @@ pub struct Closing(mpsc::Receiver<Infallible>);
 impl OpenListener {
     pub fn new(bound: net::Bound, frontend: Arc<Frontend>) -> (Arc<Self>, Closing) {
         let (held, closing) = mpsc::channel(1);
-        let frontend = watch::Sender::new(frontend);
+        let entrance = watch::Sender::new(Entrance::at(bound.address(), frontend));
         (
             Arc::new(Self {
                 bound,
-                frontend,
+                entrance,
                 shut: watch::Sender::new(false),
                 closed: watch::Sender::new(false),
                 left: AtomicBool::new(false),
@@ -86,12 +104,18 @@ impl OpenListener {
 
     /// Whose clients come in now.
     pub fn frontend(&self) -> Arc<Frontend> {
-        Arc::clone(&self.frontend.borrow())
+        Arc::clone(&self.entrance.borrow().frontend)
+    }
+
+    /// What the socket is to be made with.
+    pub fn options(&self) -> BindOptions {
+        let entrance = self.entrance.borrow();
+        BindOptions::of(&entrance.frontend.spec, &entrance.door.spec)
     }
 
     /// Has those who come in from now on belong to another frontend, or to the same under a new configuration.
     pub fn lead_to(&self, frontend: Arc<Frontend>) {
-        self.frontend.send_replace(frontend);
+        self.entrance.send_replace(Entrance::at(self.bound.address(), frontend));
     }
 
     /// Says whether the kernel refuses clients for the time being.
@@ -131,7 +155,7 @@ impl Drop for OpenListener {
         if !self.is_shut() || !self.bound.adopted || self.left.load(Relaxed) {
             return;
         }
-        if let Err(error) = self.bound.listen_again(self.frontend().spec.backlog) {
+        if let Err(error) = self.bound.listen_again(self.options().backlog) {
             tracing::error!(listener = %self.bound.address(), %error, "a socket that was opened for us is left closed");
         }
     }
@@ -155,9 +179,9 @@ pub async fn serve(open: Arc<OpenListener>, worker: Rc<Worker>) {
         }
     }
     let Some(listener) = listener else { return };
-    let frontend = open.frontend();
+    let entrance = open.entrance.borrow().clone();
     // At a session limit nobody is waited for.
-    while let Ok(Ok(true)) = timeout(Duration::ZERO, accept_batch(&listener, &frontend, &worker)).await {}
+    while let Ok(Ok(true)) = timeout(Duration::ZERO, accept_batch(&listener, &entrance, &worker)).await {}
 }
 
 /// Ends only when the listener can't be watched. The one that is watched is left with the caller.
@@ -185,9 +209,9 @@ async fn accept_until_shut(open: &OpenListener, listener: &Listener, worker: &Rc
             return;
         }
         // Asked each time: a reload may have led it elsewhere.
-        let frontend = open.frontend();
-        if let Err(error) = accept_batch(listener, &frontend, worker).await {
-            scarcity.wait(&frontend, &error.to_string()).await;
+        let entrance = open.entrance.borrow().clone();
+        if let Err(error) = accept_batch(listener, &entrance, worker).await {
+            scarcity.wait(&entrance.frontend, &error.to_string()).await;
         }
         tokio::task::yield_now().await;
     }
@@ -195,15 +219,16 @@ async fn accept_until_shut(open: &OpenListener, listener: &Listener, worker: &Rc
 
 /// Takes some of those who wait in the accept queue, within the limits; whether there may be more. An error is one of
 /// resources.
-async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc<Worker>) -> Result<bool, AcceptError> {
+async fn accept_batch(listener: &Listener, entrance: &Entrance, worker: &Rc<Worker>) -> Result<bool, AcceptError> {
+    let Entrance { frontend, door } = entrance;
     for _ in 0..BATCH {
         let (socket, peer, permits) = match frontend.process.on_limit {
             OnLimit::Queue => {
                 // The permit comes first, so that whoever can't be served stays in the kernel's queue.
-                let permits = match frontend.permits() {
+                let permits = match entrance.permits() {
                     Ok(permits) => permits,
                     Err(limit) => {
-                        note_full(limit, frontend);
+                        note_full(limit, entrance);
                         limit.freed().await;
                         // Meanwhile it may have become another frontend's listener.
                         return Ok(true);
@@ -216,10 +241,10 @@ async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc
                 // The connection comes first: a permit that another worker holds for a moment, to find the queue
                 // empty, must not turn anyone away.
                 let Some((socket, peer)) = take(listener)? else { return Ok(false) };
-                match frontend.permits() {
+                match entrance.permits() {
                     Ok(permits) => (socket, peer, permits),
                     Err(limit) => {
-                        note_full(limit, frontend);
+                        note_full(limit, entrance);
                         crate::pool::counters::count(&frontend.counters.denied);
                         net::options::reset_on_close(&socket);
                         continue;
@@ -227,7 +252,8 @@ async fn accept_batch(listener: &Listener, frontend: &Arc<Frontend>, worker: &Rc
                 }
             }
         };
-        let arrival = Arrival { socket, peer, listener: listener.address(), permits, frontend: Arc::clone(frontend) };
+        let (frontend, door) = (Arc::clone(frontend), Arc::clone(door));
+        let arrival = Arrival { socket, peer, listener: listener.address(), permits, frontend, door };
         if let Some((arrival, load)) = worker.seat.deal(arrival) {
             begin(arrival, load, worker)?;
         }
@@ -260,14 +286,9 @@ fn begin(arrival: Arrival, load: Load, worker: &Rc<Worker>) -> Result<(), Accept
     Ok(())
 }
 
-fn note_full(limit: &Limit, frontend: &Frontend) {
+fn note_full(limit: &Limit, Entrance { frontend, door }: &Entrance) {
     if limit.note_full() {
-        let (max_sessions, then) = (limit.max(), frontend.process.on_limit);
-        let limit = match std::ptr::eq(limit, frontend.process.limit.as_ref()) {
-            true => event::Limit::Process { max_sessions, then },
-            false => event::Limit::Frontend { max_sessions, then },
-        };
-        tell(frontend, limit);
+        tell(frontend, frontend.whose(limit, door));
     }
 }
 

@@ -7,13 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::frontend::{Frontend, Permits};
+use super::frontend::{Door, Frontend, Permits};
 use super::handover::Load;
 use super::sources::Visit;
 use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, SessionStage, Who};
+use crate::net;
+use crate::net::proxy_header::Parties;
+use crate::net::reactor::Stream;
 use crate::pool::Pool;
 use crate::pool::counters::{self, Open};
 use crate::pool::server::Server;
@@ -24,6 +27,8 @@ use crate::pool::sessions::{Cell, Command, Entered};
 pub struct Record {
     pub worker: Rc<Worker>,
     pub frontend: Arc<Frontend>,
+    /// The backend that it goes to: its frontend's, until a route leads it elsewhere.
+    pub pool: Arc<Pool>,
     listener: SocketAddr,
     accepted: SystemTime,
     started: Instant,
@@ -44,7 +49,11 @@ pub struct Record {
     _frontend: Open,
     backend: Option<Open>,
     pub visit: Visit,
-    _admission: Admission,
+    /// It has sent something, whether or not that was passed on.
+    pub heard: bool,
+    /// It stands for another client, as a PROXY protocol header says.
+    proxied: bool,
+    admission: Admission,
 }
 
 /// What a session holds of limits and of its worker, for as long as it lives.
@@ -52,6 +61,8 @@ pub struct Record {
 pub struct Admission {
     pub permits: Permits,
     pub load: Load,
+    /// By which it has come in.
+    pub door: Arc<Door>,
 }
 
 /// A session that has its ending: dropping it writes the record.
@@ -73,6 +84,7 @@ impl Record {
         let record = Box::new(Self {
             worker: Rc::clone(worker),
             frontend: Arc::clone(frontend),
+            pool: Arc::clone(&frontend.pool),
             listener,
             accepted: clock::wall(),
             started: Instant::now(),
@@ -90,7 +102,9 @@ impl Record {
             _frontend: frontend.counters.begin(),
             backend: None,
             visit: Visit::Free,
-            _admission: admission,
+            heard: false,
+            proxied: false,
+            admission,
         });
         record.trace(Step::Accepted, listener);
         record
@@ -121,9 +135,34 @@ impl Record {
         self.phase = phase;
     }
 
+    /// Where it has come in.
+    pub fn door(&self) -> &Door {
+        &self.admission.door
+    }
+
+    /// What the client has connected to, at one of our addresses or, as a PROXY protocol header says, at another's.
+    pub fn destination(&self, client: &Stream) -> SocketAddr {
+        match self.proxied {
+            true => self.listener,
+            // The listener's own address may be all that there are.
+            false => client.local_address().map_or(self.listener, net::canonical),
+        }
+    }
+
+    /// Has the session be whose a PROXY protocol header says that it is.
+    pub fn stand_for(&mut self, Parties { source, destination }: Parties) {
+        self.entered.set_client(source);
+        self.listener = destination;
+        self.proxied = true;
+    }
+
     /// Counts the session in the backend that it goes to.
-    pub fn enter_backend(&mut self, pool: &Pool) {
+    pub fn enter_backend(&mut self, pool: &Arc<Pool>) {
         self.backend = Some(pool.counters.begin());
+        if !Arc::ptr_eq(pool, &self.pool) {
+            self.pool = Arc::clone(pool);
+            self.entered.set_backend(pool.spec.name.clone());
+        }
     }
 
     /// Gives the session its ending.
@@ -153,7 +192,7 @@ impl Record {
         SessionRecord {
             id: self.cell().id,
             frontend: self.frontend.spec.name.clone(),
-            backend: self.frontend.pool.spec.name.clone(),
+            backend: self.pool.spec.name.clone(),
             server: self.server.as_ref().map(|server| server.name.clone()),
             client: self.client(),
             listener: self.listener,
@@ -173,10 +212,12 @@ impl Record {
     }
 
     fn count(&self, ending: Ending, bytes_out: u64, total: Duration) {
-        let pool = self.frontend.pool.counters.as_ref();
+        let pool = self.pool.counters.as_ref();
         let both = || self.server.as_ref().map(|server| server.counters.as_ref()).into_iter().chain([pool]);
         match (ending.who, ending.phase) {
-            (Who::Client, Phase::Request) => counters::count(&self.frontend.counters.request_errors),
+            (Who::Client | Who::ClientTimeout, Phase::Request) => {
+                counters::count(&self.frontend.counters.request_errors);
+            }
             (Who::Client, _) => both().for_each(|of| counters::count(&of.client_aborts)),
             (Who::Server, Phase::Data) => both().for_each(|of| {
                 counters::count(&of.server_aborts);
@@ -204,11 +245,22 @@ impl Record {
         Concurrent {
             process: self.frontend.process.counters.sessions(),
             frontend: self.frontend.counters.sessions(),
-            backend: self.frontend.pool.counters.sessions(),
+            backend: self.pool.counters.sessions(),
             server: self.server.as_ref().map_or(0, |server| server.counters.sessions()),
             server_queue: 0,
             backend_queue: self.queue_ahead,
         }
+    }
+}
+
+/// Whether it ended as clients do that say nothing, however long they are waited for.
+fn is_its_own(ending: Ending) -> bool {
+    match ending.who {
+        Who::Nobody | Who::Client => true,
+        Who::ClientTimeout | Who::Limit => {
+            matches!(ending.cause, Cause::NotSaid | Cause::NoProxyHeader | Cause::RuleDenied)
+        }
+        _ => false,
     }
 }
 
@@ -220,7 +272,7 @@ impl Drop for Record {
         self.count(ending, bytes_out, total);
         self.leave_source();
         self.trace(Step::Ended, format_args!("by {}: {}", ending.who.word(), ending.cause.words()));
-        let null = bytes_in == 0 && bytes_out == 0 && matches!(ending.who, Who::Nobody | Who::Client);
+        let null = bytes_in == 0 && bytes_out == 0 && !self.heard && is_its_own(ending);
         // Whoever read that it was opened is to read of its end.
         let opened = self.worker.records.opens() && self.phase == Phase::Data;
         if self.visit == Visit::Untold || (null && !opened && !self.frontend.process.log_null_sessions) {

@@ -36,7 +36,7 @@ pub fn relay(Connected { client, server, mut record, leased }: Connected) -> imp
     record.enter_phase(Phase::Data);
     record.entered().set_server(&leased.server, record.source);
     record.cell().limit_idle(Limits::of(&record).open.map(|(limit, _)| limit));
-    if record.frontend.pool.spec.keepalive.is_some() {
+    if record.pool.spec.keepalive.is_some() {
         record.cell().set_fresh();
     }
     record.entered().touch();
@@ -63,7 +63,7 @@ struct Limits {
 
 impl Limits {
     fn of(record: &Record) -> Self {
-        let BackendTimeouts { server, tunnel, half_close, .. } = record.frontend.pool.spec.timeouts;
+        let BackendTimeouts { server, tunnel, half_close, .. } = record.pool.spec.timeouts;
         let client = record.frontend.spec.client_timeout;
         let open = match (tunnel, client, server) {
             (Some(tunnel), _, _) => Some((tunnel, Who::ClientTimeout)),
@@ -141,7 +141,7 @@ impl Relay {
             self.record.tell(SessionStage::Progress);
         }
         if cell.is_to_settle() {
-            net::options::keep_alive(&self.server, self.record.frontend.pool.spec.keepalive);
+            net::options::keep_alive(&self.server, self.record.pool.spec.keepalive);
         }
         let worker = &self.record.worker;
         let mut scratch = worker.scratch.borrow_mut();
@@ -276,7 +276,7 @@ fn count(record: &Record, bytes: usize, direction: Direction) {
     }
     let worker = record.worker.sessions.worker();
     let server = record.server.as_ref().map(|server| &server.counters);
-    let all = [&record.frontend.process.counters, &record.frontend.counters, &record.frontend.pool.counters];
+    let all = [&record.frontend.process.counters, &record.frontend.counters, &record.pool.counters];
     match direction {
         Direction::In => {
             record.entered().passed_in(bytes);

@@ -1,10 +1,13 @@
-//! Which backend a session goes to: its frontend's.
+//! Which backend a session goes to: that of the first route which fits it, or its frontend's.
 
 use std::sync::Arc;
 
 use super::inspect::Inspected;
 use super::listener::Accepted;
 use super::record::{Ended, Record};
+use super::rules;
+use super::trace::Step;
+use crate::model::condition;
 use crate::net::reactor::Stream;
 use crate::pool::Pool;
 
@@ -16,8 +19,25 @@ pub struct Routed {
     pub pool: Arc<Pool>,
 }
 
-pub fn route(Inspected(Accepted { client, mut record }): Inspected) -> Result<Routed, Ended> {
-    let pool = Arc::clone(&record.frontend.pool);
+pub fn route(Inspected { accepted, hello }: Inspected) -> Result<Routed, Ended> {
+    let Accepted { client, mut record } = accepted;
+    let hello = hello.as_ref().map_or(condition::Hello::No, |hello| hello.fact());
+    let pool = way(&client, &record, hello);
     record.enter_backend(&pool);
     Ok(Routed { client, record, pool })
+}
+
+fn way(client: &Stream, record: &Record, hello: condition::Hello<'_>) -> Arc<Pool> {
+    let frontend = &record.frontend;
+    if frontend.spec.routes.is_empty() {
+        return Arc::clone(&frontend.pool);
+    }
+    rules::with_facts(record, client, hello, |facts| {
+        let route = frontend.spec.routes.iter().find(|route| route.when.holds(facts));
+        let other = route.and_then(|route| frontend.pool_of(&route.backend));
+        if let Some(other) = other {
+            record.trace(Step::Routed, &other.spec.name);
+        }
+        Arc::clone(other.unwrap_or(&frontend.pool))
+    })
 }

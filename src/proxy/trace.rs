@@ -68,6 +68,9 @@ impl Traced {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Accepted,
+    Proxied,
+    Inspected,
+    Routed,
     Leased,
     DialFailed,
     Connected,
@@ -82,6 +85,9 @@ impl Step {
     fn words(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Proxied => "stands for another client",
+            Self::Inspected => "has begun TLS",
+            Self::Routed => "led to another backend",
             Self::Leased => "leased to a server",
             Self::DialFailed => "dial failed",
             Self::Connected => "connected to the server",

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use evenkeel::config;
+use evenkeel::model::condition::{NamePattern, Test};
 use evenkeel::model::{
-    ApiserverProbe, Backend, Balance, Check, Config, Credential, DatagramAddress, Facility, Frontend, HostAddress,
-    ListenAddress, LogFormat, LogLevel, LogPlace, LogTarget, Network, OnLimit, OnNoServer, Policy, Probe, Server,
-    SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
+    AcceptProxy, ApiserverProbe, Backend, Balance, Check, Condition, Config, Credential, DatagramAddress, Facility,
+    Frontend, HostAddress, ListenAddress, LogFormat, LogLevel, LogPlace, LogTarget, Network, OnLimit, OnNoServer,
+    Policy, Probe, Server, SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
 };
 use proptest::prelude::*;
 
@@ -66,7 +67,7 @@ fn first_check(config: &Config) -> &Check {
 
 fn tls_of(probe: &Probe) -> &TlsProbe {
     match probe {
-        Probe::Tcp => panic!("it speaks no TLS"),
+        Probe::Tcp | Probe::Http(_) | Probe::Script { .. } => panic!("it need not speak TLS"),
         Probe::Tls(tls) | Probe::Konnectivity(tls) | Probe::K0sJoin(tls) => tls,
         Probe::Https(https) => &https.tls,
         Probe::KubeApiserver(apiserver) => &apiserver.tls,
@@ -87,7 +88,7 @@ fn a_preset_is_what_its_distribution_listens_on() {
         for (index, (name, port, kind)) in services.iter().enumerate() {
             let (frontend, backend) = (&config.frontends[index], &config.backends[index]);
             assert_eq!(frontend.name.as_str(), *name);
-            assert_eq!(frontend.listen, [ListenAddress::DualStack { port: *port }]);
+            assert_eq!(frontend.listen, [ListenAddress::DualStack { port: *port }.into()]);
             assert_eq!(frontend.backend, backend.name);
             assert_eq!(backend.name.as_str(), format!("{name}_backend"));
             let balance = if *port == 8132 { Balance::Spread } else { Balance::LeastConn };
@@ -118,7 +119,7 @@ fn a_part_of_the_presets_name_overrides_the_keys_it_states_and_no_other() {
         "[[backend]]\nname = 'konnectivity_backend'\nbalance = 'source'\n[[frontend]]\nname = 'kubeAPI'\nlisten = '10.0.0.1:6443'",
     );
     let api = frontend(&config, "kubeAPI");
-    assert_eq!(api.listen, [ListenAddress::Tcp("10.0.0.1:6443".parse().unwrap())]);
+    assert_eq!(api.listen, [ListenAddress::Tcp("10.0.0.1:6443".parse().unwrap()).into()]);
     assert_eq!(api.backend.as_str(), "kubeAPI_backend");
     let konnectivity = backend(&config, "konnectivity_backend");
     assert_eq!((konnectivity.balance, konnectivity.servers.len()), (Balance::Source, 2));
@@ -134,7 +135,7 @@ fn another_name_is_added_behind_the_presets() {
         "[[backend]]\nname = 'extra'\nservers = ['10.10.9.9:22']\n[[frontend]]\nname = 'ssh'\nlisten = ':2222'\nbackend = 'extra'",
     );
     assert_eq!((backend(&config, "extra").id.0, frontend(&config, "ssh").id.0), (8, 9), "in file order");
-    assert_eq!(config.stats.unwrap().id.0, 10);
+    assert_eq!(config.stats[0].id.0, 10);
     assert_eq!(config.hosts.last().unwrap().address, HostAddress::Ip("10.10.9.9".parse().unwrap()));
 }
 
@@ -142,7 +143,7 @@ fn another_name_is_added_behind_the_presets() {
 fn konnectivity_may_be_on_other_machines_and_another_port() {
     let config = k0s("[[frontend]]\nname = 'konnectivity'\nlisten = ':8232'\n\
          [[backend]]\nname = 'konnectivity_backend'\nservers = ['10.20.0.2:8132', '10.20.1.2:8132', '10.20.2.2:8132']");
-    assert_eq!(frontend(&config, "konnectivity").listen, [ListenAddress::DualStack { port: 8232 }]);
+    assert_eq!(frontend(&config, "konnectivity").listen, [ListenAddress::DualStack { port: 8232 }.into()]);
     let konnectivity = backend(&config, "konnectivity_backend");
     let addresses: Vec<String> = konnectivity.servers.iter().map(|server| server.address.to_string()).collect();
     assert_eq!(addresses, ["10.20.0.2:8132", "10.20.1.2:8132", "10.20.2.2:8132"]);
@@ -182,7 +183,7 @@ fn what_a_file_leaves_open_is_as_documented() {
     assert_eq!((&check.probe, check.port, check.rise, check.fall), (&Probe::Tcp, None, 2, 3));
     assert_eq!((check.interval, check.down_interval), (seconds(2), seconds(2)));
     assert_eq!((check.fast_interval, check.timeout), (Duration::from_millis(500), Duration::from_millis(1500)));
-    assert_eq!(config.stats.unwrap().listen, [ListenAddress::Tcp("127.0.0.1:9000".parse().unwrap())]);
+    assert_eq!(config.stats[0].listen, [ListenAddress::Tcp("127.0.0.1:9000".parse().unwrap())]);
     assert_eq!((config.admin, config.process.workers), (None, None));
     assert_eq!((config.process.preempt, config.process.shutdown_grace), (Duration::ZERO, seconds(5)));
 }
@@ -195,7 +196,7 @@ fn off_takes_away_what_would_be_there() {
         "server_keepalive = 'off'\ncheck = 'off'",
         "",
     );
-    assert_eq!(config.stats, None);
+    assert_eq!(config.stats, []);
     assert_eq!((config.frontends[0].max_sessions, config.frontends[0].keepalive), (None, None));
     assert_eq!((config.backends[0].keepalive, config.backends[0].timeouts.half_close), (None, None));
     assert_eq!(config.policy.half_close, None);
@@ -423,6 +424,31 @@ fn a_frontend_s_limits_by_source_are_off_unless_stated_near_or_for_all() {
     let text = plain_text(&for_all, "", "", "");
     assert_eq!(parse(&config::show_text(&text, "it.toml").unwrap()), parse(&text));
 }
+
+// ---- PROXY protocol and routes ----
+
+#[test]
+fn routes_lead_by_name_and_by_source_and_those_by_name_make_clients_say_one() {
+    let routes = "accept_proxy = '10.0.9.1'\ntimeouts = { inspect = '2s' }\n\
+                  [[frontend.route]]\nsni = ['A.example', '*.b.example']\nsource = '10.0.0.0/8'\nbackend = 'b'\n\
+                  [[frontend.route]]\nsource = ['fd00::/8']\nbackend = 'b'\n";
+    let text = plain_text("", routes, "", "");
+    let config = parse(&text);
+    let frontend = &config.frontends[0];
+    let network = |address: &str, prefix| Network::of(address.parse().unwrap(), prefix).unwrap();
+    let names = ["a.example", "*.b.example"].map(NamePattern::name).to_vec();
+    let both = Condition::all([Test::Sni(names), Test::Source(vec![network("10.0.0.0", 8)])]);
+    let whens: Vec<_> = frontend.routes.iter().map(|route| route.when.clone()).collect();
+    assert_eq!(whens, [both, Condition::all([Test::Source(vec![network("fd00::", 8)])])]);
+    assert_eq!(frontend.listen[0].accept_proxy, AcceptProxy::From(vec![network("10.0.9.1", 32)]));
+    assert_eq!((frontend.handshake_timeout, frontend.inspect_delay), (TWO_SECONDS, Some(TWO_SECONDS)));
+    assert_eq!(frontend.rules.len(), 1);
+    assert_eq!(parse(&config::show_text(&text, "it.toml").unwrap()), config);
+    let by_source = plain("", "[[frontend.route]]\nsource = '10.0.0.0/8'\nbackend = 'b'\n", "", "");
+    assert!(by_source.frontends[0].rules.is_empty(), "nobody waits for what nobody asks");
+}
+
+const TWO_SECONDS: Duration = Duration::from_secs(2);
 
 // ---- the nearest wins ----
 

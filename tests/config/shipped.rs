@@ -41,13 +41,13 @@ fn the_reference_configuration_says_what_the_haproxy_file_says() {
     let services = [("kubeAPI", 6443), ("konnectivity", 8132), ("controllerJoinAPI", 9443)];
     let servers = [("k0s-ch-sion-1", "10.10.0.2"), ("k0s-at-vie-1", "10.10.1.2"), ("k0s-de-fra-1", "10.10.2.2")];
     assert_eq!(config.limits.max_sessions, 4000);
-    assert_eq!(config.stats.as_ref().unwrap().listen, [ListenAddress::DualStack { port: 9000 }]);
+    assert_eq!(config.stats[0].listen, [ListenAddress::DualStack { port: 9000 }]);
     assert!(!config.log.null_sessions);
     assert_eq!((config.frontends.len(), config.backends.len(), config.hosts.len()), (3, 3, 3));
     for (index, (name, port)) in services.into_iter().enumerate() {
         let (frontend, backend) = (&config.frontends[index], &config.backends[index]);
         assert_eq!(frontend.name.as_str(), name);
-        assert_eq!(frontend.listen, [ListenAddress::DualStack { port }]);
+        assert_eq!(frontend.listen, [ListenAddress::DualStack { port }.into()]);
         assert_eq!(frontend.backend, backend.name);
         assert_eq!((frontend.max_sessions, frontend.client_timeout), (Some(3000), day));
         assert_eq!(backend.name.as_str(), format!("{name}_backend"));
@@ -70,7 +70,7 @@ fn ids_follow_the_file() {
     let config = load("config/evenkeel.toml");
     let frontends: Vec<u32> = config.frontends.iter().map(|frontend| frontend.id.0).collect();
     let backends: Vec<u32> = config.backends.iter().map(|backend| backend.id.0).collect();
-    assert_eq!((frontends, backends, config.stats.unwrap().id.0), (vec![2, 3, 4], vec![5, 6, 7], 8));
+    assert_eq!((frontends, backends, config.stats[0].id.0), (vec![2, 3, 4], vec![5, 6, 7], 8));
 }
 
 // ---- config/minimal.toml ----
@@ -160,6 +160,7 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "frontend.client_keepalive" | "backend.server_keepalive" => "/$defs/keepalive/properties".to_owned(),
         "backend.check" => "/$defs/check/properties".to_owned(),
         "backend.servers" => "/$defs/server/properties".to_owned(),
+        "frontend.route" => "/$defs/route/properties".to_owned(),
         "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),
     };
@@ -210,7 +211,7 @@ fn documented(section: &str) -> BTreeSet<String> {
     let heading = match section {
         "" => "The file".to_owned(),
         "frontend.client_keepalive" | "backend.server_keepalive" => "Keepalives".to_owned(),
-        "frontend" | "backend" | "backend.servers" | "log.target" => format!("`[[{section}]]`"),
+        "frontend" | "frontend.route" | "backend" | "backend.servers" | "log.target" => format!("`[[{section}]]`"),
         section => format!("`[{section}]`"),
     };
     let text = std::fs::read_to_string("docs/configuration.md").unwrap();

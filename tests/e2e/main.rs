@@ -18,5 +18,6 @@ mod logs;
 mod openssl;
 mod privileges;
 mod silence;
+mod statistics;
 mod systemd;
 mod tools;

@@ -11,6 +11,7 @@ pub mod ports;
 pub mod program;
 pub mod schema;
 pub mod sockets;
+pub mod statistics;
 pub mod tls;
 pub mod wait;
 

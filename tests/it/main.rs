@@ -28,6 +28,7 @@ mod sandbox;
 mod sources;
 mod stall;
 mod start;
+mod statistics;
 mod stats;
 mod stop;
 mod timeouts;

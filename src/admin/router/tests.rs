@@ -27,7 +27,7 @@ impl Seen {
 
 async fn ask_with(views: Arc<Views>, method: Method, path: &str, body: &'static str) -> Seen {
     let request = Request::builder().method(method).uri(path).body(Full::new(Bytes::from(body))).unwrap();
-    let response = answer(request, remote(), views).await.unwrap();
+    let response = answer(request, remote(), Site::socket(), views).await.unwrap();
     let (head, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     Seen { status: head.status.as_u16(), headers: head.headers, body }
@@ -140,7 +140,7 @@ where
         let (name, value) = header.split_once(": ").unwrap();
         request = request.header(name, value);
     }
-    let response = answer(request.body(body).unwrap(), caller, views).await.unwrap();
+    let response = answer(request.body(body).unwrap(), caller, Site::socket(), views).await.unwrap();
     let (head, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     Seen { status: head.status.as_u16(), headers: head.headers, body }

@@ -57,10 +57,10 @@ impl LowPorts {
     /// Those of a configuration.
     pub fn of(config: &Config, below: u16) -> Self {
         let stats = config.stats.iter().flat_map(|stats| &stats.listen);
-        let listen = config.frontends.iter().flat_map(|frontend| &frontend.listen).chain(stats);
+        let listen = config.frontends.iter().flat_map(|frontend| frontend.addresses()).chain(stats.copied());
         // A socket that was given to us needs no right of ours.
         let is_low = |address: &ListenAddress| address.port().is_some_and(|port| port < below);
-        Self { below, bound: listen.copied().filter(is_low).collect() }
+        Self { below, bound: listen.filter(is_low).collect() }
     }
 }
 

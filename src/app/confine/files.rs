@@ -15,7 +15,7 @@ use landlock::{
 };
 
 use crate::app::process::program_file;
-use crate::model::{Config, Connect, HostAddress};
+use crate::model::{Check, Config, Connect, HostAddress};
 use crate::net::accounts::{GROUP, PASSWD};
 
 /// What may be opened, by the kind of use. Paths are as the file system has them, links followed.
@@ -113,13 +113,15 @@ impl Allowed {
     }
 }
 
-/// Ports of servers, of their checks and of name servers, if no others are to be connected to.
+/// Ports of servers, of their checks and agents, and of name servers, if no others are to be connected to.
 pub fn ports(config: &Config) -> Option<BTreeSet<u16>> {
     (config.security.connect == Connect::Servers).then(|| {
         let servers = config.backends.iter().flat_map(|backend| &backend.servers);
         let own = servers.map(|server| server.address.port);
-        let probed = config.checks().filter_map(|check| check.port);
-        own.chain(probed).chain([DNS]).collect()
+        let probed = config.checks().flat_map(Check::ports);
+        let agents =
+            config.backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.agent.as_ref());
+        own.chain(probed).chain(agents.map(|agent| agent.port)).chain([DNS]).collect()
     })
 }
 

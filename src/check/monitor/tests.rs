@@ -10,8 +10,8 @@ use super::*;
 use crate::check::{Monitors, Probers};
 use crate::event::{Change, ServerChange, ServerState};
 use crate::model::{
-    Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Policy, Probe, ProxyId,
-    ServerId, ServerName, Weight,
+    Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Policy, Probe, ProxyId, Retries,
+    ServerId, ServerName,
 };
 
 /// Nothing here takes so long unless it never comes.
@@ -80,25 +80,14 @@ impl Watch {
 
 fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
     let short = Duration::from_millis(20);
-    let check = Check {
-        probe: Probe::Tcp,
-        port: None,
-        interval: short,
-        fast_interval: short,
-        down_interval: short,
-        timeout: Duration::from_millis(300),
-        fall: 2,
-        rise: 2,
-    };
+    let check = Check { timeout: Duration::from_millis(300), fall: 2, ..Check::new(Probe::Tcp, short) };
     let server = |(number, &port): (usize, &u16)| crate::model::Server {
-        id: ServerId(u32::try_from(number).unwrap() + 1),
-        name: ServerName::new(&format!("server-{number}")).unwrap(),
-        address: Endpoint { host: host.clone(), port },
-        weight: Weight::ONE,
-        backup: false,
-        max_sessions: None,
-        disabled: false,
         check: Some(check.clone()),
+        ..crate::model::Server::new(
+            ServerId(u32::try_from(number).unwrap() + 1),
+            ServerName::new(&format!("server-{number}")).unwrap(),
+            Endpoint { host: host.clone(), port },
+        )
     };
     Backend {
         id: ProxyId(3),
@@ -123,6 +112,10 @@ fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
         required: false,
         keepalive: None,
         check: None,
+        retries: Retries::Others,
+        log_health_checks: false,
+        all_backups: false,
+        draws: 2,
     }
 }
 

@@ -80,7 +80,7 @@ async fn status<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn read_more(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> std::io::Result<usize> {
+pub(super) async fn read_more(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> std::io::Result<usize> {
     let mut piece = [0; 2048];
     let count = stream.read(&mut piece).await?;
     received.extend_from_slice(&piece[..count]);
@@ -88,7 +88,7 @@ async fn read_more(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>
 }
 
 /// The code of a status line (RFC 9112, section 4); `None` as long as more bytes may complete it.
-fn status_code(received: &[u8]) -> Result<Option<u16>, AskError> {
+pub(super) fn status_code(received: &[u8]) -> Result<Option<u16>, AskError> {
     let not_http = || AskError::Unreadable(format!("the answer is not HTTP: {:?}", printable(received)));
     let start = received.get(..7.min(received.len())).unwrap_or_default();
     if !b"HTTP/1.".starts_with(start) {
@@ -127,7 +127,7 @@ fn is_chunked(head: &[u8]) -> bool {
 }
 
 /// Whether the answer says that nothing follows (RFC 9112, section 6.3); one that doesn't say ends with the connection.
-fn is_whole(received: &[u8]) -> bool {
+pub(super) fn is_whole(received: &[u8]) -> bool {
     let Some((head, body)) = parts(received) else { return false };
     if is_chunked(head) {
         return body.starts_with(b"0\r\n") || body.ends_with(b"\r\n0\r\n\r\n");
@@ -137,7 +137,7 @@ fn is_whole(received: &[u8]) -> bool {
 }
 
 /// What follows the head, as far as it came, without the sizes of its chunks (RFC 9112, section 7.1).
-fn body_of(received: &[u8]) -> Vec<u8> {
+pub(super) fn body_of(received: &[u8]) -> Vec<u8> {
     let Some((head, body)) = parts(received) else { return Vec::new() };
     if !is_chunked(head) {
         return body.to_vec();

@@ -20,12 +20,24 @@ pub(super) struct Seen {
     pub remark: Option<Remark>,
     pub tls: Option<TlsFacts>,
     pub farewell: Option<Farewell>,
+    /// HAProxy's words for it.
+    pub info: String,
 }
 
 impl Seen {
     pub fn new(state: Readiness, status: CheckStatus, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { state, status, detail, code: None, certificate: None, remark: None, tls: None, farewell: None }
+        Self {
+            state,
+            status,
+            detail,
+            code: None,
+            certificate: None,
+            remark: None,
+            tls: None,
+            farewell: None,
+            info: String::new(),
+        }
     }
 
     pub fn down(cause: DownCause, status: CheckStatus, detail: impl Into<String>) -> Self {
@@ -41,12 +53,19 @@ impl Seen {
             DialError::NoNetwork => (DownCause::NoNetwork, CheckStatus::L4Con),
             DialError::Local(_) => (DownCause::Local, CheckStatus::SockErr),
         };
-        Self::down(cause, status, error.to_string())
+        let info = match error {
+            DialError::Refused => "Connection refused".to_owned(),
+            DialError::Unreachable => "No route to host".to_owned(),
+            DialError::NoNetwork => "Network is unreachable".to_owned(),
+            DialError::TimedOut => String::new(),
+            DialError::Local(error) => error.to_string(),
+        };
+        Self { info, ..Self::down(cause, status, error.to_string()) }
     }
 
     /// A connection, but no TLS over it.
     pub fn no_handshake(failure: &Failure) -> Self {
-        match failure {
+        let seen = match failure {
             Failure::Tls(words) => Self::down(DownCause::Tls, CheckStatus::L6Rsp, words.clone()),
             Failure::Reset | Failure::Closed => {
                 Self::down(DownCause::Tls, CheckStatus::L6Rsp, format!("{failure} during the handshake"))
@@ -55,7 +74,9 @@ impl Seen {
                 Self::down(DownCause::TimedOut, CheckStatus::L6Tout, failure.to_string())
             }
             Failure::Io(_) => Self::down(DownCause::Local, CheckStatus::SockErr, failure.to_string()),
-        }
+        };
+        let info = if seen.status == CheckStatus::L6Rsp { "SSL handshake failure" } else { "" };
+        Self { info: info.to_owned(), ..seen }
     }
 
     /// TLS, but no answer over it.

@@ -160,25 +160,16 @@ fn config_unchecked(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'st
 // ---- checks ----
 
 fn check(probe: Probe) -> Check {
-    Check {
-        probe,
-        port: None,
-        interval: TIMEOUT,
-        fast_interval: TIMEOUT,
-        down_interval: TIMEOUT,
-        timeout: TIMEOUT,
-        fall: 3,
-        rise: 2,
-    }
+    Check::new(probe, TIMEOUT)
 }
 
 fn tls() -> TlsProbe {
-    TlsProbe { verify: Verify::None, server_name: None, alpn: vec![] }
+    TlsProbe { verify: Verify::None, server_name: None, alpn: vec![], identity: None }
 }
 
 fn verified(authority: &CertifiedIssuer<'static, KeyPair>, server_name: Option<&str>) -> Probe {
     let verify = Verify::Ca { file: "ca.crt".into(), roots: vec![authority.der().to_vec()].into() };
-    Probe::Tls(TlsProbe { verify, server_name: server_name.map(str::to_owned), alpn: vec![] })
+    Probe::Tls(TlsProbe { verify, server_name: server_name.map(str::to_owned), alpn: vec![], identity: None })
 }
 
 fn https() -> Probe {
@@ -196,7 +187,8 @@ async fn probe_within(
     address: SocketAddr,
 ) -> (CheckStatus, Readiness, String, Outcome) {
     let check = Check { timeout, ..check(probe) };
-    let mut outcome = Prober::new(&check, &mut Tokens::default()).unwrap().probe(address).await;
+    let mut outcome =
+        Prober::new(&check, &mut Tokens::default()).unwrap().probe(address, TIMEOUT, Way::default()).await;
     if let Some(farewell) = outcome.farewell.take() {
         farewell.finish().await;
     }

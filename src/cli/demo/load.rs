@@ -47,7 +47,8 @@ pub struct Tally {
 
 /// Runs clients against each of the addresses, all through one another, for as long as it is polled.
 pub async fn run(addresses: &[SocketAddr], shape: Shape, mut rng: fastrand::Rng, tally: &Arc<Tally>) {
-    let anyone = TlsProbe { verify: Verify::None, server_name: None, alpn: vec!["http/1.1".to_owned()] };
+    let anyone =
+        TlsProbe { verify: Verify::None, server_name: None, alpn: vec!["http/1.1".to_owned()], identity: None };
     let tls = Client::new(&anyone, None).expect("nothing in these settings can be refused");
     let mut clients = JoinSet::new();
     for &address in addresses {

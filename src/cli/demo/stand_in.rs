@@ -145,8 +145,8 @@ impl StandIn {
     }
 
     fn listen(&mut self) -> Result<(), BindError> {
-        let options = BindOptions { freebind: false, backlog: 1024, keepalive: None };
-        let bound = net::bind(ListenAddress::Tcp(self.address), options)?;
+        let options = BindOptions::with_backlog(1024);
+        let bound = net::bind(ListenAddress::Tcp(self.address), &options)?;
         if let Ok(address) = bound.local_address() {
             self.address = address;
         }

@@ -163,8 +163,8 @@ fn ipv6(case: &Case) -> Finding {
         return Finding::ok(WHAT, "on");
     }
     let Config { frontends, stats, backends, .. } = &case.config;
-    let listen =
-        || frontends.iter().flat_map(|frontend| &frontend.listen).chain(stats.iter().flat_map(|stats| &stats.listen));
+    let pages = || stats.iter().flat_map(|stats| stats.listen.iter().copied());
+    let listen = || frontends.iter().flat_map(|frontend| frontend.addresses()).chain(pages());
     let named = listen().find(|address| matches!(address, ListenAddress::Tcp(address) if address.is_ipv6()));
     if let Some(address) = named {
         let advice = "switch IPv6 on (net.ipv6.conf.all.disable_ipv6), or take the address out";
@@ -298,7 +298,7 @@ mod tests {
     fn an_address_that_no_host_without_ipv6_has_fails() {
         let listen = |case: &mut Case| {
             case.host.has_ipv6 = false;
-            case.config.frontends[0].listen = vec![ListenAddress::Tcp("[fd00::1]:6443".parse().unwrap())];
+            case.config.frontends[0].listen = vec![ListenAddress::Tcp("[fd00::1]:6443".parse().unwrap()).into()];
         };
         assert_eq!(grades(listen), [(Grade::Fail, "IPv6")]);
         let server = |case: &mut Case| {

@@ -14,9 +14,11 @@ const WHAT: &str = "listen address";
 
 /// A finding for each address of the frontends and the stats page.
 pub(super) fn all(case: &Case) -> Vec<Finding> {
-    let frontends = case.config.frontends.iter().map(|frontend| (&frontend.listen, frontend.freebind));
-    let stats = case.config.stats.iter().map(|stats| (&stats.listen, stats.freebind));
-    let addresses = frontends.chain(stats).flat_map(|(listen, freebind)| listen.iter().map(move |at| (*at, freebind)));
+    let frontends = case.config.frontends.iter().flat_map(|frontend| {
+        frontend.listen.iter().map(|listen| (listen.address, frontend.freebind || listen.transparent))
+    });
+    let stats = case.config.stats.iter().flat_map(|stats| stats.listen.iter().map(|at| (*at, stats.freebind)));
+    let addresses = frontends.chain(stats);
     // What the service manager opens, it can't find taken for us.
     let addresses = addresses.filter(|(address, _)| !matches!(address, ListenAddress::Descriptor(_)));
     addresses.map(|(address, freebind)| judge(case, address, freebind)).collect()

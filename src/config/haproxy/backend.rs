@@ -7,19 +7,21 @@ use super::super::show::quoted;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Proxy, Statement};
-use super::frontend::{keepalive, kernel_keepalive};
+use super::frontend::keepalive;
 use super::words::Word;
-use super::{HOUR, check, server};
+use super::{HOUR, check, server, service};
 
 /// As TOML: the backend, then each of its servers.
 pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Vec<Section> {
     let mut section = Section::new("[[backend]]", Some(proxy.at));
     section.text("name", &proxy.name.text, Some(proxy.name.span));
     section.set("id", number, Some(proxy.at));
-    balance(proxy, &mut section, composer);
+    service::balance(proxy, &mut section, composer);
+    service::retries(proxy, &mut section, composer);
+    service::switches(proxy, &mut section);
     timeouts(proxy, &mut section, composer);
     match keepalive(proxy, "option srvtcpka") {
-        Some(at) => kernel_keepalive("server_keepalive", at, &mut section),
+        Some(at) => service::keepalive(proxy, "srvtcpka", "server_keepalive", at, &mut section, composer),
         None if composer.as_haproxy() => {
             section.instead(
                 "server_keepalive",
@@ -56,26 +58,9 @@ fn unstated(section: &mut Section) {
         "close",
         "evenkeel's way, \"try_all\": servers that count as down are tried before a client is refused",
     );
+    instead("kill_spread", "0s", "evenkeel's way, \"3s\": sessions that are closed are not closed all at once");
     instead("dial_hedge", "off", "evenkeel's way, \"250ms\": a silent dial is joined by one to another server");
     instead("judged_by", "probes", "evenkeel's way, \"everything\": failed dials and foreign certificates count, too");
-}
-
-fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
-    let Some(statement) = proxy.last("balance") else {
-        // HAProxy's default (configuration manual, section 4.2, `balance`).
-        section.text("balance", "roundrobin", None);
-        return;
-    };
-    let Some(word) = statement.arguments.first() else {
-        return composer.wrong(statement.at, "`balance` names no method", "write `balance leastconn`");
-    };
-    match word.text.as_str() {
-        method @ ("leastconn" | "roundrobin" | "first" | "source") => section.text("balance", method, Some(word.span)),
-        other => {
-            let what = format!("`balance {other}` is not supported");
-            composer.wrong(word.span, what, "write `balance leastconn`, roundrobin, first or source");
-        }
-    }
 }
 
 /// Between two dials of one server after an error (section 4.2, `retries`).
@@ -142,6 +127,7 @@ fn one_server(proxy: &Proxy, line: &Statement, composer: &mut Composer<'_>) -> O
     section.text("name", &name.text, Some(name.span));
     section.text("address", &endpoint, Some(address.span));
     numbers(&options, &mut section, composer);
+    service::server(proxy, &options, &mut section, composer);
     check::compose(proxy, &options, line.at, &mut section, composer);
     Some(section)
 }

@@ -7,7 +7,8 @@ use super::super::show::quoted;
 use super::argument::{Options, number_of, time_of};
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Proxy, Statement};
+use super::file::Proxy;
+use super::{HOUR, question, service};
 
 /// The options of which the last one says what a check asks (configuration manual, section 4.2).
 pub const KINDS: [&str; 3] = ["option httpchk", "option ssl-hello-chk", "option tcp-check"];
@@ -17,7 +18,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Adds `check` to a server.
 pub fn compose(proxy: &Proxy, options: &Options, line: Span, section: &mut Section, composer: &mut Composer<'_>) {
-    let Some(at) = options.has("check") else {
+    // One that tracks another has that one's state.
+    let Some(at) = options.has("check").filter(|_| options.has("track").is_none()) else {
         section.text("check", "off", Some(line));
         return;
     };
@@ -27,6 +29,7 @@ pub fn compose(proxy: &Proxy, options: &Options, line: Span, section: &mut Secti
     {
         section.set("check.port", port.0, Some(port.1));
     }
+    elsewhere(options, section, composer);
     schedule(proxy, options, at, section, composer);
 }
 
@@ -34,7 +37,15 @@ fn kind(proxy: &Proxy, options: &Options, at: Span, section: &mut Section, compo
     let asked = proxy.last_of(&KINDS);
     let over_tls = options.has("check-ssl");
     match asked.map(|statement| (statement.keyword.words, statement)) {
-        Some(("option httpchk", statement)) => http(statement, over_tls, section, composer),
+        Some(("option httpchk", statement)) => question::http(proxy, statement, over_tls.is_some(), section, composer),
+        Some(("option tcp-check", _))
+            if let Some(speaks_tls) = question::script(proxy, over_tls.is_some(), section, composer) =>
+        {
+            if speaks_tls {
+                tls(options, over_tls.unwrap_or(at), section, composer);
+            }
+            return;
+        }
         // A hello of SSLv3, which no API server answers any more: a handshake is what is meant.
         Some(("option ssl-hello-chk", statement)) if over_tls.is_none() => {
             section.text("check.type", "tls", Some(statement.at));
@@ -49,24 +60,23 @@ fn kind(proxy: &Proxy, options: &Options, at: Span, section: &mut Section, compo
     }
 }
 
-/// `option httpchk [METHOD] [URI] [VERSION]`.
-fn http(statement: &Statement, over_tls: Option<Span>, section: &mut Section, composer: &mut Composer<'_>) {
-    let texts: Vec<&str> = statement.arguments.iter().map(|word| word.text.as_str()).collect();
-    let (method, path) = match texts.as_slice() {
-        [] => ("OPTIONS", "/"),
-        [path] => ("OPTIONS", *path),
-        [method, path, ..] => (*method, *path),
-    };
-    if over_tls.is_none() || method != "GET" {
-        let what = format!(
-            "`option httpchk` with {method}{} is not supported",
-            if over_tls.is_none() { " and without check-ssl" } else { "" }
-        );
-        return composer.wrong(statement.at, what, "write `option httpchk GET /readyz` and `check-ssl` on the servers");
+/// Where it is asked, if elsewhere, and what the question begins with.
+fn elsewhere(options: &Options, section: &mut Section, composer: &mut Composer<'_>) {
+    if let Some(word) = options.value("addr") {
+        match word.text.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
+            Ok(ip) => section.text("check.address", &ip.to_string(), Some(word.span)),
+            Err(_) => composer.wrong(
+                word.span,
+                format!("`addr {}` is no IP address", word.text),
+                "write the address itself: only servers are known by names",
+            ),
+        }
     }
-    section.text("check.type", "https", Some(statement.at));
-    section.text("check.path", path, Some(statement.at));
-    section.set("check.accept", "[\"200-399\"]", Some(statement.at));
+    if let Some(at) = options.has("check-send-proxy") {
+        // Without a word on its version it is the sessions', or the first.
+        let version = service::send_proxy(options).map_or("v1", |(version, _)| version);
+        section.text("check.send_proxy", version, Some(at));
+    }
 }
 
 fn tls(options: &Options, at: Span, section: &mut Section, composer: &mut Composer<'_>) {
@@ -90,6 +100,12 @@ fn tls(options: &Options, at: Span, section: &mut Section, composer: &mut Compos
         (Some((other, span)), _) => {
             composer.wrong(span, format!("`verify {other}` is unknown"), "write `verify none` or `verify required`")
         }
+    }
+    if let Some(file) = options.value("crt") {
+        // One file has both, as HAProxy wants it.
+        let path = based(composer, "crt-base", &file.text);
+        section.text("check.client_certificate", &path, Some(file.span));
+        section.text("check.client_key", &path, Some(file.span));
     }
     if let Some(name) = options.value("check-sni") {
         section.text("check.server_name", &name.text, Some(name.span));
@@ -118,9 +134,15 @@ fn schedule(proxy: &Proxy, options: &Options, at: Span, section: &mut Section, c
         let (time, at) = stated.map_or((interval, None), |(time, at)| (time, Some(at)));
         section.wait(key, time, at);
     }
-    // Without `timeout check` a check has its whole interval.
-    let (timeout, place) = composer.time(proxy, "timeout check").unwrap_or((interval, at));
-    section.wait("check.timeout", timeout.min(interval), Some(place));
+    // Without `timeout check` a check has its whole interval; with it, the dial has a time of its own.
+    match composer.time(proxy, "timeout check") {
+        None => section.text("check.timeout", "interval", Some(at)),
+        Some((timeout, place)) => {
+            section.wait("check.timeout", timeout.clamp(Duration::from_millis(10), HOUR), Some(place));
+            let dial = composer.time(proxy, "timeout connect").map_or(interval, |(connect, _)| connect.min(interval));
+            section.wait("check.dial_timeout", dial.clamp(Duration::from_millis(1), HOUR), Some(place));
+        }
+    }
     for (word, default) in [("rise", 2), ("fall", 3)] {
         let stated =
             options.value(word).and_then(|value| Some((number_of(value, 1, 1_000, composer.mistakes)?, value.span)));

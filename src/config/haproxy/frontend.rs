@@ -7,6 +7,7 @@ use super::bind;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Kind, Proxy, Statement};
+use super::service;
 
 /// As TOML.
 pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Section {
@@ -25,7 +26,7 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
         section.wait("timeouts.client", time, Some(at));
     }
     match keepalive(proxy, "option clitcpka") {
-        Some(at) => kernel_keepalive("client_keepalive", at, &mut section),
+        Some(at) => service::keepalive(proxy, "clitcpka", "client_keepalive", at, &mut section, composer),
         None if composer.as_haproxy() => {
             section.instead(
                 "client_keepalive",
@@ -86,11 +87,4 @@ pub fn backends(proxy: &Proxy) -> Vec<String> {
 /// Where keepalive is wanted, by the option of one side or that of both.
 pub fn keepalive(proxy: &Proxy, side: &str) -> Option<Span> {
     proxy.last(side).or_else(|| proxy.last("option tcpka")).map(|statement| statement.at)
-}
-
-/// The kernel's own times (tcp(7)), which HAProxy leaves as they are.
-pub fn kernel_keepalive(key: &str, at: Span, section: &mut Section) {
-    section.text(format!("{key}.idle"), "2h", Some(at));
-    section.text(format!("{key}.interval"), "75s", Some(at));
-    section.set(format!("{key}.count"), 9, Some(at));
 }

@@ -10,10 +10,14 @@ use super::super::list::{List, Statuses};
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::{Span, Stated};
+use super::super::service::ProbeLimit;
 use super::super::text::FilePath;
 use super::super::value::duration_text;
 use super::filled;
-use crate::model::{ApiserverProbe, Check, Credential, HttpsProbe, Probe, TlsProbe, Verify};
+use crate::model::{
+    ApiserverProbe, Check, Credential, HttpProbe, HttpsProbe, Identity, Probe, ProbeTime, STEPS_MAX, Step, TlsProbe,
+    Verify,
+};
 
 /// Resolves checks and reads each CA file once.
 pub struct Checks<'a> {
@@ -41,16 +45,32 @@ impl<'a> Checks<'a> {
             CheckType::KubeApiserver => self.apiserver(raw, mistakes)?,
             CheckType::Konnectivity => Probe::Konnectivity(self.tls(raw, kind, protocol("h2"), mistakes)?),
             CheckType::K0sJoin => Probe::K0sJoin(self.tls(raw, kind, protocol("http/1.1"), mistakes)?),
+            CheckType::Http => Probe::Http(request(raw, None)),
+            CheckType::HttpOverTls => {
+                let tls = self.tls(raw, kind, stated_protocols(raw), mistakes)?;
+                Probe::Http(request(raw, Some(tls)))
+            }
+            CheckType::Script => self.script(raw, mistakes)?,
+        };
+        let interval = filled(&raw.interval).0;
+        let limit = filled(&raw.timeout);
+        let time = match (limit, &raw.dial_timeout) {
+            (ProbeLimit::Interval, _) => ProbeTime::Interval,
+            (ProbeLimit::Time(_), Some(dial)) => ProbeTime::Dial(dial.value.0),
+            (ProbeLimit::Time(_), None) => ProbeTime::Whole,
         };
         Some(Check {
             probe,
             port: raw.port.as_ref().map(|port| port.value.0 as u16),
-            interval: filled(&raw.interval).0,
+            interval,
             fast_interval: filled(&raw.fast_interval).0,
             down_interval: filled(&raw.down_interval).0,
-            timeout: filled(&raw.timeout).0,
+            timeout: limit.within(interval),
             fall: filled(&raw.fall).0 as u16,
             rise: filled(&raw.rise).0 as u16,
+            address: raw.address.as_ref().map(|address| address.value.0),
+            send_proxy: filled(&raw.send_proxy).on().copied(),
+            time,
         })
     }
 
@@ -141,7 +161,38 @@ impl<'a> Checks<'a> {
             verify: self.verify(raw, kind, mistakes)?,
             server_name: raw.server_name.as_ref().map(|name| name.value.0.clone()),
             alpn,
+            identity: self.own_identity(raw, kind, mistakes),
         })
+    }
+
+    /// What the handshake itself shows; a kube-apiserver's check has a credential instead.
+    fn own_identity(&self, raw: &raw::Check, kind: CheckType, mistakes: &mut Mistakes) -> Option<Identity> {
+        if kind == CheckType::KubeApiserver || raw.token_file.is_some() {
+            return None;
+        }
+        match self.credential(raw, mistakes)? {
+            Credential::Certificate(identity) => Some(identity),
+            Credential::Token(_) => None,
+        }
+    }
+
+    fn script(&mut self, raw: &raw::Check, mistakes: &mut Mistakes) -> Option<Probe> {
+        let Some(steps) = &raw.steps else {
+            if !raw.stated.contains(&"steps") {
+                mistakes.push(Some(raw.at), Mistake::ScriptWithoutSteps);
+            }
+            return None;
+        };
+        let steps: Vec<Step> = steps.value.0.iter().map(|step| step.value.step.clone()).collect();
+        if steps.len() > STEPS_MAX {
+            mistakes.push(raw.steps.as_ref().and_then(Stated::span), Mistake::ManySteps { most: STEPS_MAX });
+        }
+        let speaks_tls = steps.iter().any(|step| matches!(step, Step::Connect { tls: true, .. }));
+        let tls = match speaks_tls {
+            true => Some(self.tls(raw, CheckType::Script, stated_protocols(raw), mistakes)?),
+            false => None,
+        };
+        Some(Probe::Script { steps, tls })
     }
 
     fn verify(&mut self, raw: &raw::Check, kind: CheckType, mistakes: &mut Mistakes) -> Option<Verify> {
@@ -181,6 +232,21 @@ impl<'a> Checks<'a> {
     }
 }
 
+/// The request that a file describes.
+fn request(raw: &raw::Check, tls: Option<TlsProbe>) -> HttpProbe {
+    let headers = filled(&raw.headers).0.into_iter().map(|header| (header.value.name, header.value.value));
+    HttpProbe {
+        tls,
+        method: filled(&raw.method).0,
+        target: filled(&raw.path).0,
+        version: filled(&raw.http_version),
+        headers: headers.collect(),
+        body: filled(&raw.body).0,
+        expect: filled(&raw.expect).0.into_iter().map(|answer| answer.value.expect).collect(),
+        drains_on_404: filled(&raw.draining_on_404),
+    }
+}
+
 fn note_foreign_fields(raw: &raw::Check, kind: CheckType, mistakes: &mut Mistakes) {
     if raw.refused.contains(&"type") {
         return;
@@ -196,6 +262,13 @@ fn note_foreign_fields(raw: &raw::Check, kind: CheckType, mistakes: &mut Mistake
         ("token_file", raw.token_file.as_ref().and_then(Stated::span)),
         ("client_certificate", raw.client_certificate.as_ref().and_then(Stated::span)),
         ("client_key", raw.client_key.as_ref().and_then(Stated::span)),
+        ("method", raw.method.as_ref().and_then(Stated::span)),
+        ("http_version", raw.http_version.as_ref().and_then(Stated::span)),
+        ("headers", raw.headers.as_ref().and_then(Stated::span)),
+        ("body", raw.body.as_ref().and_then(Stated::span)),
+        ("expect", raw.expect.as_ref().and_then(Stated::span)),
+        ("draining_on_404", raw.draining_on_404.as_ref().and_then(Stated::span)),
+        ("steps", raw.steps.as_ref().and_then(Stated::span)),
     ];
     let type_at = raw.kind.as_ref().and_then(Stated::span);
     for (key, at) in of_types.into_iter().filter(|(key, at)| at.is_some() && !kind.own_keys().contains(key)) {
@@ -224,9 +297,11 @@ fn protocol(name: &str) -> Vec<String> {
 
 /// A timeout that is longer than the interval would stretch it, since probes of one server never overlap.
 fn note_long_timeout(raw: &raw::Check, mistakes: &mut Mistakes) {
-    let (timeout, interval) = (filled(&raw.timeout).0, filled(&raw.interval).0);
+    let interval = filled(&raw.interval).0;
+    let timeout = filled(&raw.timeout).within(interval);
     let refused = ["timeout", "interval"].iter().any(|key| raw.refused.contains(key));
-    if timeout > interval && !refused {
+    // Where the dial has a time of its own, the rest has as long as is stated, as with HAProxy.
+    if timeout > interval && !refused && raw.dial_timeout.is_none() {
         let timeout_at = raw.timeout.as_ref().and_then(Stated::span);
         let interval_at = raw.interval.as_ref().and_then(Stated::span);
         let mistake =

@@ -8,13 +8,22 @@ use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::Origin;
 use super::filled;
-use crate::model::{Endpoint, HostAddress, ListenAddress, ProxyId, Stats, StatsAccess};
+use crate::model::{Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, Serves, Stats, StatsAccess};
 
 /// `None` if it is off.
 pub fn stats(raw: &raw::Stats, id: ProxyId, access: StatsAccess) -> Option<Stats> {
     let listen = filled(&raw.listen);
     let listen = listen.on()?.0.iter().map(|address| address.value).collect();
-    Some(Stats { id, listen, freebind: filled(&raw.freebind), access })
+    Some(Stats {
+        id,
+        name: FrontendName::new(Stats::NAME).expect("it has letters only"),
+        listen,
+        freebind: filled(&raw.freebind),
+        max_sessions: Stats::MAX_SESSIONS,
+        access,
+        serves: Serves::ours(),
+        is_listen: true,
+    })
 }
 
 /// A listener as it stands in the file.

@@ -42,8 +42,17 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Notes a reference that leads nowhere.
+    pub fn note_unknown(&self, backend: &Option<Stated<BackendName>>, mistakes: &mut Mistakes) {
+        if let Some(unknown) = backend.as_ref().filter(|backend| self.lacks(&backend.value)) {
+            let mut known: Vec<String> = self.backends.iter().map(ToString::to_string).collect();
+            known.sort();
+            mistakes.push(unknown.span(), Mistake::UnknownBackend { name: unknown.value.to_string(), known });
+        }
+    }
+
     /// Whether a reference to this backend leads nowhere.
-    pub fn lacks(&self, backend: &BackendName) -> bool {
+    fn lacks(&self, backend: &BackendName) -> bool {
         !self.incomplete && !self.unnamed && !self.backends.contains(backend)
     }
 }
@@ -131,15 +140,21 @@ fn first_seen<T: Hash + Eq>(seen: &mut HashMap<T, Option<Span>>, what: T, at: Op
 /// Notes backends that nothing leads to, but only if every frontend leads somewhere: a misspelt reference isn't a second mistake.
 pub fn note_unused_backends(expanded: &Expanded, known: &Known<'_>, mistakes: &mut Mistakes) {
     let leads =
-        |frontend: &raw::Frontend| frontend.backend.as_ref().is_some_and(|name| known.backends.contains(&name.value));
-    if expanded.frontends().next().is_none() || !expanded.frontends().all(leads) {
+        |name: &Option<Stated<BackendName>>| name.as_ref().is_some_and(|name| known.backends.contains(&name.value));
+    if expanded.frontends().next().is_none() || !expanded.frontends().flat_map(references).all(leads) {
         return;
     }
-    let used: HashSet<&BackendName> =
-        expanded.frontends().filter_map(|frontend| Some(&frontend.backend.as_ref()?.value)).collect();
+    let used = expanded.frontends().flat_map(references).filter_map(|name| Some(&name.as_ref()?.value));
+    let used: HashSet<&BackendName> = used.collect();
     for name in expanded.backends().filter_map(|backend| backend.name.as_ref()) {
         if !used.contains(&name.value) {
             mistakes.push(name.span(), Mistake::UnusedBackend { name: name.value.to_string() });
         }
     }
+}
+
+/// Where a frontend leads.
+fn references(frontend: &raw::Frontend) -> impl Iterator<Item = &Option<Stated<BackendName>>> {
+    let routes = frontend.route.iter().flat_map(|routes| &routes.value.0).map(|route| &route.value.backend);
+    [&frontend.backend].into_iter().chain(routes)
 }

@@ -61,10 +61,10 @@ fn a_dial_stands_or_is_refused() {
     on_a_worker(async |reactor| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let stream = Stream::dial(&reactor, address).await.unwrap();
+        let stream = Stream::dial(&reactor, address, Way::default()).await.unwrap();
         assert_eq!(listener.accept().unwrap().1, stream.local_address().unwrap());
         drop(listener);
-        assert!(matches!(Stream::dial(&reactor, address).await, Err(DialError::Refused)));
+        assert!(matches!(Stream::dial(&reactor, address, Way::default()).await, Err(DialError::Refused)));
     });
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::message::{Message, Value};
 use super::moment;
-use crate::event::{Concurrent, Phase, SessionRecord, SessionStage};
+use crate::event::{CheckStatus, Concurrent, Phase, SessionRecord, SessionStage};
 use crate::model::{LogLevel, Severity};
 
 pub(super) fn session(stage: SessionStage, record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
@@ -175,28 +175,13 @@ impl ServerLine<'_> {
 
 /// HAProxy's words for a check's result.
 fn reason(status: &str) -> Option<&'static str> {
-    Some(match status {
-        "INI" => "Initializing",
-        "SOCKERR" => "Socket error",
-        "L4OK" => "Layer4 check passed",
-        "L4TOUT" => "Layer4 timeout",
-        "L4CON" => "Layer4 connection problem",
-        "L6OK" => "Layer6 check passed",
-        "L6TOUT" => "Layer6 timeout",
-        "L6RSP" => "Layer6 invalid response",
-        "L7OK" => "Layer7 check passed",
-        "L7OKC" => "Layer7 check conditionally passed",
-        "L7TOUT" => "Layer7 timeout",
-        "L7RSP" => "Layer7 invalid response",
-        "L7STS" => "Layer7 wrong status",
-        _ => return None,
-    })
+    let status = CheckStatus::ALL.into_iter().find(|known| known.name() == status);
+    status.map(CheckStatus::words)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::CheckStatus;
     use crate::event::{Cause, Ending, Who};
     use crate::observe::access_log::tests::record;
 

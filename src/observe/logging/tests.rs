@@ -151,6 +151,7 @@ fn a_change_of_a_server_is_told_in_haproxys_words() {
         certificate: None,
         remark: None,
         at: SystemTime::UNIX_EPOCH,
+        info: String::new(),
     };
     let down = ServerChange {
         backend: BackendName::new("back").unwrap(),
@@ -163,6 +164,9 @@ fn a_change_of_a_server_is_told_in_haproxys_words() {
         active_left: 0,
         backup_left: 0,
         at: SystemTime::UNIX_EPOCH,
+        backup: false,
+        reported: false,
+        via: None,
     };
     let maint = ServerChange { to: ServerState::Maint, evidence: None, backup_left: 1, ..down.clone() };
     let subscriber = tracing_subscriber::registry().with(Layer(logging.lines.clone()));

@@ -178,7 +178,7 @@ pub(super) const SERVER_STATES: &[States<ServerSnapshot>] = &[
         label: "status",
         words: &[
             "INI", "SOCKERR", "L4OK", "L4TOUT", "L4CON", "L6OK", "L6TOUT", "L6RSP", "L7OK", "L7OKC", "L7TOUT", "L7RSP",
-            "L7STS",
+            "L7STS", "HANA",
         ],
         now: |s| s.check.as_ref().map(|check| check.last.as_ref().map_or("INI", |last| last.status.name())),
     },

@@ -140,6 +140,18 @@ impl Cell {
         }
     }
 
+    /// The same session of another client, before any of its bytes are passed on.
+    pub(super) fn of(&self, client: SocketAddr) -> Self {
+        Self {
+            client,
+            command: AtomicU8::new(self.command.load(SeqCst)),
+            notes: AtomicU8::new(self.notes.load(Relaxed)),
+            idle_limit: AtomicU32::new(self.idle_limit.load(Relaxed)),
+            last_byte: AtomicU64::new(self.last_byte.load(Relaxed)),
+            ..Self::new(self.id, client, self.accepted)
+        }
+    }
+
     pub(super) fn passed_in(&self, bytes: u64, now: u64) {
         self.bytes_in.fetch_add(bytes, Relaxed);
         self.touch(now);

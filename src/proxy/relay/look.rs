@@ -28,7 +28,7 @@ impl Relay {
 
     fn look_at_server(&self, signs: Signs) -> Option<Command> {
         let entered = self.record.entered();
-        let (pool, server) = (&self.record.frontend.pool, self.record.server.as_ref()?);
+        let (pool, server) = (&self.record.pool, self.record.server.as_ref()?);
         let asked = entered.asked();
         if server.conduct() == Conduct::Leave {
             match asked {
@@ -84,7 +84,7 @@ impl Relay {
     /// Whether it is the server's fault that it has been silent for so long, and the session's turn to be closed.
     fn may_blame_server(&self, signs: Signs, silent: Duration) -> bool {
         let Some(server) = &self.record.server else { return false };
-        let network = &self.record.frontend.pool.network;
+        let network = &self.record.pool.network;
         let (longest, shortest) = asking::proof(signs, silent);
         let proven = || network.is_proven_between(longest, shortest, &server.host.address);
         !network.is_isolated() && !network.is_returning() && proven() && server.may_close_one()

@@ -365,7 +365,8 @@ fn nothing_is_left(scene: &Scene, places: usize) {
     let counters = [&frontend.counters, &frontend.process.counters, &frontend.pool.counters];
     assert!(counters.iter().all(|counters| counters.sessions() == 0), "sessions that are counted");
     let source = scene.front.local_addr().unwrap().ip();
-    let _permits: Vec<_> = (0..places).map(|_| frontend.permits().expect("its permits are back")).collect();
+    let door = frontend.any_door();
+    let _permits: Vec<_> = (0..places).map(|_| frontend.permits(&door).expect("its permits are back")).collect();
     let leases: Vec<_> = (0..places).map(|_| frontend.pool.lease(source, &Tried::new())).collect();
     assert!(leases.iter().all(|lease| matches!(lease, Lease::Leased(_))), "its leases are back");
 }

@@ -72,7 +72,7 @@ async fn a_token_is_sent_as_its_file_has_it_now() {
     for token in ["first", "second"] {
         std::fs::write(&file, format!("{token}\n")).unwrap();
         let peer = answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
-        let outcome = prober.probe(peer.address).await;
+        let outcome = prober.probe(peer.address, TIMEOUT, Way::default()).await;
         assert_eq!(outcome.verdict.evidence.remark, Some(Remark::CredentialTooWeak));
         outcome.farewell.unwrap().finish().await;
         let request = peer.script.await.unwrap();

@@ -1,0 +1,97 @@
+//! The answers at the places of a haproxy.cfg's `mode http` sections, and at those where statistics are looked for.
+
+use base64ct::{Base64, Encoding};
+use hyper::header::AUTHORIZATION;
+use hyper::{HeaderMap, Method, Response, StatusCode};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::super::page::{self, Look};
+use super::super::refusal::Refusal;
+use super::super::router::{Answer, plain};
+use super::uri::{Form, Place, Wanted};
+use super::{metrics, stat, words};
+use crate::event::Snapshot;
+use crate::model::{Secret, Serves, StatsPage};
+
+const CSV: &str = "text/plain";
+const JSON: &str = "application/json";
+
+/// Whether who sends these headers may look at what a section shows to its users alone: its statistics, and all that is
+/// evenkeel's own. A monitor's answer and metrics are for everybody, as HAProxy has it.
+pub fn lets_in(serves: &Serves, headers: &HeaderMap) -> Result<(), Response<Answer>> {
+    match &serves.page {
+        Some(page) if !page.users.is_empty() && !is_user(&page.users, headers) => Err(words::unauthorized(&page.realm)),
+        _ => Ok(()),
+    }
+}
+
+/// Every user is compared whole, so that how long it takes tells nothing (RFC 7617, section 2).
+fn is_user(users: &[(String, Secret<String>)], headers: &HeaderMap) -> bool {
+    let Some(shown) = login(headers) else { return false };
+    let is = |(user, password): &(String, Secret<String>)| {
+        let login = format!("{user}:{}", password.0);
+        login.as_bytes().ct_eq(&shown)
+    };
+    users.iter().map(is).fold(Choice::from(0), |known, one| known | one).into()
+}
+
+/// Name and password with a colon between them.
+fn login(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let (scheme, credential) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| Base64::decode_vec(credential.trim()).ok())?
+}
+
+/// What is at a place that isn't evenkeel's own.
+pub fn answer(place: Place<'_>, method: &Method, snapshot: impl Fn() -> Snapshot) -> Result<Response<Answer>, Refusal> {
+    match place {
+        Place::Monitor(_) => Ok(words::ready()),
+        Place::Metrics(query) => Ok(metrics_for(query, &snapshot())),
+        Place::Statistics(Some(page), _) if *method == Method::POST => Ok(words::denied(&page.uri)),
+        Place::Statistics(..) if !matches!(*method, Method::GET | Method::HEAD) => Err(Refusal::method("GET, HEAD")),
+        Place::Statistics(page, wanted) => statistics(page, wanted, snapshot()),
+        Place::Nowhere | Place::Ours => Ok(words::unavailable()),
+    }
+}
+
+/// HAProxy's families.
+pub fn metrics_for(query: Option<&str>, snapshot: &Snapshot) -> Response<Answer> {
+    match metrics::Wanted::of(query) {
+        Some(wanted) => plain(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(snapshot, &wanted)),
+        None => words::bad_request(),
+    }
+}
+
+fn statistics(page: Option<&StatsPage>, wanted: Wanted, snapshot: Snapshot) -> Result<Response<Answer>, Refusal> {
+    let Wanted { form, mut filter, no_refresh } = wanted;
+    if let Some(page) = page {
+        filter.proxies.clone_from(&page.scope);
+    }
+    let write: fn(&[stat::Row<'_>]) -> String = match form {
+        Form::Csv => stat::csv,
+        Form::Typed => stat::typed,
+        Form::Json => stat::json,
+        Form::Page => return Ok(for_people(page, no_refresh, snapshot)),
+        Form::Schema => {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "there is no schema of the JSON here: HAProxy's describes it",
+            ));
+        }
+    };
+    let kind = if form == Form::Json { JSON } else { CSV };
+    Ok(plain(StatusCode::OK, kind, write(&stat::rows(&snapshot, &filter))))
+}
+
+fn for_people(page: Option<&StatsPage>, no_refresh: bool, mut snapshot: Snapshot) -> Response<Answer> {
+    let mut look = Look::default();
+    if let Some(StatsPage { refresh, hide_version, scope, .. }) = page {
+        look = Look { refresh: refresh.filter(|_| !no_refresh), hide_version: *hide_version };
+        let is_shown = |name: &str| scope.is_empty() || scope.iter().any(|shown| shown == name);
+        snapshot.frontends.retain(|frontend| is_shown(frontend.name.as_str()));
+        snapshot.backends.retain(|backend| is_shown(backend.name.as_str()));
+    }
+    plain(StatusCode::OK, page::CONTENT_TYPE, page::render_as(&snapshot, look))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+use hyper::header::HeaderValue;
+
+use super::*;
+use crate::event::fixture;
+use crate::model::Monitor;
+
+fn headers(login: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let value = format!("Basic {}", Base64::encode_string(login.as_bytes()));
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
+    headers
+}
+
+fn guarded() -> Serves {
+    let users = vec![("ops".to_owned(), Secret("a:b".to_owned())), ("dev".to_owned(), Secret("c".to_owned()))];
+    let page = StatsPage { users, realm: "Site one".into(), ..StatsPage::at("/stats") };
+    Serves { page: Some(page), ours: true, ..Serves::default() }
+}
+
+// Seen to fail with a comparison of the user alone, and with the last user's word taken for all.
+#[test]
+fn who_may_look_shows_one_of_the_users() {
+    let guarded = guarded();
+    for login in ["ops:a:b", "dev:c"] {
+        assert!(lets_in(&guarded, &headers(login)).is_ok(), "{login}");
+    }
+    for login in ["ops:", "ops:a", "ops:c", "dev:a:b", "dev", ":", "Ops:a:b"] {
+        let refusal = lets_in(&guarded, &headers(login)).expect_err(login);
+        assert_eq!(refusal.status(), 401);
+        assert_eq!(refusal.headers()["www-authenticate"], "Basic realm=\"Site one\"");
+    }
+    assert!(lets_in(&guarded, &HeaderMap::new()).is_err());
+    assert!(lets_in(&Serves::ours(), &HeaderMap::new()).is_ok(), "without users it is everybody's");
+}
+
+fn shown(place: Place<'_>, method: &Method) -> Response<Answer> {
+    answer(place, method, fixture::cluster).unwrap_or_else(|refusal| refusal.response(false))
+}
+
+#[test]
+fn each_place_answers_as_haproxy_does() {
+    let monitor = Monitor { uri: "/healthz".into() };
+    let (get, post) = (Method::GET, Method::POST);
+    assert_eq!(shown(Place::Monitor(&monitor), &get).status(), 200);
+    assert_eq!(shown(Place::Nowhere, &get).status(), 503);
+    assert_eq!(shown(Place::Metrics(Some("scope=nothing")), &get).status(), 400);
+    let serves = guarded();
+    let at = |target| super::super::uri::place(&serves, target, false);
+    let csv = shown(at("/stats;csv"), &get);
+    assert_eq!((csv.status(), csv.headers()["content-type"].to_str().unwrap()), (StatusCode::OK, "text/plain"));
+    assert_eq!(shown(at("/stats;json"), &get).headers()["content-type"], "application/json");
+    let posted = shown(at("/stats"), &post);
+    assert_eq!(
+        (posted.status(), posted.headers()["location"].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, "/stats;st=DENY")
+    );
+    assert_eq!(shown(at("/stats"), &Method::PUT).status(), 405);
+    assert_eq!(shown(at("/stats;json-schema"), &get).status(), 404);
+}

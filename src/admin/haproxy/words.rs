@@ -1,0 +1,48 @@
+//! What HAProxy itself answers where no server does: a status, and a line for whoever sees it in a browser.
+
+use hyper::header::{CACHE_CONTROL, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+
+use super::super::router::{Answer, plain};
+
+const HTML: &str = "text/html";
+
+/// To a monitor: clients may be sent here.
+pub fn ready() -> Response<Answer> {
+    page(StatusCode::OK, "200 OK", "Service ready.")
+}
+
+/// To a monitor whose condition says no; or to anybody, where nothing is.
+pub fn unavailable() -> Response<Answer> {
+    page(StatusCode::SERVICE_UNAVAILABLE, "503 Service Unavailable", "No server is available to handle this request.")
+}
+
+/// To whoever doesn't show a name and a password.
+pub fn unauthorized(realm: &str) -> Response<Answer> {
+    let words = "You need a valid user and password to access this content.";
+    let mut response = page(StatusCode::UNAUTHORIZED, "401 Unauthorized", words);
+    // What can't stand in a header is left out of the realm; it still asks.
+    let scheme = HeaderValue::from_str(&format!("Basic realm=\"{realm}\""));
+    let scheme = scheme.unwrap_or(HeaderValue::from_static("Basic realm=\"\""));
+    response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+    response
+}
+
+/// To whoever asks for what there is no such thing of.
+pub fn bad_request() -> Response<Answer> {
+    page(StatusCode::BAD_REQUEST, "400 Bad request", "Your browser sent an invalid request.")
+}
+
+/// To whoever would act over the page, which only shows.
+pub fn denied(uri: &str) -> Response<Answer> {
+    let mut response = plain(StatusCode::SEE_OTHER, "text/plain", "");
+    let place = HeaderValue::from_str(&format!("{uri};st=DENY")).unwrap_or(HeaderValue::from_static("/;st=DENY"));
+    response.headers_mut().insert(LOCATION, place);
+    response
+}
+
+fn page(status: StatusCode, title: &str, words: &str) -> Response<Answer> {
+    let mut response = plain(status, HTML, format!("<html><body><h1>{title}</h1>\n{words}\n</body></html>\n"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
