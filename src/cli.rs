@@ -9,6 +9,7 @@ mod doctor;
 mod document;
 mod drain;
 mod events;
+mod export;
 mod figures;
 mod hash_password;
 mod healthz;
@@ -46,7 +47,7 @@ use crate::model::{Config, Dialect};
 const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.toml";
 
 /// Every command, as [`Command`] has them.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "run",
     "check",
     "show",
@@ -54,6 +55,7 @@ const COMMANDS: [&str; 24] = [
     "probe",
     "doctor",
     "import",
+    "export",
     "status",
     "sessions",
     "events",
@@ -98,6 +100,8 @@ enum Command {
     Doctor(doctor::Options),
     /// Print the TOML that behaves as a haproxy.cfg does
     Import(import::Options),
+    /// Print the haproxy.cfg that comes nearest to a configuration
+    Export(export::Options),
     /// Show frontends, backends, servers and the process
     Status(status::Options),
     /// Show who is connected to what
@@ -235,6 +239,7 @@ fn dispatch(command: Command) -> Exit {
         Command::Probe(options) => probe::run(&options),
         Command::Doctor(options) => asking(doctor::run(&options)),
         Command::Import(options) => import::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Status(options) => asking(status::run(&options)),
         Command::Sessions(options) => asking(sessions::run(&options)),
         Command::Events(options) => asking(events::run(&options)),

@@ -51,6 +51,7 @@ mod ca;
 mod cluster;
 mod credential;
 mod expand;
+mod export;
 mod finding;
 mod haproxy;
 mod input;
@@ -210,6 +211,17 @@ pub fn import(input: impl Into<Input>) -> Result<(String, Report), Report> {
     let input = input.into();
     let understood = translated(input.source()?, input.choice)?;
     Ok((understood.source.text, understood.warnings))
+}
+
+/// A haproxy.cfg that HAProxy 3.2 takes and that says what this does, as far as it has words for it.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn export(input: impl Into<Input>) -> Result<(String, Report), Report> {
+    let input = input.into();
+    let understood = understand(&input)?;
+    Ok((export::haproxy(&understood.config, &input.path().display().to_string()), understood.warnings.without_notes()))
 }
 
 /// A file without errors.

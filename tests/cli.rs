@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every command, with something that its own page must name.
-const PAGES: [(&str, &str); 24] = [
+const PAGES: [(&str, &str); 25] = [
     ("run", "config"),
     ("check", "config"),
     ("show", "config"),
@@ -29,6 +29,7 @@ const PAGES: [(&str, &str); 24] = [
     ("probe", "timeout"),
     ("doctor", "config"),
     ("import", "lenient"),
+    ("export", "haproxy"),
     ("status", "watch"),
     ("sessions", "sort"),
     ("events", "follow"),
@@ -48,8 +49,8 @@ const PAGES: [(&str, &str); 24] = [
     ("man", "COMMAND"),
 ];
 
-const COMMANDS: [&str; 24] = {
-    let mut names = [""; 24];
+const COMMANDS: [&str; 25] = {
+    let mut names = [""; 25];
     let mut place = 0;
     while place < names.len() {
         names[place] = PAGES[place].0;

@@ -535,6 +535,11 @@ impl Mistakes {
         self
     }
 
+    /// Each of them, as they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Found> {
+        self.0.iter()
+    }
+
     /// Adds others to these.
     pub fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);

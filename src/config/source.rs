@@ -135,6 +135,11 @@ impl Source {
         Span { start: self.lines[first - 1], end }
     }
 
+    /// The files beside the first, of a text made of several.
+    pub fn other_names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().skip(1).map(|(_, name)| name.as_str())
+    }
+
     /// The file in which the byte at `offset` stands.
     pub fn name_at(&self, offset: usize) -> &str {
         self.file_at(offset).map_or(&self.name, |(_, name)| name)

@@ -69,6 +69,8 @@ pub struct Listen {
     /// `None` if only the socket knows it.
     pub port: Option<u16>,
     pub at: Span,
+    /// Whether the line names neither an address nor a family: IPv4 alone for HAProxy.
+    pub is_bare: bool,
 }
 
 /// The addresses of one `bind` line.
@@ -81,14 +83,24 @@ pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Ve
     options.read(words, WORDS, "bind", lenient, mistakes);
     let mut listen = Vec::new();
     for text in addresses.text.split(',') {
+        let is_bare = is_bare(text);
         match expanded(text, &options) {
-            Ok(some) => {
-                listen.extend(some.into_iter().map(|(address, port)| Listen { address, port, at: addresses.span }))
-            }
+            Ok(some) => listen.extend(some.into_iter().map(|(address, port)| Listen {
+                address,
+                port,
+                at: addresses.span,
+                is_bare,
+            })),
             Err((what, hint)) => mistakes.push(Some(addresses.span), bad_line(what, hint)),
         }
     }
     listen
+}
+
+/// `:6443` and `*:6443`.
+pub fn is_bare(text: &str) -> bool {
+    let bare = |address: Address<'_>| matches!(address.host, "" | "*") && address.family.is_none();
+    !text.starts_with("fd@") && address(text).is_ok_and(bare)
 }
 
 type Refusal = (String, &'static str);

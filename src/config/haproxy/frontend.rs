@@ -55,8 +55,17 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         return;
     };
     let at = first.at;
-    let addresses: Vec<_> = listen.iter().map(|listen| quoted(&listen.address)).collect();
-    section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
+    let is_bare = listen.iter().any(|listen| listen.is_bare);
+    let address = |listen: &bind::Listen| match listen.port.filter(|_| listen.is_bare && !composer.as_haproxy()) {
+        Some(port) => quoted(&format!(":{port}")),
+        None => quoted(&listen.address),
+    };
+    let addresses: Vec<_> = listen.iter().map(address).collect();
+    let addresses = format!("[{}]", addresses.join(", "));
+    match is_bare && composer.as_haproxy() {
+        true => section.remarked("listen", addresses, Some(at), "evenkeel's way, \":6443\": IPv6 comes in, too"),
+        false => section.set("listen", addresses, Some(at)),
+    }
 }
 
 fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {

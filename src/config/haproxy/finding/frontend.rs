@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use super::super::super::finding::Finding;
 use super::super::argument::{self, Address};
+use super::super::bind;
 use super::super::file::{Proxy, Statement};
 use super::view::{View, standing};
 
 /// Listeners that take no IPv6.
 pub fn ipv4_only(view: &View<'_>) -> Option<Finding> {
     let binds: Vec<&Statement> = view.frontends.iter().flat_map(|proxy| proxy.own("bind")).collect();
-    let is_ipv4 = |address: &Address<'_>| matches!(address.host, "" | "*") && address.family.is_none();
-    let only = binds.iter().filter(|bind| addresses(bind).any(|address| is_ipv4(&address)));
-    let port = only.clone().find_map(|bind| addresses(bind).find(is_ipv4)?.port).unwrap_or("6443");
+    let only = binds.iter().copied().filter(|line| bare(line).is_some());
+    let port = only.clone().find_map(|line| bare(line)?.rsplit(':').next()).unwrap_or("6443");
     let fix = format!("write `bind :::{port} v4v6`, which takes both");
     standing(only.map(|bind| bind.at), "HAProxy takes this for IPv4 alone", &fix)
 }
@@ -60,8 +60,16 @@ fn format(proxy: &Proxy) -> Option<&Statement> {
 
 /// The IP addresses of a `bind` line.
 fn addresses(bind: &Statement) -> impl Iterator<Item = Address<'_>> {
-    let texts = bind.arguments.first().into_iter().flat_map(|word| word.text.split(','));
-    texts.filter(|text| !text.starts_with("fd@")).filter_map(|text| argument::address(text).ok())
+    texts(bind).filter(|text| !text.starts_with("fd@")).filter_map(|text| argument::address(text).ok())
+}
+
+/// The first that names neither an address nor a family.
+fn bare(bind: &Statement) -> Option<&str> {
+    texts(bind).find(|text| bind::is_bare(text))
+}
+
+fn texts(bind: &Statement) -> impl Iterator<Item = &str> {
+    bind.arguments.first().into_iter().flat_map(|word| word.text.split(','))
 }
 
 /// Whether only this host reaches it.
