@@ -44,7 +44,7 @@ fn in_the_guides_own_files_one_of_three_differs() {
     );
     assert_eq!(
         controllers,
-        ["cfctl.yaml:46:23: warning[cluster-no-server]: no server stands for the controller 10.10.3.2"]
+        ["cfctl.yaml:53:23: warning[cluster-no-server]: no server stands for the controller 10.10.3.2"]
     );
     assert_eq!(named, 0);
     let right = REFERENCE.replace("10.10.2.2", "10.10.3.2");

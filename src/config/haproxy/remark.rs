@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(after("# line 2: "), "daemon (not needed: evenkeel is one process, and systemd's)");
         assert!(after("# line 6: ").starts_with("http-request deny (left out: `http-request` can't be honoured"));
         let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in {text}"));
-        assert!(at("# line 9: resolvers dns") < at("[limits]").min(at("[log]")));
+        assert!(at("# line 9: resolvers dns") < at("[log]"));
         assert!(at("[[frontend]]") < at("# line 5: option forwardfor") && at("# line 6") < at("[[backend]]"));
         assert!(at("name = \"api\"\nid") < at("# line 7: resolvers dns") && at("# line 7") < at("\"one\""));
         assert!(at("\"one\"") < at("# line 8: ssl") && at("# line 8") < at("\"two\""));
