@@ -6,10 +6,10 @@
 //! latency of a session. What it serves (`serving`) a reload exchanges (`reload`).
 
 mod actions;
-mod admin_socket;
 mod closing;
 pub mod confine;
 mod drain;
+mod frontends;
 mod gate;
 mod hosts;
 pub mod listeners;
@@ -19,11 +19,14 @@ mod pages;
 mod process;
 mod reload;
 mod retired;
+mod runtime_sockets;
 mod serving;
 mod sessions;
 mod shutdown;
 mod stall;
 mod systemd;
+mod tuning;
+mod unix_socket;
 pub mod upgrade;
 mod watch_file;
 mod workers;
@@ -41,7 +44,6 @@ pub use self::process::affordable_sessions;
 pub use self::workers::count as worker_count;
 
 use self::actions::Actions;
-use self::admin_socket::{AdminSocket, AdminSocketError};
 use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::drain::Drains;
 use self::hosts::Hosts;
@@ -52,6 +54,7 @@ use self::process::Facts;
 pub use self::reload::File;
 use self::retired::Retired;
 use self::serving::{Current, Listener, Serving, Show};
+use self::unix_socket::{UnixSocket, UnixSocketError};
 use self::upgrade::Origin;
 use self::upgrade::predecessor::{Heir, Predecessor};
 use self::workers::{Listeners, Workers};
@@ -92,7 +95,7 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
-    Admin(#[from] AdminSocketError),
+    Socket(#[from] UnixSocketError),
     #[error(transparent)]
     Check(#[from] CheckError),
     #[error(transparent)]
@@ -167,8 +170,8 @@ impl Bound {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         #[cfg(debug_assertions)]
         let attempts = confine::attempts::begin(&file);
-        if let Some(admin) = self.pages.admin() {
-            admin.give_to(self.identity)?;
+        for socket in self.pages.unix_sockets() {
+            socket.give_to(self.identity)?;
         }
         let before = self.predecessor.as_ref().map(Predecessor::layers).unwrap_or_default();
         self.applied = Some(confine::confine(&self.config, &file, self.identity, before)?);
@@ -310,7 +313,7 @@ impl Bound {
                 "an inherited socket fits no listen address and is not used: its clients wait in vain"
             );
         }
-        for bound in self.frontends.iter().flatten().chain(self.pages.stats()) {
+        for bound in self.frontends.iter().flatten().chain(self.pages.tcp()) {
             if let (true, Ok(local)) = (bound.adopted, bound.local_address()) {
                 tracing::info!(listen = %bound.address(), %local, "listening on a socket that was opened for us");
             }
@@ -319,7 +322,7 @@ impl Bound {
             }
         }
         if let Some(applied) = &self.applied {
-            tell_confinement(applied, self.pages.admin());
+            tell_confinement(applied, self.pages.unix_sockets());
         }
         #[cfg(debug_assertions)]
         for (attempt, before, after) in &self.attempts {
@@ -349,7 +352,7 @@ async fn tell_phases(observe: Observe, mut phases: watch::Receiver<ProcessPhase>
 }
 
 /// What the process may not do any more, in one line, and what will be missed.
-fn tell_confinement(applied: &Applied, admin: Option<&AdminSocket>) {
+fn tell_confinement<'a>(applied: &Applied, sockets: impl Iterator<Item = &'a UnixSocket>) {
     let (user, group) = (applied.privileges.user.as_raw(), applied.privileges.group.as_raw());
     let (capabilities, sandbox) = (applied.capabilities(), applied.sandbox());
     match applied.missing() {
@@ -359,10 +362,10 @@ fn tell_confinement(applied: &Applied, admin: Option<&AdminSocket>) {
     for file in &applied.lost {
         tracing::warn!(file, "can't be read any more: probes and reloads that need it will fail");
     }
-    if let Some(path) = admin.and_then(AdminSocket::stays_behind) {
+    for (whose, path) in sockets.filter_map(|socket| Some((socket.place().whose, socket.stays_behind()?))) {
         tracing::warn!(
             socket = %path.display(),
-            "the admin socket can't be removed at the end: its directory belongs to someone else, or to everybody; the \
+            "the {whose} can't be removed at the end: its directory belongs to someone else, or to everybody; the \
              next start replaces it"
         );
     }
@@ -370,7 +373,7 @@ fn tell_confinement(applied: &Applied, admin: Option<&AdminSocket>) {
 
 fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
     let (snapshot, live, ready) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
-    let (sessions, names) = (Arc::clone(facts), Arc::clone(facts));
+    let (sessions, names, config) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
     Arc::new(Views {
         snapshot: Box::new(move || snapshot.snapshot()),
         live: Box::new(move || {
@@ -383,6 +386,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
         }),
         sessions: Box::new(move || sessions.sessions()),
         names: Box::new(move || names.names()),
+        config: Box::new(move || Arc::clone(&config.current().config)),
         history: Arc::clone(&facts.history),
         door: Arc::clone(&facts.door),
         act: Box::new(move |action, by| actions.perform(action, by)),

@@ -25,6 +25,7 @@ mod pattern;
 mod process;
 mod retries;
 mod rule;
+mod runtime;
 mod script;
 mod service;
 mod stats;
@@ -41,7 +42,8 @@ pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
-pub use self::rule::{Route, Rule, RuleStage, RuleVerdict};
+pub use self::rule::{OnSilence, Route, Rule, RuleStage, RuleVerdict};
+pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, Serves, Stats, StatsPage};
@@ -62,6 +64,8 @@ pub struct Config {
     pub log: Log,
     pub process: Process,
     pub security: Security,
+    /// Where HAProxy's runtime API is spoken, at most [`RuntimeSocket::MOST`].
+    pub runtime: Vec<RuntimeSocket>,
 }
 
 impl Config {
@@ -345,8 +349,8 @@ pub struct Frontend {
     /// How long rules and routes that ask for a client's first bytes wait for them; `None` asks for those alone that are
     /// there.
     pub inspect_delay: Option<Duration>,
-    /// Whether a client that has not said by then what it wants is closed, instead of being judged by what is known.
-    pub closes_silent: bool,
+    /// What becomes of a client that has not said by then what it wants.
+    pub on_silence: OnSilence,
     /// How long a client may take for what must come before anything else: a PROXY protocol header.
     pub handshake_timeout: Duration,
 }

@@ -129,6 +129,11 @@ pub fn listening_address(socket: &Socket) -> Option<SocketAddr> {
     (is_stream && address.port() != 0 && !is_connected).then_some(address)
 }
 
+/// Whether it is a unix socket that listens.
+pub fn is_unix_listener(socket: &Socket) -> bool {
+    socket.domain().is_ok_and(|domain| domain == Domain::UNIX) && socket.is_listener().unwrap_or(false)
+}
+
 fn stream_socket(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
     // Sessions in TIME_WAIT of a process that has just ended must not keep the next one from binding. A listener of

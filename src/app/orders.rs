@@ -12,14 +12,14 @@ use tokio::sync::{mpsc, oneshot};
 use super::serving::Serving;
 use super::upgrade::Successor;
 use super::watch_file::FileWatch;
-use crate::admin::{Denied, Done, NewServer, Outcome, Target};
-use crate::event::{Actor, counted};
+use crate::admin::{Denied, Done, NewServer, Outcome, Target, Tuning};
+use crate::event::{Actor, FrontendState, counted};
 
 /// Orders of operators that wait for their turn at most.
 const WAITING: usize = 16;
 
 /// What can be ordered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Order {
     Reload,
     /// What a reload would change.
@@ -27,6 +27,8 @@ pub enum Order {
     Upgrade,
     AddServer(NewServer),
     RemoveServer(Target),
+    Tune(Tuning),
+    SwitchFrontend(String, FrontendState),
 }
 
 impl Order {
@@ -38,6 +40,8 @@ impl Order {
             Self::Upgrade => "upgrade",
             Self::AddServer(_) => "add a server",
             Self::RemoveServer(_) => "remove a server",
+            Self::Tune(_) => "change a setting",
+            Self::SwitchFrontend(..) => "open or close a frontend",
         }
     }
 }
@@ -224,6 +228,8 @@ impl Serving {
             }
             Order::AddServer(new) => self.add_server(new, by),
             Order::RemoveServer(target) => self.remove_server(&target, by),
+            Order::Tune(tuning) => self.tune(&tuning, by),
+            Order::SwitchFrontend(frontend, to) => self.switch_frontend(&frontend, to, by),
         }
     }
 }

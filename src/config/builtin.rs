@@ -8,7 +8,7 @@ use super::list::{List, OneOrMore, Statuses};
 use super::question::Method;
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
-    Security, Server, Stats, Timeouts,
+    Runtime, Security, Server, Stats, Timeouts,
 };
 use super::read::Stated;
 use super::service::{Agent, Observe, ProbeLimit, Retry, Said};
@@ -16,7 +16,8 @@ use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogPlace, OnErrors, OnLimit, Policy, Redispatch, Syslog, SyslogProtocol, Watchfulness,
+    LogLevel, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, RuntimeLevel, RuntimeSocket, Syslog,
+    SyslogProtocol, Watchfulness,
 };
 
 /// A built-in value.
@@ -38,7 +39,8 @@ pub fn timeouts() -> Timeouts {
         server: is(Switch::Off),
         tunnel: is(Switch::Off),
         half_close: is(Switch::from_option(Policy::evenkeel().half_close.map(Wait))),
-        inspect: is(seconds(5)),
+        inspect: is(Switch::On(seconds(5))),
+        handshake: is(seconds(5)),
         ..Timeouts::default()
     }
 }
@@ -70,6 +72,7 @@ pub fn frontend() -> Frontend {
         client_keepalive: is(keepalive(Policy::evenkeel().client_keepalive)),
         timeouts: is(FrontendTimeouts::default()),
         accept_proxy: is(Switch::Off),
+        on_silence: is(OnSilence::Close),
         ..Frontend::default()
     }
 }
@@ -177,7 +180,7 @@ fn request(schedule: Check) -> Check {
         headers: is(List(Vec::new())),
         body: is(Said(String::new())),
         expect: is(List(Vec::new())),
-        draining_on_404: is(false),
+        not_found_drains: is(false),
         ..schedule
     }
 }
@@ -269,4 +272,14 @@ pub fn process() -> Process {
 /// `[security]`, all of it.
 pub fn security() -> Security {
     Security { sandbox: is(true), connect: is(Connect::Any), ..Security::default() }
+}
+
+/// A `[[runtime]]`, but for where it is.
+pub fn runtime() -> Runtime {
+    Runtime {
+        level: is(RuntimeLevel::Operator),
+        mode: is(Mode(0o660)),
+        timeout: is(Wait(RuntimeSocket::TIMEOUT)),
+        ..Runtime::default()
+    }
 }

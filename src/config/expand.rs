@@ -8,8 +8,8 @@ use super::leaf::{Switch, VerifyMode};
 use super::list::List;
 use super::preset::{KUBE_API, Parts};
 use super::raw::{
-    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendTimeouts, Limits, Log, Process, Security,
-    Server, Stats, Timeouts,
+    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendTimeouts, Limits, Log, Process, Runtime,
+    Security, Server, Stats, Timeouts,
 };
 use super::read::{Span, Stated, fill};
 use super::value;
@@ -35,6 +35,7 @@ pub struct Expanded {
     pub log: Log,
     pub process: Process,
     pub security: Security,
+    pub runtime: Vec<Runtime>,
 }
 
 impl Expanded {
@@ -95,6 +96,7 @@ pub fn expand(file: File) -> Expanded {
         log: complete_log(filled(file.log, &builtin::log())),
         process: filled(file.process, &builtin::process()),
         security: filled(file.security, &builtin::security()),
+        runtime: complete_runtime(values(file.runtime)),
     }
 }
 
@@ -210,6 +212,7 @@ fn complete_frontend(frontend: &mut Frontend, timeouts: &Timeouts) {
         own.value.fill(&FrontendTimeouts {
             client: timeouts.client.clone(),
             inspect: timeouts.inspect.clone(),
+            handshake: timeouts.handshake.clone(),
             ..FrontendTimeouts::default()
         });
     }
@@ -281,6 +284,11 @@ fn complete_log(mut log: Log) -> Log {
     log
 }
 
+fn complete_runtime(mut sockets: Vec<Runtime>) -> Vec<Runtime> {
+    sockets.iter_mut().for_each(|socket| socket.fill(&builtin::runtime()));
+    sockets
+}
+
 /// Before `near` is filled from `further`: a type that is stated near drops what doesn't belong to it further away, and
 /// so does a nearer word on verification.
 pub fn adapt_check(near: &mut Check, further: &mut Check) {
@@ -328,7 +336,7 @@ impl Check {
             "headers" => headers,
             "body" => body,
             "expect" => expect,
-            "draining_on_404" => draining_on_404,
+            "not_found_drains" => not_found_drains,
             "steps" => steps,
         }
     }
@@ -352,5 +360,9 @@ fn settle_required(proxies: &mut [Proxy]) {
 }
 
 fn listens_on(frontend: &Frontend, port: u16) -> bool {
-    frontend.listen.iter().flat_map(|listen| &listen.value.0).any(|address| address.value.port() == Some(port))
+    frontend
+        .listen
+        .iter()
+        .flat_map(|listen| &listen.value.0)
+        .any(|door| door.value.address().is_some_and(|at| at.value.port() == Some(port)))
 }

@@ -10,6 +10,7 @@ use super::raw::File;
 use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
+use super::when::{self, WhenError};
 use crate::model::{Descriptor, DescriptorName, NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
@@ -91,6 +92,12 @@ pub enum Mistake {
     LeadsToItself { server: String, address: String, listener: String, owner: String },
     #[error("this route does not say whom it is for")]
     RouteForNobody,
+    #[error("{text:?} is not a condition: {error}")]
+    BadCondition { text: String, error: WhenError },
+    #[error("`when` stands alone in a route, and this one has `{other}` as well")]
+    WhenAlone { other: &'static str },
+    #[error("a rule of the stage `{stage}` can't {what}")]
+    NotOfThisStage { stage: &'static str, what: &'static str },
     #[error("no frontend leads to backend `{name}`")]
     UnusedBackend { name: String },
     #[error("`preset` needs `controllers`")]
@@ -218,6 +225,9 @@ kinds! {
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
     RouteForNobody = "route-for-nobody",
+    BadCondition = "bad-condition",
+    WhenAlone = "when-alone",
+    NotOfThisStage = "not-of-this-stage",
     UnusedBackend = "unused-backend",
     PresetWithoutControllers = "preset-without-controllers",
     ControllersWithoutPreset = "controllers-without-preset",
@@ -351,6 +361,11 @@ impl Mistake {
                 Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())
             }
             Self::UnusedBackend { .. } => Some("it is checked all the same; remove it if it isn't needed".into()),
+            Self::BadCondition { .. } => Some(when::TESTS.to_owned()),
+            Self::WhenAlone { other } => Some(format!("say it in `when`: \"{other} … and …\"")),
+            Self::NotOfThisStage { .. } => Some(
+                "`expect_proxy` belongs to the stage `connection`, and tests of what a client sends to `content`".into(),
+            ),
             Self::RouteForNobody => Some(
                 r#"add `sni = "api.example.com"`, `source = "10.0.0.0/8"`, or both for those of whom both hold"#.into(),
             ),

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use toml::de::{DeTable, DeValue};
 
 use super::account::Root;
+use super::door::{AcceptFrom, Door, DoorEntry};
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
-use super::people::{GroupName, UserName};
+use super::people::{GroupName, OwnerName, UserName};
 use super::preset::Preset;
 use super::question::{Answer, Header, Method, StepText};
 use super::read::{Found, Origin, Reader, Span, Value, section};
+use super::runtime::RuntimeListen;
 use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
 use super::source::Source;
@@ -19,9 +21,9 @@ use super::syntax;
 use super::target::{Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
-    Account, BackendName, Balance, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress, LogFormat,
-    LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash,
-    ProxyVersion, Redispatch, ServerName, Tracked,
+    Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
+    LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
+    OnSilence, PasswordHash, ProxyVersion, Redispatch, RuleStage, RuleVerdict, RuntimeLevel, ServerName, Tracked,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -47,6 +49,8 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("frontend", Frontend::KEYS),
     ("frontend.client_keepalive", Keepalive::KEYS),
     ("frontend.timeouts", FrontendTimeouts::KEYS),
+    ("frontend.listen", Door::KEYS),
+    ("frontend.rule", Rule::KEYS),
     ("frontend.route", Route::KEYS),
     ("backend", Backend::KEYS),
     ("backend.server_keepalive", Keepalive::KEYS),
@@ -61,6 +65,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("log.target", Target::KEYS),
     ("process", Process::KEYS),
     ("security", Security::KEYS),
+    ("runtime", Runtime::KEYS),
 ];
 
 /// Sessions at a time.
@@ -103,6 +108,7 @@ section! {
     "log" => log: Log,
     "process" => process: Process,
     "security" => security: Security,
+    "runtime" => runtime: List<Runtime, 0>,
 }
 
 section! {
@@ -151,14 +157,16 @@ section! {
     "server" => server: Switch<Long>,
     "tunnel" => tunnel: Switch<Long>,
     "half_close" => half_close: Switch<Long>,
-    "inspect" => inspect: Short,
+    "inspect" => inspect: Switch<Short>,
+    "handshake" => handshake: Short,
 }
 
 section! {
     /// Waits of one frontend.
     FrontendTimeouts, "a frontend's `timeouts`";
     "client" => client: Switch<Long>,
-    "inspect" => inspect: Short,
+    "inspect" => inspect: Switch<Short>,
+    "handshake" => handshake: Short,
 }
 
 section! {
@@ -192,7 +200,7 @@ section! {
     Frontend, "a `[[frontend]]`";
     "name" => name: FrontendName,
     "id" => id: Number,
-    "listen" => listen: OneOrMore<ListenAddress>,
+    "listen" => listen: OneOrMore<DoorEntry>,
     "backend" => backend: BackendName,
     "max_sessions" => max_sessions: Switch<Sessions>,
     "max_sessions_per_source" => max_sessions_per_source: Switch<Sessions>,
@@ -203,8 +211,18 @@ section! {
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: FrontendTimeouts,
-    "accept_proxy" => accept_proxy: Switch<OneOrMore<Network>>,
+    "accept_proxy" => accept_proxy: Switch<AcceptFrom>,
+    "on_silence" => on_silence: OnSilence,
+    "rule" => rule: List<Rule, 1>,
     "route" => route: List<Route, 1>,
+}
+
+section! {
+    /// Whom a frontend lets in, at one stage.
+    Rule, "a `[[frontend.rule]]`";
+    "stage" => stage: RuleStage,
+    "when" => when: Condition,
+    "verdict" => verdict: RuleVerdict,
 }
 
 section! {
@@ -212,6 +230,7 @@ section! {
     Route, "a `[[frontend.route]]`";
     "sni" => sni: OneOrMore<Sni>,
     "source" => source: OneOrMore<Network>,
+    "when" => when: Condition,
     "backend" => backend: BackendName,
 }
 
@@ -302,7 +321,7 @@ section! {
     "headers" => headers: List<Header, 0>,
     "body" => body: Said,
     "expect" => expect: List<Answer, 0>,
-    "draining_on_404" => draining_on_404: bool,
+    "not_found_drains" => not_found_drains: bool,
     "steps" => steps: List<StepText, 1>,
 }
 
@@ -353,6 +372,17 @@ section! {
     Security, "`[security]`";
     "sandbox" => sandbox: bool,
     "connect" => connect: Connect,
+}
+
+section! {
+    /// Where HAProxy's runtime API is spoken.
+    Runtime, "a `[[runtime]]`";
+    "listen" => listen: RuntimeListen,
+    "level" => level: RuntimeLevel,
+    "mode" => mode: Mode,
+    "user" => user: OwnerName,
+    "group" => group: GroupName,
+    "timeout" => timeout: Wait<SECOND, HOUR>,
 }
 
 /// A server in a backend's list: a table, or its address alone.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::door;
 use super::expand::{Expanded, Proxy};
 use super::leaf::Switch;
 use super::list::OneOrMore;
@@ -12,8 +13,8 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    self, AcceptProxy, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Listen, Network,
-    ProxyId, Server, ServerId, SourceLimits, Weight,
+    self, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Listen, Network, ProxyId,
+    Server, ServerId, SourceLimits, Weight,
 };
 
 mod access;
@@ -24,6 +25,7 @@ mod names;
 mod numbers;
 mod process;
 mod routes;
+mod runtime;
 mod service;
 mod targets;
 
@@ -63,6 +65,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     konnectivity::note_hindrances(expanded, mistakes);
     let access = access::access(&expanded.stats, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
+    let runtime = runtime::resolve(&expanded.runtime, &expanded.admin, &known, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,
         policy: process::policy(expanded),
@@ -75,6 +78,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
         security: process::security(&expanded.security),
+        runtime,
     })
 }
 
@@ -123,10 +127,13 @@ impl Section<'_> {
 
     fn example(&self, key: &str) -> &'static str {
         match (key, self.thing) {
-            ("listen", _) => r#"":6443""#,
             ("backend", _) | ("name", "backend") => r#""kubeAPI_backend""#,
+            ("listen", "runtime socket") => r#""unix:/run/evenkeel/haproxy.sock""#,
+            ("listen", _) => r#"":6443""#,
             ("servers", _) => r#"["10.10.0.2:6443", "10.10.1.2:6443"]"#,
             ("address", _) => r#""10.10.0.2:6443""#,
+            ("stage", _) => r#""session""#,
+            ("verdict", _) => r#""reject""#,
             ("name", "server") => r#""controller-1""#,
             _ => r#""kubeAPI""#,
         }
@@ -153,25 +160,27 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
     let backend = needed(&raw.backend, "backend", &section, mistakes);
     known.note_unknown(&raw.backend, mistakes);
     let routes = routes::routes(raw, known, mistakes);
-    let inspect = filled(&filled(&raw.timeouts).inspect).0;
-    let accept_proxy = networks(&raw.accept_proxy).map_or(AcceptProxy::Nobody, AcceptProxy::From);
-    let listen = listen.map(|listen| listen.0.into_iter().map(|address| address.value));
+    let rules = routes::rules(raw, &routes, known, mistakes);
+    let timeouts = filled(&raw.timeouts);
+    let accept_proxy = door::accepted(&filled(&raw.accept_proxy));
+    let listen: Option<Vec<Listen>> =
+        listen.and_then(|listen| listen.0.iter().map(|door| door.value.resolved(&accept_proxy)).collect());
     Some(Frontend {
         id,
         name: name?,
-        listen: listen?.map(|at| Listen { accept_proxy: accept_proxy.clone(), ..at.into() }).collect(),
+        listen: listen?,
         backend: backend?,
         max_sessions: filled(&raw.max_sessions).on().map(|sessions| sessions.0),
         keepalive: keepalive(&raw.client_keepalive),
         freebind: filled(&raw.freebind),
         backlog: filled(&raw.backlog).0,
-        client_timeout: filled(&filled(&raw.timeouts).client).on().map(|wait| wait.0),
+        client_timeout: filled(&timeouts.client).on().map(|wait| wait.0),
         by_source: source_limits(raw),
-        rules: routes::rules(&routes),
+        rules,
         routes,
-        inspect_delay: Some(inspect),
-        closes_silent: true,
-        handshake_timeout: inspect,
+        inspect_delay: filled(&timeouts.inspect).on().map(|wait| wait.0),
+        on_silence: filled(&raw.on_silence),
+        handshake_timeout: filled(&timeouts.handshake).0,
     })
 }
 

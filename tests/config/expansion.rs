@@ -6,8 +6,8 @@ use evenkeel::config;
 use evenkeel::model::condition::{NamePattern, Test};
 use evenkeel::model::{
     AcceptProxy, ApiserverProbe, Backend, Balance, Check, Condition, Config, Credential, DatagramAddress, Facility,
-    Frontend, HostAddress, ListenAddress, LogFormat, LogLevel, LogPlace, LogTarget, Network, OnLimit, OnNoServer,
-    Policy, Probe, Server, SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
+    Frontend, HostAddress, Listen, ListenAddress, LogFormat, LogLevel, LogPlace, LogTarget, Network, OnLimit,
+    OnNoServer, Policy, Probe, RuleStage, RuleVerdict, Server, SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
 };
 use proptest::prelude::*;
 
@@ -429,7 +429,7 @@ fn a_frontend_s_limits_by_source_are_off_unless_stated_near_or_for_all() {
 
 #[test]
 fn routes_lead_by_name_and_by_source_and_those_by_name_make_clients_say_one() {
-    let routes = "accept_proxy = '10.0.9.1'\ntimeouts = { inspect = '2s' }\n\
+    let routes = "accept_proxy = '10.0.9.1'\ntimeouts = { inspect = '2s', handshake = '3s' }\n\
                   [[frontend.route]]\nsni = ['A.example', '*.b.example']\nsource = '10.0.0.0/8'\nbackend = 'b'\n\
                   [[frontend.route]]\nsource = ['fd00::/8']\nbackend = 'b'\n";
     let text = plain_text("", routes, "", "");
@@ -441,14 +441,47 @@ fn routes_lead_by_name_and_by_source_and_those_by_name_make_clients_say_one() {
     let whens: Vec<_> = frontend.routes.iter().map(|route| route.when.clone()).collect();
     assert_eq!(whens, [both, Condition::all([Test::Source(vec![network("fd00::", 8)])])]);
     assert_eq!(frontend.listen[0].accept_proxy, AcceptProxy::From(vec![network("10.0.9.1", 32)]));
-    assert_eq!((frontend.handshake_timeout, frontend.inspect_delay), (TWO_SECONDS, Some(TWO_SECONDS)));
+    assert_eq!(
+        (frontend.handshake_timeout, frontend.inspect_delay),
+        (Duration::from_secs(3), Some(Duration::from_secs(2)))
+    );
     assert_eq!(frontend.rules.len(), 1);
     assert_eq!(parse(&config::show_text(&text, "it.toml").unwrap()), config);
     let by_source = plain("", "[[frontend.route]]\nsource = '10.0.0.0/8'\nbackend = 'b'\n", "", "");
     assert!(by_source.frontends[0].rules.is_empty(), "nobody waits for what nobody asks");
 }
 
-const TWO_SECONDS: Duration = Duration::from_secs(2);
+#[test]
+fn a_listener_may_say_what_holds_there_and_rules_whom_it_lets_in() {
+    let stated = "accept_proxy = 'everybody'\non_silence = 'judge'\n\
+                  [[frontend.rule]]\nstage = 'connection'\nwhen = 'source 10.0.0.0/8'\nverdict = 'expect_proxy'\n\
+                  [[frontend.rule]]\nstage = 'content'\nverdict = 'reject'\n\
+                  [[frontend.route]]\nwhen = 'sni *.b.example or usable_servers b < 1'\nbackend = 'b'\n";
+    let door = "[':7000', { address = ':7001', name = 'x', accept_proxy = 'off', max_sessions = 3, backlog = 5, \
+                interface = 'lo', user_timeout = '3s', transparent = true }]";
+    let text = plain_text("", stated, "", "").replace("'127.0.0.1:7000'", door);
+    let config = parse(&text);
+    let frontend = &config.frontends[0];
+    let address = |port| ListenAddress::DualStack { port };
+    let second = Listen {
+        name: Some("x".into()),
+        max_sessions: Some(3),
+        backlog: Some(5),
+        interface: Some("lo".into()),
+        user_timeout: Some(Duration::from_secs(3)),
+        transparent: true,
+        ..address(7001).into()
+    };
+    assert_eq!(frontend.listen, [Listen { accept_proxy: AcceptProxy::Everybody, ..address(7000).into() }, second]);
+    let rules: Vec<_> = frontend.rules.iter().map(|rule| (rule.stage, rule.verdict)).collect();
+    assert_eq!(
+        rules,
+        [(RuleStage::Connection, RuleVerdict::ExpectProxy), (RuleStage::Content, RuleVerdict::Reject)],
+        "and nobody waits where silence is judged"
+    );
+    assert_eq!(frontend.rules[1].when, Condition::always());
+    assert_eq!(parse(&config::show_text(&text, "it.toml").unwrap()), config);
+}
 
 // ---- the nearest wins ----
 

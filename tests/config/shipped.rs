@@ -160,6 +160,11 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "frontend.client_keepalive" | "backend.server_keepalive" => "/$defs/keepalive/properties".to_owned(),
         "backend.check" => "/$defs/check/properties".to_owned(),
         "backend.servers" => "/$defs/server/properties".to_owned(),
+        "frontend.listen" => "/$defs/door/properties".to_owned(),
+        "frontend.rule" => "/$defs/rule/properties".to_owned(),
+        "runtime" => "/properties/runtime/items/properties".to_owned(),
+        "backend.servers.observe" => "/$defs/server/properties/observe/anyOf/1/properties".to_owned(),
+        "backend.servers.agent" => "/$defs/server/properties/agent/anyOf/1/properties".to_owned(),
         "frontend.route" => "/$defs/route/properties".to_owned(),
         "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),
@@ -211,7 +216,8 @@ fn documented(section: &str) -> BTreeSet<String> {
     let heading = match section {
         "" => "The file".to_owned(),
         "frontend.client_keepalive" | "backend.server_keepalive" => "Keepalives".to_owned(),
-        "frontend" | "frontend.route" | "backend" | "backend.servers" | "log.target" => format!("`[[{section}]]`"),
+        "frontend" | "frontend.listen" | "frontend.rule" | "frontend.route" | "backend" | "backend.servers"
+        | "log.target" | "runtime" => format!("`[[{section}]]`"),
         section => format!("`[{section}]`"),
     };
     let text = std::fs::read_to_string("docs/configuration.md").unwrap();

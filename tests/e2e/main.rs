@@ -18,6 +18,7 @@ mod hosts;
 mod logs;
 mod openssl;
 mod privileges;
+mod runtime;
 mod silence;
 mod statistics;
 mod systemd;

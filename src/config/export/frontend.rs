@@ -3,7 +3,8 @@
 use super::writer::{Writer, time, word};
 use crate::model::condition::{Compare, Condition, NamePart, NamePattern, Term, Test};
 use crate::model::{
-    AcceptProxy, Config, Descriptor, Frontend, Keepalive, Listen, ListenAddress, Network, Rule, RuleStage, RuleVerdict,
+    AcceptProxy, Config, Descriptor, Dialect, Frontend, Keepalive, Listen, ListenAddress, Network, Rule, RuleStage,
+    RuleVerdict,
 };
 
 pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
@@ -27,7 +28,7 @@ pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
     }
     keepalive(frontend.keepalive, "clitcpka", out);
     sources(frontend, out);
-    rules(frontend, out);
+    rules(frontend, config, out);
     out.line(format!("default_backend {}", frontend.backend));
 }
 
@@ -107,7 +108,7 @@ fn addresses(networks: &[Network]) -> String {
 
 // ---- rules and routes ----
 
-fn rules(frontend: &Frontend, out: &mut Writer) {
+fn rules(frontend: &Frontend, config: &Config, out: &mut Writer) {
     let mut acls = Acls { out, names: 0 };
     for Rule { stage, when, verdict } in &frontend.rules {
         let stage = match stage {
@@ -122,18 +123,23 @@ fn rules(frontend: &Frontend, out: &mut Writer) {
         };
         acls.rule(&format!("tcp-request {stage} {verdict}"), when);
     }
-    let reads = frontend.routes.iter().any(|route| route.when.reads());
-    if reads || frontend.rules.iter().any(|rule| rule.stage == RuleStage::Content) {
-        if let Some(delay) = frontend.inspect_delay {
-            acls.out.line(format!("tcp-request inspect-delay {}", time(delay)));
-        }
-    }
-    // HAProxy's routes don't wait for what they ask for.
-    if reads && frontend.inspect_delay.is_some() {
-        acls.out.line("tcp-request content accept if { req.ssl_hello_type 1 } or WAIT_END");
-    }
+    waits(frontend, config, acls.out);
     for route in &frontend.routes {
         acls.rule(&format!("use_backend {}", route.backend), &route.when);
+    }
+}
+
+/// How long is waited for a client's first bytes.
+fn waits(frontend: &Frontend, config: &Config, out: &mut Writer) {
+    let Some(delay) = frontend.inspect_delay else { return };
+    let by_rules = frontend.rules.iter().any(|rule| rule.stage == RuleStage::Content);
+    // HAProxy's routes don't wait for what they ask for; a file of its own says so by a rule.
+    let by_routes = config.dialect == Dialect::Toml && frontend.routes.iter().any(|route| route.when.reads());
+    if by_rules || by_routes {
+        out.line(format!("tcp-request inspect-delay {}", time(delay)));
+    }
+    if by_routes {
+        out.line("tcp-request content accept if { req.ssl_hello_type 1 } or WAIT_END");
     }
 }
 

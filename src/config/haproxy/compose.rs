@@ -8,7 +8,7 @@ use super::super::read::Span;
 use super::argument::{number_of, time_of};
 use super::document::{Document, Section};
 use super::file::{Cfg, Kind, Proxy, Statement, bad_line};
-use super::{Choice, backend, frontend, log, pages};
+use super::{Choice, backend, frontend, log, pages, rules, runtime};
 use crate::model::ProxyId;
 
 /// What is being composed, and what all parts of it look at.
@@ -29,6 +29,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
     document.sections.extend(composer.process());
     document.sections.extend(composer.limits());
     document.sections.extend(log::compose(&mut composer));
+    document.sections.extend(runtime::compose(&mut composer));
     let mut numbers = Numbers::of(cfg);
     let mut has_page = false;
     for proxy in &cfg.proxies {
@@ -36,6 +37,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
         let is_http = proxy.is_http();
         if proxy.kind.has_frontend() && !is_http {
             document.sections.push(frontend::compose(proxy, number, &mut composer));
+            document.sections.extend(rules::compose(proxy, &mut composer));
         }
         if proxy.kind.has_backend() && !is_http && !proxy.is_without_servers() {
             document.sections.extend(backend::compose(proxy, number, &mut composer));
@@ -65,7 +67,12 @@ impl Composer<'_> {
 
     /// The time that a keyword states for a proxy, or its defaults for it.
     pub fn time(&mut self, proxy: &Proxy, keyword: &str) -> Option<(Duration, Span)> {
-        let statement = proxy.last(keyword)?;
+        self.wait(proxy.last(keyword)?)
+    }
+
+    /// The time that a statement states.
+    pub fn wait(&mut self, statement: &Statement) -> Option<(Duration, Span)> {
+        let keyword = statement.keyword.words;
         let Some(word) = statement.arguments.first() else {
             self.wrong(statement.at, format!("`{keyword}` has no time"), format!("write it as `{keyword} 10s`"));
             return None;

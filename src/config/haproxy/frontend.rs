@@ -2,11 +2,11 @@
 
 use super::super::mistake::Mistakes;
 use super::super::read::Span;
-use super::super::show::quoted;
 use super::bind;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Kind, Proxy, Statement};
+use super::rules;
 use super::service;
 
 /// As TOML.
@@ -25,6 +25,7 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
     if let Some((time, at)) = composer.time(proxy, "timeout client") {
         section.wait("timeouts.client", time, Some(at));
     }
+    rules::waits(proxy, &mut section, composer);
     match keepalive(proxy, "option clitcpka") {
         Some(at) => service::keepalive(proxy, "clitcpka", "client_keepalive", at, &mut section, composer),
         None if composer.as_haproxy() => {
@@ -56,11 +57,10 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     };
     let at = first.at;
     let is_bare = listen.iter().any(|listen| listen.is_bare);
-    let address = |listen: &bind::Listen| match listen.port.filter(|_| listen.is_bare && !composer.as_haproxy()) {
-        Some(port) => quoted(&format!(":{port}")),
-        None => quoted(&listen.address),
-    };
-    let addresses: Vec<_> = listen.iter().map(address).collect();
+    if !composer.as_haproxy() {
+        listen.iter_mut().for_each(bind::Listen::take_both_families);
+    }
+    let addresses: Vec<_> = listen.iter().map(bind::Listen::literal).collect();
     let addresses = format!("[{}]", addresses.join(", "));
     match is_bare && composer.as_haproxy() {
         true => section.remarked("listen", addresses, Some(at), "evenkeel's way, \":6443\": IPv6 comes in, too"),

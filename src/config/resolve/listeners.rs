@@ -8,7 +8,9 @@ use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::Origin;
 use super::filled;
-use crate::model::{Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, Serves, Stats, StatsAccess};
+use crate::model::{
+    Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, RuntimeAddress, Serves, Stats, StatsAccess,
+};
 
 /// `None` if it is off.
 pub fn stats(raw: &raw::Stats, id: ProxyId, access: StatsAccess) -> Option<Stats> {
@@ -127,7 +129,8 @@ fn frontends_listeners(expanded: &Expanded) -> Vec<Listener> {
     let mut listeners = Vec::new();
     for frontend in expanded.frontends() {
         let owner = super::named("frontend", &super::text(&frontend.name));
-        for address in frontend.listen.iter().flat_map(|listen| &listen.value.0) {
+        let doors = frontend.listen.iter().flat_map(|listen| &listen.value.0);
+        for address in doors.filter_map(|door| door.value.address()) {
             listeners.push(Listener { address: address.value, origin: address.origin, owner: owner.clone() });
         }
     }
@@ -144,6 +147,11 @@ fn listeners(expanded: &Expanded) -> Vec<Listener> {
             _ => "the stats page",
         };
         listeners.push(Listener { address: address.value, origin: address.origin, owner: owner.to_owned() });
+    }
+    for listen in expanded.runtime.iter().filter_map(|socket| socket.listen.as_ref()) {
+        if let RuntimeAddress::Listen(address) = listen.value.0 {
+            listeners.push(Listener { address, origin: listen.origin, owner: "the runtime API".to_owned() });
+        }
     }
     listeners
 }
