@@ -82,7 +82,6 @@ impl Serving {
         let plain = model::Server::new(ServerId(last + 1), name, address);
         Ok(model::Server { weight, backup, max_sessions, disabled, check, ..plain })
     }
-
     fn leave_unprobed(&self, backend: &BackendName, server: &ServerName) {
         if let Some((pool, server)) = self.find(backend, server) {
             pool.set_probed(&server, false);

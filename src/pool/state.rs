@@ -43,10 +43,10 @@ pub(super) struct State {
     pub scratch: Vec<Candidate>,
     /// Who has been given to whom, for [`Balance::Spread`]; empty otherwise.
     pub sources: Sources,
-    /// Whom the next configuration means, though it may have another address there.
-    pub moving: Option<ServerName>,
     /// Draws for [`Balance::Random`].
     pub rng: fastrand::Rng,
+    /// Whom the next configuration means, though it may have another address there.
+    pub moving: Option<ServerName>,
 }
 
 impl State {

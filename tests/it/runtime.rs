@@ -144,7 +144,7 @@ fn a_frontend_is_shut_down_until_a_reload() {
 #[test]
 fn a_server_moves_and_stays_who_it_is() {
     let (before, after) = (Server::echo(), Server::echo());
-    let mut site =
+    let site =
         Site::start(&Config::to(&[before.address()]).backend("check = { type = \"tcp\", interval = \"100ms\" }"));
     let mut old = site.app.connect();
     site.app.has_sessions(1);
