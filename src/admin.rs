@@ -22,6 +22,7 @@ mod query;
 mod refusal;
 mod route;
 mod router;
+pub mod runtime;
 mod sessions;
 mod shared;
 mod site;
@@ -39,13 +40,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-pub use self::action::{Action, Changed, Denied, Done, NewServer, Outcome, Setting, Target};
+pub use self::action::{Action, Changed, Denied, Done, NewCheck, NewServer, Outcome, Setting, Target, Tuning};
 use self::caller::Caller;
 pub use self::door::Door;
 pub use self::leaving::{Leave, Leaving, leaving};
 pub use self::names::unknown;
 pub use self::site::Site;
 use crate::event::{Actor, Fitness, Names, SessionSnapshot, Snapshot};
+use crate::model::Config;
 use crate::observe::history::History;
 
 /// How long accepting pauses when the process has no descriptor or memory left.
@@ -61,6 +63,8 @@ pub struct Views {
     /// All sessions that are open.
     pub sessions: Box<dyn Fn() -> Vec<SessionSnapshot> + Send + Sync>,
     pub names: Box<dyn Fn() -> Names + Send + Sync>,
+    /// The configuration in force.
+    pub config: Box<dyn Fn() -> Arc<Config> + Send + Sync>,
     pub history: Arc<History>,
     /// Who may act over the stats listener.
     pub door: Arc<Door>,

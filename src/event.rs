@@ -20,9 +20,10 @@ mod snapshot;
 
 pub use self::change::{
     ActionTaken, Actor, CertificateExpiry, CredentialUsed, Drained, Gravity, Limit, LimitReached, ProcessChange,
+    RuntimeClient,
 };
 pub use self::check_report::{CheckReport, Outcome};
-pub use self::live::{Names, Orders, SessionSnapshot, SessionState};
+pub use self::live::{ForcedHealth, FrontendState, Names, Orders, SessionSnapshot, SessionState};
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::snapshot::{
     AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts,
@@ -322,10 +323,12 @@ pub enum DownCause {
     NoNetwork,
     /// The probe failed on our side: no descriptor, no port. It says nothing of the server.
     Local,
+    /// An operator has said so.
+    Ordered,
 }
 
 impl DownCause {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Refused,
         Self::Unreachable,
         Self::TimedOut,
@@ -334,6 +337,7 @@ impl DownCause {
         Self::Unresolved,
         Self::NoNetwork,
         Self::Local,
+        Self::Ordered,
     ];
 
     /// Whether the host answered, whatever it said: that much proves the network.
@@ -351,6 +355,7 @@ impl DownCause {
             Self::Unresolved => "name not resolved",
             Self::NoNetwork => "no network",
             Self::Local => "local error",
+            Self::Ordered => "set by an operator",
         }
     }
 }

@@ -25,9 +25,11 @@ mod pattern;
 mod process;
 mod retries;
 mod rule;
+mod runtime;
 mod script;
 mod service;
 mod stats;
+mod version;
 
 pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
@@ -42,9 +44,11 @@ pub use self::pattern::{Pattern, Regex};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
 pub use self::rule::{OnSilence, Route, Rule, RuleStage, RuleVerdict};
+pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, Serves, Stats, StatsPage};
+pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +66,8 @@ pub struct Config {
     pub log: Log,
     pub process: Process,
     pub security: Security,
+    /// Where HAProxy's runtime API is spoken, at most [`RuntimeSocket::MOST`].
+    pub runtime: Vec<RuntimeSocket>,
 }
 
 impl Config {
@@ -74,6 +80,11 @@ impl Config {
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
         self.stats.iter().map(|stats| &stats.access).find(|access| *access != NOBODY).unwrap_or(NOBODY)
+    }
+
+    /// Whether no frontend is listened for: the process watches beside the one that serves.
+    pub fn takes_nobody(&self) -> bool {
+        self.frontends.iter().all(|frontend| frontend.listen.is_empty())
     }
 
     /// The checks of all servers.

@@ -13,7 +13,7 @@ use super::names::Names;
 use super::probe::{Outcome, Prober};
 use super::schedule::Schedule;
 use crate::clock;
-use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
+use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
 use crate::model::{Agent, HostAddress};
 use crate::net::Way;
 use crate::pool::Pool;
@@ -130,10 +130,9 @@ impl Rounds {
                 self.schedule.hasten(number, now);
                 self.asked[number] |= all;
             }
-            if watched.server.is_probe_wanted_soon()
-                && let Some(check) = &watched.server.spec().check
-            {
-                self.schedule.bring_forward(number, now, check.fast_interval);
+            if watched.server.is_probe_wanted_soon() {
+                let soon = watched.pool.probe_interval_soon(&watched.server).unwrap_or(Duration::MAX / 4);
+                self.schedule.bring_forward(number, now, soon);
             }
         }
     }
@@ -143,7 +142,7 @@ impl Rounds {
         for number in self.schedule.begin(now) {
             let watched = &self.watched[number];
             let asks = !std::mem::take(&mut self.asked[number]);
-            if watched.pool.admin_state(&watched.server) == Some(AdminState::Maint) {
+            if watched.pool.is_unprobed(&watched.server) {
                 self.schedule.end(number, now, watched.interval());
                 continue;
             }

@@ -8,7 +8,7 @@ use super::list::{List, OneOrMore, Statuses};
 use super::question::Method;
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
-    Security, Server, Stats, Timeouts,
+    Runtime, Security, Server, Stats, Timeouts,
 };
 use super::read::Stated;
 use super::service::{Agent, Observe, ProbeLimit, Retry, Said};
@@ -16,7 +16,8 @@ use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, Syslog, SyslogProtocol, Watchfulness,
+    LogLevel, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, RuntimeLevel, RuntimeSocket, Syslog,
+    SyslogProtocol, Watchfulness,
 };
 
 /// A built-in value.
@@ -179,7 +180,7 @@ fn request(schedule: Check) -> Check {
         headers: is(List(Vec::new())),
         body: is(Said(String::new())),
         expect: is(List(Vec::new())),
-        draining_on_404: is(false),
+        not_found_drains: is(false),
         ..schedule
     }
 }
@@ -276,4 +277,14 @@ pub fn process() -> Process {
 /// `[security]`, all of it.
 pub fn security() -> Security {
     Security { sandbox: is(true), connect: is(Connect::Any), ..Security::default() }
+}
+
+/// A `[[runtime]]`, but for where it is.
+pub fn runtime() -> Runtime {
+    Runtime {
+        level: is(RuntimeLevel::Operator),
+        mode: is(Mode(0o660)),
+        timeout: is(Wait(RuntimeSocket::TIMEOUT)),
+        ..Runtime::default()
+    }
 }

@@ -8,8 +8,8 @@ use super::leaf::{Switch, VerifyMode};
 use super::list::{List, OneOrMore};
 use super::preset::{KUBE_API, Parts};
 use super::raw::{
-    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendTimeouts, Limits, Log, Process, Security,
-    Server, Stats, Timeouts,
+    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendTimeouts, Limits, Log, Process, Runtime,
+    Security, Server, Stats, Timeouts,
 };
 use super::read::{Span, Stated, fill};
 use super::value;
@@ -35,6 +35,7 @@ pub struct Expanded {
     pub log: Log,
     pub process: Process,
     pub security: Security,
+    pub runtime: Vec<Runtime>,
 }
 
 impl Expanded {
@@ -95,6 +96,7 @@ pub fn expand(file: File) -> Expanded {
         log: complete_log(filled(file.log, &builtin::log())),
         process: filled(file.process, &builtin::process()),
         security: filled(file.security, &builtin::security()),
+        runtime: complete_runtime(values(file.runtime)),
     }
 }
 
@@ -295,6 +297,11 @@ fn complete_log(mut log: Log) -> Log {
     log
 }
 
+fn complete_runtime(mut sockets: Vec<Runtime>) -> Vec<Runtime> {
+    sockets.iter_mut().for_each(|socket| socket.fill(&builtin::runtime()));
+    sockets
+}
+
 /// Before `near` is filled from `further`: a type that is stated near drops what doesn't belong to it further away, and
 /// so does a nearer word on verification.
 pub fn adapt_check(near: &mut Check, further: &mut Check) {
@@ -342,7 +349,7 @@ impl Check {
             "headers" => headers,
             "body" => body,
             "expect" => expect,
-            "draining_on_404" => draining_on_404,
+            "not_found_drains" => not_found_drains,
             "steps" => steps,
         }
     }

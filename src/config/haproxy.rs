@@ -15,21 +15,28 @@ mod document;
 mod file;
 mod frontend;
 mod keyword;
+mod launch;
 mod log;
 mod pages;
 mod question;
 mod rules;
+mod runtime;
 mod server;
 mod service;
 mod words;
 
 use std::time::Duration;
 
+pub use self::condition::{ConditionError, FEATURES, holds};
 pub use self::document::Written;
+pub use self::launch::{Launch, launch};
 pub use self::words::Variables;
 
 use super::mistake::Mistakes;
 use super::source::Source;
+
+/// Shortest time that a client of the runtime API may be silent.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Longest wait of those that have an end.
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -11,7 +11,7 @@ use super::show::{Writer, quoted};
 use super::value;
 use crate::model::{
     Balance, Connect, JudgedBy, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
-    OnRemoved,
+    OnRemoved, RuntimeLevel,
 };
 
 // ---- numbers and truth ----
@@ -302,7 +302,7 @@ impl CheckType {
                 "client_certificate",
                 "client_key",
             ],
-            Self::Http => &["path", "method", "http_version", "headers", "body", "expect", "draining_on_404"],
+            Self::Http => &["path", "method", "http_version", "headers", "body", "expect", "not_found_drains"],
             Self::HttpOverTls => &[
                 "verify",
                 "ca_file",
@@ -316,7 +316,7 @@ impl CheckType {
                 "headers",
                 "body",
                 "expect",
-                "draining_on_404",
+                "not_found_drains",
             ],
             Self::Script => &["steps", "verify", "ca_file", "server_name", "alpn", "client_certificate", "client_key"],
             Self::KubeApiserver => {
@@ -377,4 +377,9 @@ words!(LogLevel {
     "info" => LogLevel::Info,
     "debug" => LogLevel::Debug,
     "trace" => LogLevel::Trace,
+});
+words!(RuntimeLevel {
+    "user" => RuntimeLevel::User,
+    "operator" => RuntimeLevel::Operator,
+    "admin" => RuntimeLevel::Admin,
 });

@@ -9,10 +9,11 @@ use super::door::{AcceptFrom, Door, DoorEntry};
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
-use super::people::{GroupName, UserName};
+use super::people::{GroupName, OwnerName, UserName};
 use super::preset::Preset;
 use super::question::{Answer, Header, Method, StepText};
 use super::read::{Found, Origin, Reader, Span, Value, section};
+use super::runtime::RuntimeListen;
 use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
 use super::site::{Login, Realm, Uri};
@@ -23,7 +24,7 @@ use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni
 use crate::model::{
     Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
     LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
-    OnSilence, PasswordHash, ProxyVersion, Redispatch, RuleStage, RuleVerdict, ServerName, Tracked,
+    OnSilence, PasswordHash, ProxyVersion, Redispatch, RuleStage, RuleVerdict, RuntimeLevel, ServerName, Tracked,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -65,6 +66,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("log.target", Target::KEYS),
     ("process", Process::KEYS),
     ("security", Security::KEYS),
+    ("runtime", Runtime::KEYS),
 ];
 
 /// Sessions at a time.
@@ -109,6 +111,7 @@ section! {
     "log" => log: Log,
     "process" => process: Process,
     "security" => security: Security,
+    "runtime" => runtime: List<Runtime, 0>,
 }
 
 section! {
@@ -321,7 +324,7 @@ section! {
     "headers" => headers: List<Header, 0>,
     "body" => body: Said,
     "expect" => expect: List<Answer, 0>,
-    "draining_on_404" => draining_on_404: bool,
+    "not_found_drains" => not_found_drains: bool,
     "steps" => steps: List<StepText, 1>,
 }
 
@@ -386,6 +389,17 @@ section! {
     Security, "`[security]`";
     "sandbox" => sandbox: bool,
     "connect" => connect: Connect,
+}
+
+section! {
+    /// Where HAProxy's runtime API is spoken.
+    Runtime, "a `[[runtime]]`";
+    "listen" => listen: RuntimeListen,
+    "level" => level: RuntimeLevel,
+    "mode" => mode: Mode,
+    "user" => user: OwnerName,
+    "group" => group: GroupName,
+    "timeout" => timeout: Wait<SECOND, HOUR>,
 }
 
 /// A server in a backend's list: a table, or its address alone.

@@ -25,6 +25,7 @@ mod names;
 mod numbers;
 mod process;
 mod routes;
+mod runtime;
 mod service;
 mod sites;
 mod targets;
@@ -65,6 +66,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     konnectivity::note_hindrances(expanded, mistakes);
     let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
+    let runtime = runtime::resolve(&expanded.runtime, &expanded.admin, &known, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,
         policy: process::policy(expanded),
@@ -77,6 +79,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
         security: process::security(&expanded.security),
+        runtime,
     })
 }
 
@@ -125,8 +128,9 @@ impl Section<'_> {
 
     fn example(&self, key: &str) -> &'static str {
         match (key, self.thing) {
-            ("listen", _) => r#"":6443""#,
             ("backend", _) | ("name", "backend") => r#""kubeAPI_backend""#,
+            ("listen", "runtime socket") => r#""unix:/run/evenkeel/haproxy.sock""#,
+            ("listen", _) => r#"":6443""#,
             ("servers", _) => r#"["10.10.0.2:6443", "10.10.1.2:6443"]"#,
             ("address", _) => r#""10.10.0.2:6443""#,
             ("stage", _) => r#""session""#,

@@ -27,6 +27,9 @@ pub fn show(expanded: &Expanded, source: &Source) -> String {
     out.section("log", &expanded.log);
     out.section("process", &expanded.process);
     out.section("security", &expanded.security);
+    for socket in &expanded.runtime {
+        out.element("runtime", socket);
+    }
     out.flush();
     out.text
 }

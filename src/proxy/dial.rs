@@ -6,6 +6,7 @@
 
 mod counted;
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use super::lease::{self, Assigned, Denied};
 use super::record::{Ended, Record};
 use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
-use crate::model::Retries;
+use crate::model::{ProxyVersion, Retries};
+use crate::net::proxy_header::{self, Parties};
 use crate::net::reactor::Stream;
 use crate::net::{self, DialError, Way};
 use crate::pool::counters;
@@ -52,6 +54,9 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
             // One getsockname: the kernel chose this address in connect, and it is the client's in the server's own logs.
             record.source = server.local_address().ok();
             tell_connected(&record, &pool, &leased);
+            if let Some(version) = leased.server.spec().send_proxy {
+                introduce(&record, &client, &server, version).await;
+            }
             Ok(Connected { client, server, record, leased })
         }
         Err(Failure::Dial(error)) => {
@@ -61,6 +66,19 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
         Err(Failure::Ended(ending)) => {
             net::options::reset_on_close(&client);
             Err(record.end(ending))
+        }
+    }
+}
+
+/// Tells the server whose session it is. What can't be written shows in the relay.
+async fn introduce(record: &Record, client: &Stream, server: &Stream, version: ProxyVersion) {
+    let parties = Parties::new(record.client(), record.destination(client));
+    let header = proxy_header::encode(version, Some(parties));
+    let mut rest = header.as_slice();
+    while !rest.is_empty() {
+        match poll_fn(|cx| server.poll_write(cx, rest)).await {
+            Ok(written @ 1..) => rest = &rest[written..],
+            Ok(0) | Err(_) => return,
         }
     }
 }

@@ -52,7 +52,8 @@ async fn look(Accepted { client, mut record }: Accepted) -> Result<Inspected, En
         Err(ending) => {
             match ending.who {
                 Who::Limit => {
-                    counters::count(&record.frontend.counters.denied);
+                    let counters = &record.frontend.counters;
+                    [&counters.denied, &counters.denied_contents].into_iter().for_each(counters::count);
                     discard(&client, &record).await;
                 }
                 Who::Killed => net::options::reset_on_close(&client),

@@ -162,6 +162,9 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "backend.servers" => "/$defs/server/properties".to_owned(),
         "frontend.listen" => "/$defs/door/properties".to_owned(),
         "frontend.rule" => "/$defs/rule/properties".to_owned(),
+        "runtime" => "/properties/runtime/items/properties".to_owned(),
+        "backend.servers.observe" => "/$defs/server/properties/observe/anyOf/1/properties".to_owned(),
+        "backend.servers.agent" => "/$defs/server/properties/agent/anyOf/1/properties".to_owned(),
         "frontend.route" => "/$defs/route/properties".to_owned(),
         "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),
@@ -214,7 +217,7 @@ fn documented(section: &str) -> BTreeSet<String> {
         "" => "The file".to_owned(),
         "frontend.client_keepalive" | "backend.server_keepalive" => "Keepalives".to_owned(),
         "frontend" | "frontend.listen" | "frontend.rule" | "frontend.route" | "backend" | "backend.servers"
-        | "log.target" => format!("`[[{section}]]`"),
+        | "log.target" | "runtime" => format!("`[[{section}]]`"),
         section => format!("`[{section}]`"),
     };
     let text = std::fs::read_to_string("docs/configuration.md").unwrap();

@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::read::Span;
+use super::super::show::quoted;
+use super::super::value::duration_text;
 use super::argument::{number_of, time_of};
 use super::document::{Document, Section};
 use super::file::{Cfg, Kind, Proxy, Statement, bad_line};
-use super::{Choice, backend, frontend, log, pages, rules};
+use super::{Choice, backend, frontend, log, pages, rules, runtime};
 use crate::model::ProxyId;
+
+/// The longest time that a process which takes nobody new can be left to its sessions.
+const FOR_EVER: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// What is being composed, and what all parts of it look at.
 pub struct Composer<'a> {
@@ -29,6 +34,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
     document.sections.extend(composer.process());
     document.sections.extend(composer.limits());
     document.sections.extend(log::compose(&mut composer));
+    document.sections.extend(runtime::compose(&mut composer));
     let mut numbers = Numbers::of(cfg);
     let pages = cfg.proxies.iter().filter(|proxy| proxy.kind.has_frontend() && proxy.is_http() && proxy.is_page());
     let several = pages.count() > 1;
@@ -126,8 +132,13 @@ impl Composer<'_> {
         }
     }
 
+    /// How long sessions may stay once nobody new is taken: for ever, unless that is stated.
     fn process(&mut self) -> Option<Section> {
-        let statement = self.cfg.global("hard-stop-after")?;
+        let Some(statement) = self.cfg.global("hard-stop-after") else {
+            let mut section = Section::new("[process]", None);
+            section.instead("upgrade_grace", quoted(&duration_text(FOR_EVER)), "evenkeel: 1d");
+            return self.as_haproxy().then_some(section);
+        };
         let Some(word) = statement.arguments.first() else {
             self.wrong(statement.at, "`hard-stop-after` has no time", "write it as `hard-stop-after 30s`");
             return None;
@@ -135,6 +146,7 @@ impl Composer<'_> {
         let (time, at) = time_of(word, self.mistakes)?;
         let mut section = Section::new("[process]", Some(statement.at));
         section.wait("shutdown_grace", time.min(super::HOUR), Some(at));
+        section.wait("upgrade_grace", time.min(FOR_EVER), Some(at));
         Some(section)
     }
 

@@ -211,13 +211,13 @@ pub const KEYWORDS: &[Keyword] = &[
         "maxconnrate",
         G,
         "there is no limit of new sessions for the whole process",
-        "limit each source: `stick-table … store conn_rate(1s)`",
+        "limit each source: `rate_per_source` in TOML (`evenkeel import` makes it)",
     ),
     refused(
         "maxsessrate",
         G,
         "there is no limit of new sessions for the whole process",
-        "limit each source: `stick-table … store conn_rate(1s)`",
+        "limit each source: `rate_per_source` in TOML (`evenkeel import` makes it)",
     ),
     noted("nosplice", G, "bulk data goes through splice where that is faster"),
     noted("noepoll", G, TUNING),
@@ -448,7 +448,7 @@ pub const KEYWORDS: &[Keyword] = &[
         "rate-limit",
         DF,
         "there is no limit of new sessions for a whole frontend",
-        "limit each source: `stick-table … store conn_rate(1s)`",
+        "limit each source: `rate_per_source` in TOML (`evenkeel import` makes it)",
     ),
     refused("option transparent", DB, "a client's own destination is not where its session goes", "name the servers"),
     refused("option persist", DB, "there are no cookies to persist by", LEAVE_OUT),
@@ -470,6 +470,12 @@ pub const KEYWORDS: &[Keyword] = &[
     refused("ignore-persist", FB, PLAIN, LEAVE_OUT),
     refused("tcp-response", DB, "what a server says is passed on as it is", LEAVE_OUT),
     refused("stick", B, "sessions follow the balance method", "balance by `source`"),
+    refused(
+        "stick-table",
+        FB,
+        "sources are counted without a table",
+        "import the file, and write `max_sessions_per_source` or `rate_per_source` in TOML",
+    ),
 ];
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::super::expand::Expanded;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::read::Origin;
-use crate::model::{Endpoint, HostAddress, ListenAddress};
+use crate::model::{Endpoint, HostAddress, ListenAddress, RuntimeAddress};
 
 /// A listener as it stands in the file.
 struct Listener {
@@ -127,6 +127,11 @@ fn listeners(expanded: &Expanded) -> Vec<Listener> {
             _ => "the stats page",
         };
         listeners.push(Listener { address: address.value, origin: address.origin, owner: owner.to_owned() });
+    }
+    for listen in expanded.runtime.iter().filter_map(|socket| socket.listen.as_ref()) {
+        if let RuntimeAddress::Listen(address) = listen.value.0 {
+            listeners.push(Listener { address, origin: listen.origin, owner: "the runtime API".to_owned() });
+        }
     }
     listeners
 }

@@ -50,12 +50,12 @@ pub const COLUMNS: &[Column] = &[
     column("scur", "MGP", ALL, |row| U32(row.counts.sessions)),
     column("smax", "MMP", ALL, |row| U32(row.counts.sessions_max)),
     column("slim", "CLP", ALL, |row| row.limit.map_or(Empty, U32)),
-    column("stot", "MCP", ALL, |row| U64(row.counts.sessions_total)),
+    column("stot", "MCP", ALL, |row| U64(row.counts.sessions_total.saturating_sub(row.counts.embryonic))),
     column("bin", "MCP", ALL, |row| U64(row.counts.bytes_in)),
     column("bout", "MCP", ALL, |row| U64(row.counts.bytes_out)),
-    column("dreq", "MCP", PROXY, |row| U64(denied_otherwise(row))),
+    column("dreq", "MCP", PROXY, |row| U64(row.counts.denied_contents)),
     column("dresp", "MCP", ALL, zero),
-    column("ereq", "MCP", FRONT, |row| U64(row.counts.request_errors)),
+    column("ereq", "MCP", FRONT, |row| U64(row.counts.request_errors.saturating_sub(row.counts.handshake_errors))),
     column("econ", "MCP", POOL, |row| U64(row.counts.connect_errors)),
     column("eresp", "MCP", POOL, |row| U64(row.counts.response_errors)),
     column("wretr", "MCP", POOL, |row| U64(row.counts.retries)),
@@ -124,7 +124,7 @@ pub const COLUMNS: &[Column] = &[
     column("conn_rate_max", "MMP", FRONT, |row| U32(row.counts.rate_max)),
     column("conn_tot", "MCP", FRONT, |row| U64(row.counts.sessions_total)),
     column("intercepted", "MCP", FRONT, |row| http(row, |http| U64(http.requests))),
-    column("dcon", "MCP", FRONT, |row| U64(row.counts.denied_connections)),
+    column("dcon", "MCP", FRONT, |row| U64(denied_early(row))),
     column("dses", "MCP", FRONT, |row| U64(row.counts.denied_sessions)),
     column("wrew", "MCP", ALL, zero),
     column("connect", "MCP", POOL, |row| U64(row.counts.connects)),
@@ -162,6 +162,11 @@ const fn column(name: &'static str, tags: &'static str, on: &'static [Kind], val
     Column { name, tags: [tags; 3], on, value }
 }
 
+/// Clients that were refused before they were sessions, or for their source.
+fn denied_early(row: &Row<'_>) -> u64 {
+    row.counts.denied.saturating_sub(row.counts.denied_sessions).saturating_sub(row.counts.denied_contents)
+}
+
 fn zero(_: &Row<'_>) -> Cell {
     U64(0)
 }
@@ -172,12 +177,6 @@ fn zero_32(_: &Row<'_>) -> Cell {
 
 fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
-}
-
-/// What was denied neither as a connection nor as a session: by rules that look at what a client says, and by its source.
-fn denied_otherwise(row: &Row<'_>) -> u64 {
-    let counts = &row.counts;
-    counts.denied.saturating_sub(counts.denied_connections + counts.denied_sessions)
 }
 
 // ---- times ----
@@ -202,7 +201,7 @@ fn last_change(row: &Row<'_>) -> Cell {
         Of::Server(server) => ago(server.since),
         Of::Backend(backend) => ago(backend.since),
         Of::Stats { uptime } => seconds(uptime),
-        Of::Frontend => Empty,
+        Of::Frontend(_) => Empty,
     }
 }
 
@@ -210,7 +209,7 @@ fn downtime(row: &Row<'_>) -> Cell {
     match row.of {
         Of::Server(server) => if_checked(row, seconds(server.downtime)),
         Of::Backend(backend) => seconds(backend.downtime),
-        Of::Stats { .. } | Of::Frontend => Empty,
+        Of::Stats { .. } | Of::Frontend(_) => Empty,
     }
 }
 

@@ -1,13 +1,17 @@
 //! What HAProxy says of a proxy or a server in a word, and what follows from that for the figures beside it.
 
 use super::{Of, Row};
-use crate::event::{AdminState, BackendSnapshot, CheckSnapshot, DownCause, Evidence, ServerSnapshot, ServerState};
+use crate::event::{
+    AdminState, BackendSnapshot, CheckSnapshot, DownCause, Evidence, FrontendState, ServerSnapshot, ServerState,
+};
 use crate::model::Tracked;
 
 /// The status of a line.
 pub(super) fn word(row: &Row<'_>) -> String {
     match row.of {
-        Of::Frontend => "OPEN".to_owned(),
+        Of::Frontend(FrontendState::Open) => "OPEN".to_owned(),
+        Of::Frontend(FrontendState::Paused) => "PAUSED".to_owned(),
+        Of::Frontend(FrontendState::Stopped) => "STOP".to_owned(),
         Of::Stats { .. } if row.name == "FRONTEND" => "OPEN".to_owned(),
         Of::Stats { .. } => "UP".to_owned(),
         Of::Backend(backend) => if backend.up { "UP" } else { "DOWN" }.to_owned(),
@@ -69,7 +73,7 @@ pub(super) fn weight(row: &Row<'_>) -> u32 {
     match row.of {
         Of::Server(server) => server.weight.value().into(),
         Of::Backend(backend) => backend.weight,
-        Of::Frontend | Of::Stats { .. } => 0,
+        Of::Frontend(_) | Of::Stats { .. } => 0,
     }
 }
 
@@ -78,7 +82,7 @@ pub(super) fn servers(row: &Row<'_>, backups: bool) -> u32 {
     match row.of {
         Of::Server(server) => u32::from(server.backup == backups),
         Of::Backend(backend) => taking_sessions(backend, backups),
-        Of::Frontend | Of::Stats { .. } => 0,
+        Of::Frontend(_) | Of::Stats { .. } => 0,
     }
 }
 
