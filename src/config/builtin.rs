@@ -16,7 +16,7 @@ use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogPlace, OnErrors, OnLimit, Policy, Redispatch, Syslog, SyslogProtocol, Watchfulness,
+    LogLevel, LogPlace, OnErrors, OnLimit, Policy, Redispatch, Retries, Syslog, SyslogProtocol, Watchfulness,
 };
 
 /// A built-in value.
@@ -105,7 +105,7 @@ pub fn backend() -> Backend {
         server_keepalive: is(keepalive(policy.server_keepalive)),
         timeouts: is(BackendTimeouts::default()),
         check: is(Switch::On(Check::default())),
-        retries: is(Retry::Others),
+        retries: is(Retry::from(Retries::from(policy.dial_refused))),
         redispatch: is(Redispatch::Never),
         log_health_checks: is(false),
         all_backups: is(false),
