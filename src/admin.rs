@@ -22,6 +22,7 @@ mod query;
 mod refusal;
 mod route;
 mod router;
+pub mod runtime;
 mod sessions;
 mod shared;
 mod site;
@@ -29,6 +30,7 @@ mod tally;
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -38,13 +40,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-pub use self::action::{Action, Changed, Denied, Done, NewServer, Outcome, Setting, Target};
+pub use self::action::{Action, Changed, Denied, Done, NewCheck, NewServer, Outcome, Setting, Target, Tuning};
 use self::caller::Caller;
 pub use self::door::Door;
 pub use self::leaving::{Leave, Leaving, leaving};
 pub use self::names::unknown;
 pub use self::site::Site;
 use crate::event::{Actor, Fitness, Names, SessionSnapshot, Snapshot};
+use crate::model::Config;
 use crate::observe::history::History;
 
 /// How long accepting pauses when the process has no descriptor or memory left.
@@ -60,6 +63,8 @@ pub struct Views {
     /// All sessions that are open.
     pub sessions: Box<dyn Fn() -> Vec<SessionSnapshot> + Send + Sync>,
     pub names: Box<dyn Fn() -> Names + Send + Sync>,
+    /// The configuration in force.
+    pub config: Box<dyn Fn() -> Arc<Config> + Send + Sync>,
     pub history: Arc<History>,
     /// Who may act over the stats listener.
     pub door: Arc<Door>,
@@ -78,8 +83,9 @@ pub async fn serve_tcp(listener: TcpListener, site: Arc<Site>, views: Arc<Views>
     let name = listener.local_addr().map_or_else(|_| "stats listener".to_owned(), |address| address.to_string());
     let accept = |cx: &mut Context<'_>| {
         listener.poll_accept(cx).map_ok(|(stream, peer)| {
-            let peer = std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port());
-            (stream, Caller::Remote(peer))
+            let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+            let local = stream.local_addr().ok().map(canonical);
+            (stream, Caller::Remote { address: canonical(peer), local })
         })
     };
     let open = accept_until_told(accept, &name, &site, views, leaving).await;

@@ -6,10 +6,11 @@
 //! latency of a session. What it serves (`serving`) a reload exchanges (`reload`).
 
 mod actions;
-mod admin_socket;
+pub mod background;
 mod closing;
 pub mod confine;
 mod drain;
+mod frontends;
 mod gate;
 mod hosts;
 pub mod listeners;
@@ -19,11 +20,16 @@ mod pages;
 mod process;
 mod reload;
 mod retired;
+mod runtime_sockets;
 mod serving;
 mod sessions;
+pub mod shape;
 mod shutdown;
 mod stall;
+mod states;
 mod systemd;
+mod tuning;
+mod unix_socket;
 pub mod upgrade;
 mod watch_file;
 mod workers;
@@ -41,7 +47,7 @@ pub use self::process::affordable_sessions;
 pub use self::workers::count as worker_count;
 
 use self::actions::Actions;
-use self::admin_socket::{AdminSocket, AdminSocketError};
+use self::background::Background;
 use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::drain::Drains;
 use self::hosts::Hosts;
@@ -52,6 +58,8 @@ use self::process::Facts;
 pub use self::reload::File;
 use self::retired::Retired;
 use self::serving::{Current, Listener, Serving, Show};
+use self::shape::{Shape, Stop};
+use self::unix_socket::{UnixSocket, UnixSocketError};
 use self::upgrade::Origin;
 use self::upgrade::predecessor::{Heir, Predecessor};
 use self::workers::{Listeners, Workers};
@@ -72,6 +80,10 @@ pub struct Bound {
     file: Option<File>,
     origin: Option<Origin>,
     predecessor: Option<Predecessor>,
+    shape: Shape,
+    shares_ports: bool,
+    /// Whoever waits for this process to serve.
+    background: Option<Background>,
     /// Whether a change of the file is a reload.
     watches: bool,
     probers: Probers,
@@ -92,7 +104,7 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
-    Admin(#[from] AdminSocketError),
+    Socket(#[from] UnixSocketError),
     #[error(transparent)]
     Check(#[from] CheckError),
     #[error(transparent)]
@@ -126,6 +138,9 @@ impl Bound {
             file: None,
             origin: None,
             predecessor: None,
+            shape: Shape::default(),
+            shares_ports: source.shares(),
+            background: None,
             watches: false,
             probers,
             frontends,
@@ -148,6 +163,16 @@ impl Bound {
         Self { watches, ..self }
     }
 
+    /// Has signals mean what they mean to a process that was started like this.
+    pub fn shaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    /// Has it let whoever started it go once it serves.
+    pub fn in_background(self, background: Option<Background>) -> Self {
+        Self { background, ..self }
+    }
+
     /// Has an upgrade start the program as it was started.
     pub fn replaceable(self, origin: Origin) -> Self {
         Self { origin: Some(origin), ..self }
@@ -167,8 +192,8 @@ impl Bound {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         #[cfg(debug_assertions)]
         let attempts = confine::attempts::begin(&file);
-        if let Some(admin) = self.pages.admin() {
-            admin.give_to(self.identity)?;
+        for socket in self.pages.unix_sockets() {
+            socket.give_to(self.identity)?;
         }
         let before = self.predecessor.as_ref().map(Predecessor::layers).unwrap_or_default();
         self.applied = Some(confine::confine(&self.config, &file, self.identity, before)?);
@@ -179,8 +204,8 @@ impl Bound {
         Ok(self)
     }
 
-    /// Serves until a signal ends it.
-    pub fn run(self) -> Result<(), RunError> {
+    /// Serves until a signal ends it; gives how it was told to end.
+    pub fn run(self) -> Result<Stop, RunError> {
         let logging = Logging::start(&self.config.log, net::datagram::connect).map_err(RunError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
         let ended = LocalSet::new().block_on(&runtime, self.control(&logging));
@@ -190,35 +215,41 @@ impl Bound {
     }
 
     /// The control thread's part: everything but the sessions.
-    async fn control(self, logging: &Logging) -> Result<(), RunError> {
+    async fn control(mut self, logging: &Logging) -> Result<Stop, RunError> {
         // Before anyone is told that we are ready: a stop may follow at once.
         let (desk, requests) = Desk::open();
-        let mut signals = orders::Signals::listen(requests).map_err(RunError::Runtime)?;
+        let mut signals = orders::Signals::listen(self.shape, requests).map_err(RunError::Runtime)?;
         if let Some(file) = self.file.as_ref().filter(|_| self.watches) {
             signals.watch(file.input.path());
         }
         self.tell_start();
+        let background = self.background.take();
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
         let (mut serving, workers) = self.start(logging, phases, desk)?;
         serving.tell_serving();
         systemd::ready();
+        if let Some(Err(error)) = background.map(Background::serves) {
+            tracing::warn!(%error, "whoever started the process can't be told that it serves");
+        }
 
-        match serving.obey(&mut signals).await {
-            End::Stopped => shutdown::stop_or_end(&mut serving, &mut signals, &phase).await,
+        let stop = match serving.obey(&mut signals).await {
+            End::Stopped(stop) => shutdown::stop_or_end(&mut serving, &mut signals, &phase, stop).await,
             End::Replaced(successor) => {
+                let facts = Arc::clone(&serving.facts);
                 let told_to_stop = tokio::select! {
-                    () = serving.retire(successor, &phase) => false,
-                    () = signals.end("has been replaced") => true,
+                    () = serving.retire(successor, &phase) => None,
+                    stop = signals.end("has been replaced", &facts) => Some(stop),
                 };
-                if told_to_stop {
-                    shutdown::stop_or_end(&mut serving, &mut signals, &phase).await;
+                match told_to_stop {
+                    Some(stop) => shutdown::stop_or_end(&mut serving, &mut signals, &phase, stop).await,
+                    None => Stop::WithTheLast,
                 }
             }
-        }
+        };
         drop(serving);
         workers.join().await;
         tracing::info!("stopped");
-        Ok(())
+        Ok(stop)
     }
 
     /// Starts everything. No session can come in before.
@@ -283,9 +314,22 @@ impl Bound {
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
-        let (file, origin, applied) = (self.file, self.origin, self.applied);
-        let serving =
-            Serving { file, origin, applied, listeners, pages, facts, drains, monitors, network, observe, hosts, show };
+        let (file, origin, applied, shares_ports) = (self.file, self.origin, self.applied, self.shares_ports);
+        let serving = Serving {
+            file,
+            origin,
+            applied,
+            listeners,
+            pages,
+            facts,
+            drains,
+            monitors,
+            network,
+            observe,
+            hosts,
+            show,
+            shares_ports,
+        };
         if let Some(predecessor) = &self.predecessor {
             predecessor.take_over(&serving.facts, &current);
         }
@@ -310,7 +354,7 @@ impl Bound {
                 "an inherited socket fits no listen address and is not used: its clients wait in vain"
             );
         }
-        for bound in self.frontends.iter().flatten().chain(self.pages.stats()) {
+        for bound in self.frontends.iter().flatten().chain(self.pages.tcp()) {
             if let (true, Ok(local)) = (bound.adopted, bound.local_address()) {
                 tracing::info!(listen = %bound.address(), %local, "listening on a socket that was opened for us");
             }
@@ -319,7 +363,7 @@ impl Bound {
             }
         }
         if let Some(applied) = &self.applied {
-            tell_confinement(applied, self.pages.admin());
+            tell_confinement(applied, self.pages.unix_sockets());
         }
         #[cfg(debug_assertions)]
         for (attempt, before, after) in &self.attempts {
@@ -349,7 +393,7 @@ async fn tell_phases(observe: Observe, mut phases: watch::Receiver<ProcessPhase>
 }
 
 /// What the process may not do any more, in one line, and what will be missed.
-fn tell_confinement(applied: &Applied, admin: Option<&AdminSocket>) {
+fn tell_confinement<'a>(applied: &Applied, sockets: impl Iterator<Item = &'a UnixSocket>) {
     let (user, group) = (applied.privileges.user.as_raw(), applied.privileges.group.as_raw());
     let (capabilities, sandbox) = (applied.capabilities(), applied.sandbox());
     match applied.missing() {
@@ -359,10 +403,10 @@ fn tell_confinement(applied: &Applied, admin: Option<&AdminSocket>) {
     for file in &applied.lost {
         tracing::warn!(file, "can't be read any more: probes and reloads that need it will fail");
     }
-    if let Some(path) = admin.and_then(AdminSocket::stays_behind) {
+    for (whose, path) in sockets.filter_map(|socket| Some((socket.place().whose, socket.stays_behind()?))) {
         tracing::warn!(
             socket = %path.display(),
-            "the admin socket can't be removed at the end: its directory belongs to someone else, or to everybody; the \
+            "the {whose} can't be removed at the end: its directory belongs to someone else, or to everybody; the \
              next start replaces it"
         );
     }
@@ -370,7 +414,7 @@ fn tell_confinement(applied: &Applied, admin: Option<&AdminSocket>) {
 
 fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
     let (snapshot, live, ready) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
-    let (sessions, names) = (Arc::clone(facts), Arc::clone(facts));
+    let (sessions, names, config) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
     Arc::new(Views {
         snapshot: Box::new(move || snapshot.snapshot()),
         live: Box::new(move || {
@@ -383,6 +427,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
         }),
         sessions: Box::new(move || sessions.sessions()),
         names: Box::new(move || names.names()),
+        config: Box::new(move || Arc::clone(&config.current().config)),
         history: Arc::clone(&facts.history),
         door: Arc::clone(&facts.door),
         act: Box::new(move |action, by| actions.perform(action, by)),
@@ -393,7 +438,10 @@ impl Serving {
     fn tell_serving(&self) {
         let (current, facts) = (self.facts.current(), &self.facts);
         let config = &current.config;
-        for frontend in &config.frontends {
+        if config.takes_nobody() {
+            tracing::info!("a shadow: it probes and reports, and takes no client");
+        }
+        for frontend in config.frontends.iter().filter(|frontend| !frontend.listen.is_empty()) {
             let listen: Vec<_> = frontend.listen.iter().map(ToString::to_string).collect();
             tracing::info!(frontend = %frontend.name, listen = listen.join(" "), backend = %frontend.backend, "listening");
         }

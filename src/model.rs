@@ -16,6 +16,7 @@ pub mod condition;
 mod credential;
 mod descriptor;
 mod http_probe;
+mod line_format;
 mod listen;
 mod log;
 mod members;
@@ -25,26 +26,34 @@ mod pattern;
 mod process;
 mod retries;
 mod rule;
+mod runtime;
 mod script;
 mod service;
 mod stats;
+mod version;
 
 pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
 pub use self::http_probe::{Expectation, Expected, HttpProbe, HttpVersion};
+pub use self::line_format::{LineFormat, LineFormatError, Part, Variable};
 pub use self::listen::{AcceptProxy, Listen};
-pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
+pub use self::log::{
+    DatagramAddress, Facility, FrontendLog, LogLines, LogPlace, LogTarget, SessionLine, Severities, Severity, Syslog,
+    SyslogProtocol,
+};
 pub use self::members::hosts;
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
-pub use self::rule::{Route, Rule, RuleStage, RuleVerdict};
+pub use self::rule::{OnSilence, Route, Rule, RuleStage, RuleVerdict};
+pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, Serves, Stats, StatsPage};
+pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +71,8 @@ pub struct Config {
     pub log: Log,
     pub process: Process,
     pub security: Security,
+    /// Where HAProxy's runtime API is spoken, at most [`RuntimeSocket::MOST`].
+    pub runtime: Vec<RuntimeSocket>,
 }
 
 impl Config {
@@ -70,10 +81,15 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listeners.
+    /// Who may act over the stats listeners, whichever of them it is stated for.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.first().map_or(NOBODY, |stats| &stats.access)
+        self.stats.iter().map(|stats| &stats.access).find(|access| *access != NOBODY).unwrap_or(NOBODY)
+    }
+
+    /// Whether no frontend is listened for: the process watches beside the one that serves.
+    pub fn takes_nobody(&self) -> bool {
+        self.frontends.iter().all(|frontend| frontend.listen.is_empty())
     }
 
     /// The checks of all servers.
@@ -345,10 +361,14 @@ pub struct Frontend {
     /// How long rules and routes that ask for a client's first bytes wait for them; `None` asks for those alone that are
     /// there.
     pub inspect_delay: Option<Duration>,
-    /// Whether a client that has not said by then what it wants is closed, instead of being judged by what is known.
-    pub closes_silent: bool,
+    /// What becomes of a client that has not said by then what it wants.
+    pub on_silence: OnSilence,
     /// How long a client may take for what must come before anything else: a PROXY protocol header.
     pub handshake_timeout: Duration,
+    /// Shared with the records of its sessions.
+    pub log: Arc<FrontendLog>,
+    /// Whether a client is reset when its server resets the session; otherwise it sees an ordinary end, as HAProxy's do.
+    pub reset_clients: bool,
 }
 
 impl Frontend {
@@ -756,9 +776,6 @@ pub struct Admin {
 pub struct Log {
     /// At least one, and none of them twice.
     pub targets: Vec<LogTarget>,
-    /// Whether a session that moved no byte, and that nobody but its client ended, gets a line. It is counted in any
-    /// case.
-    pub null_sessions: bool,
     /// Whether a session has a line when it is connected, too.
     pub open: bool,
     /// How often a session that lives on has a line; `None` for never.
@@ -771,7 +788,7 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-    /// HAProxy's `option tcplog`.
+    /// HAProxy's own: see [`FrontendLog::line`].
     Tcplog,
 }
 

@@ -23,6 +23,7 @@ pub mod word;
 mod authority;
 mod expiry;
 mod following;
+mod forced;
 mod lease;
 mod member;
 mod operator;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod serving;
+mod tuning;
 
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use self::tuning::Tuning;
 use super::refusal::Refusal;
 use super::sessions::network;
-use crate::event::{AdminState, SessionId};
-use crate::model::{BackendName, Endpoint, Network, ServerName, Weight};
+use crate::event::{AdminState, ForcedHealth, FrontendState, SessionId};
+use crate::model::{BackendName, Check, Endpoint, Network, ServerName, Weight};
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,16 +47,60 @@ pub enum Action {
     /// Both hold until the next reload.
     AddServer(NewServer),
     RemoveServer(Target),
+    /// Says how a server is, until its probes say otherwise.
+    SetHealth {
+        target: Target,
+        health: ForcedHealth,
+    },
+    /// Has a server probed, or no longer.
+    SetChecks {
+        target: Target,
+        on: bool,
+    },
+    /// Has a server's agent count as having said so.
+    SetAgent {
+        target: Target,
+        up: bool,
+    },
+    /// Has a server's agent asked, or no longer.
+    AskAgent {
+        target: Target,
+        on: bool,
+    },
+    /// Counts anew: the maxima, or everything.
+    ClearCounters {
+        all: bool,
+    },
+    Tune(Tuning),
+    /// Lets clients in at a frontend, or no longer.
+    SwitchFrontend {
+        frontend: String,
+        to: FrontendState,
+    },
 }
 
 /// A server that a backend is to get.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NewServer {
     pub backend: String,
     pub name: ServerName,
     pub address: Endpoint,
     pub weight: Weight,
     pub backup: bool,
+    pub max_sessions: Option<u32>,
+    /// Begins in maintenance.
+    pub disabled: bool,
+    pub check: NewCheck,
+}
+
+/// How a new server is probed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NewCheck {
+    /// As its backend says.
+    OfBackend,
+    Off,
+    /// So, and not before an operator wants it.
+    Later(Check),
 }
 
 /// The servers of this name, in one backend or in all.
@@ -243,6 +289,14 @@ fn time(key: &str, seconds: f64, low: f64, high: f64) -> Result<Duration, Refusa
 }
 
 impl Denied {
+    /// Why, in words.
+    pub fn words(self) -> String {
+        match self {
+            Self::Unknown(words) | Self::Conflict(words) | Self::Failed(words) => words,
+            Self::Refused { error, .. } => error,
+        }
+    }
+
     pub(super) fn refusal(self) -> Refusal {
         match self {
             Self::Unknown(words) => Refusal::new(StatusCode::NOT_FOUND, words),

@@ -7,8 +7,11 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::config;
 use crate::event::fixture;
 use crate::model::StatsAccess;
+
+const REFERENCE: &str = include_str!("../../config/evenkeel.toml");
 
 /// Views of the fixture, whose actions do nothing but say what they were.
 pub(super) fn views() -> Arc<Views> {
@@ -18,6 +21,7 @@ pub(super) fn views() -> Arc<Views> {
         ready: Box::new(|| Box::pin(async { Fitness::default() })),
         sessions: Box::new(Vec::new),
         names: Box::new(Names::default),
+        config: Box::new(|| Arc::new(config::parse(REFERENCE, "evenkeel.toml").unwrap())),
         history: Arc::default(),
         door: Arc::new(Door::new(&StatsAccess::default())),
         act: Box::new(|action, by| {
@@ -28,7 +32,7 @@ pub(super) fn views() -> Arc<Views> {
 
 /// Somebody over the stats listener.
 pub(super) fn remote() -> Caller {
-    Caller::Remote("192.0.2.1:40000".parse().unwrap())
+    Caller::Remote { address: "192.0.2.1:40000".parse().unwrap(), local: None }
 }
 
 /// A connection of a listener that stays.

@@ -11,8 +11,9 @@ use super::orders::{Desk, Order};
 use super::process::Facts;
 use crate::admin::{Action, ActionFuture, Changed, Denied, Done, Outcome, Setting, Target, unknown};
 use crate::clock;
-use crate::event::{ActionTaken, Actor, AdminState, Change, SessionId};
+use crate::event::{ActionTaken, Actor, AdminState, Change, ForcedHealth, SessionId};
 use crate::model::{BackendName, Network, ServerName, Weight};
+use crate::pool::counters::Counters;
 use crate::pool::server::Server;
 use crate::pool::sessions::Command;
 use crate::pool::{Observe, Pool};
@@ -45,6 +46,13 @@ impl Actions {
             Action::Upgrade => return self.order(Order::Upgrade, by),
             Action::AddServer(server) => return self.order(Order::AddServer(server), by),
             Action::RemoveServer(target) => return self.order(Order::RemoveServer(target), by),
+            Action::Tune(tuning) => return self.order(Order::Tune(tuning), by),
+            Action::SwitchFrontend { frontend, to } => return self.order(Order::SwitchFrontend(frontend, to), by),
+            Action::SetHealth { target, health } => ("health", self.set_health(&target, health)),
+            Action::SetChecks { target, on } => ("checks", self.set_checks(&target, on)),
+            Action::SetAgent { target, up } => ("health", self.set_agent(&target, up)),
+            Action::AskAgent { target, on } => ("checks", self.ask_agent(&target, on)),
+            Action::ClearCounters { all } => ("clear-counters", Ok(self.clear_counters(all))),
         };
         if let Ok(done) = &done {
             self.facts.actions.fetch_add(1, Relaxed);
@@ -92,6 +100,57 @@ impl Actions {
             Some((Setting::Weight(from, weight), pool.sessions(server)))
         })?;
         Ok(Done { text: texts.join("; "), outcome: Outcome::Changed(done) })
+    }
+
+    fn set_health(&self, target: &Target, health: ForcedHealth) -> Result<Done, Denied> {
+        self.say(target, |(pool, server)| {
+            pool.force_health(server, health)?;
+            Some(format!("{}/{}: health set to {}", pool.spec.name, server.name, health.word()))
+        })
+    }
+
+    fn set_checks(&self, target: &Target, on: bool) -> Result<Done, Denied> {
+        self.say(target, |(pool, server)| {
+            pool.set_probed(server, on)?;
+            let now = if on { "is checked again" } else { "is not checked any more" };
+            Some(format!("{}/{} {now}", pool.spec.name, server.name))
+        })
+    }
+
+    fn set_agent(&self, target: &Target, up: bool) -> Result<Done, Denied> {
+        self.say(target, |(pool, server)| {
+            pool.force_agent(server, up)?;
+            let word = if up { "up" } else { "down" };
+            Some(format!("{}/{}: its agent's word set to {word}", pool.spec.name, server.name))
+        })
+    }
+
+    fn ask_agent(&self, target: &Target, on: bool) -> Result<Done, Denied> {
+        self.say(target, |(pool, server)| {
+            pool.set_agent_asked(server, on)?;
+            let now = if on { "is asked again" } else { "is not asked any more" };
+            Some(format!("{}/{}: its agent {now}", pool.spec.name, server.name))
+        })
+    }
+
+    /// Does something to each server that is meant, and says so.
+    fn say(&self, target: &Target, mut act: impl FnMut(&Member) -> Option<String>) -> Result<Done, Denied> {
+        let texts: Vec<String> = self.members(target)?.iter().filter_map(&mut act).collect();
+        Ok(Done { text: texts.join("; "), outcome: Outcome::Told })
+    }
+
+    /// Has everything that is shown counted anew, or only its maxima.
+    fn clear_counters(&self, all: bool) -> Done {
+        let current = self.facts.current();
+        let clear = |counters: &Counters| if all { counters.clear() } else { counters.clear_maxima() };
+        clear(&self.facts.process.counters);
+        current.frontends.iter().for_each(|frontend| clear(&frontend.counters));
+        for pool in &current.pools {
+            clear(&pool.counters);
+            pool.servers().iter().for_each(|server| clear(&server.counters));
+        }
+        let what = if all { "all counters begin anew" } else { "all maxima begin anew" };
+        Done { text: what.to_owned(), outcome: Outcome::Told }
     }
 
     /// Changes each server that is meant; one that is gone by then is left out.

@@ -1,5 +1,5 @@
-//! Closing the listeners of a frontend while its backend has no usable server, where that is wanted
-//! (`on_no_server = "close_listener"`): the kernel then refuses clients, which makes those with several load balancers
+//! Closing the listeners of a frontend while an operator has paused it, or while its backend has no usable server, where
+//! that is wanted (`on_no_server = "close_listener"`): the kernel then refuses clients, which makes those with several load balancers
 //! turn to another one at once.
 //!
 //! The sockets stay bound, and stay the same: only listening ends and begins again, so that no other program can take
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::workers::Listeners;
+use crate::event::FrontendState;
 use crate::model::OnNoServer;
 use crate::pool::network::Network;
 use crate::proxy::listener::OpenListener;
@@ -23,10 +24,12 @@ pub async fn keep(listeners: watch::Receiver<Listeners>) {
     }
 }
 
-fn look(listener: &OpenListener) {
+/// Opens or shuts one, if it is not as it should be.
+pub fn look(listener: &OpenListener) {
     let frontend = listener.frontend();
     let is_wanted = frontend.pool.spec.on_no_server == OnNoServer::CloseListener;
-    let shut = is_wanted && !frontend.pool.usable().now;
+    let paused = frontend.state() != FrontendState::Open;
+    let shut = paused || (is_wanted && !frontend.pool.usable().now);
     if shut == listener.is_shut() {
         return;
     }
@@ -41,6 +44,7 @@ fn look(listener: &OpenListener) {
     };
     let (frontend, listen) = (&frontend.spec.name, listener.bound.address());
     match done {
+        Ok(()) if paused => tracing::warn!(%frontend, %listen, "paused by an operator: the listener is closed"),
         Ok(()) if shut => tracing::warn!(%frontend, %listen, "no usable server: the listener is closed"),
         Ok(()) => tracing::info!(%frontend, %listen, "the listener is open again"),
         Err(error) => tracing::error!(%frontend, %listen, %error, "can't open or close the listener"),

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use socket2::Socket;
 
-use super::admin_socket::{AdminSocket, AdminSocketError};
-use crate::model::{self, Descriptor, ListenAddress};
+use super::StartError;
+use super::runtime_sockets::{BACKLOG, RuntimeListener};
+use super::unix_socket::{Place, UnixSocket, UnixSocketError};
+use crate::model::{self, Descriptor, ListenAddress, RuntimeAddress, RuntimeSocket};
 use crate::net::{self, BindError, BindOptions, Bound, sys};
 
 /// Gives a listening socket for an address, a given one before a new one.
@@ -21,6 +23,19 @@ pub struct ListenerSource {
     admin: Option<(PathBuf, UnixListener)>,
     /// Given ones that are in use, and as what.
     used: Vec<(Handle, ListenAddress)>,
+    /// Other processes may listen on the same addresses.
+    shares: bool,
+}
+
+/// What a unix socket of the runtime API is called when it is handed over, before its path.
+const RUNTIME_FILE: &str = "runtime unix:";
+
+/// What a socket of the runtime API is called when it is handed over.
+pub fn handed_over_as(address: &RuntimeAddress) -> String {
+    match address {
+        RuntimeAddress::Unix(path) => format!("{RUNTIME_FILE}{}", path.display()),
+        RuntimeAddress::Listen(address) => address.to_string(),
+    }
 }
 
 /// A socket that was opened for us.
@@ -39,6 +54,8 @@ struct Handle {
     number: Option<u16>,
     /// `None` if it is no TCP socket that can listen.
     address: Option<SocketAddr>,
+    /// A unix socket that listens.
+    is_unix: bool,
 }
 
 /// Who opened a socket that we did not.
@@ -65,11 +82,31 @@ impl ListenerSource {
         source
     }
 
+    /// Lets other processes of the same user listen on the addresses that it binds, as HAProxy does.
+    pub fn sharing(self, shares: bool) -> Self {
+        Self { shares, ..self }
+    }
+
+    /// Whether it lets them.
+    pub fn shares(&self) -> bool {
+        self.shares
+    }
+
+    /// Adds the sockets of a process whose place this one takes; those that are not of TCP are closed.
+    pub fn give_transferred(&mut self, sockets: impl IntoIterator<Item = OwnedFd>) {
+        for socket in sockets.into_iter().map(Socket::from) {
+            if let Some(address) = net::listening_address(&socket) {
+                self.give(address.to_string(), Origin::HandedOver, socket);
+            }
+        }
+    }
+
     /// Adds a socket that was opened for us. One that is not of TCP serves nobody, and counts as left over.
     pub fn give(&mut self, name: String, from: Origin, socket: Socket) {
         let number = (from == Origin::Inherited).then(|| u16::try_from(socket.as_raw_fd()).ok()).flatten();
         let address = net::listening_address(&socket);
-        self.given.push(Given { handle: Handle { from, name, number, address }, socket });
+        let is_unix = net::is_unix_listener(&socket);
+        self.given.push(Given { handle: Handle { from, name, number, address, is_unix }, socket });
     }
 
     /// Adds an admin socket that listens already, and whose file is there.
@@ -78,20 +115,67 @@ impl ListenerSource {
     }
 
     /// The admin socket, the given one if it is at this place; one at another place is closed for good.
-    pub fn admin(&mut self, spec: Option<&model::Admin>) -> Result<Option<AdminSocket>, AdminSocketError> {
-        match (self.admin.take(), spec) {
-            (Some((file, socket)), Some(spec)) if file == spec.socket => AdminSocket::adopt(socket, spec).map(Some),
-            (given, spec) => {
+    pub fn admin(&mut self, spec: Option<&model::Admin>) -> Result<Option<UnixSocket>, UnixSocketError> {
+        let place = spec.map(Place::of_admin);
+        match (self.admin.take(), place) {
+            (Some((file, socket)), Some(place)) if file == place.path => UnixSocket::adopt(socket, place).map(Some),
+            (given, place) => {
                 if let Some((file, _)) = given {
                     let _ = fs::remove_file(file);
                 }
-                spec.map(AdminSocket::bind).transpose()
+                place.map(|place| self.open(place)).transpose()
             }
         }
     }
 
+    /// A new unix socket. Where ports are shared, whoever has the file ends when this process serves.
+    fn open(&self, place: Place) -> Result<UnixSocket, UnixSocketError> {
+        if self.shares { UnixSocket::supersede(place) } else { UnixSocket::bind(place) }
+    }
+
+    /// A socket of the runtime API, the given one if there is one for it.
+    pub fn runtime(&mut self, spec: &RuntimeSocket) -> Result<RuntimeListener, StartError> {
+        match &spec.listen {
+            RuntimeAddress::Unix(path) => {
+                let (name, place) = (handed_over_as(&spec.listen), Place::of_runtime(spec, path));
+                let given = self.given.iter().position(|given| given.handle.is_unix && given.handle.name == name);
+                Ok(RuntimeListener::File(match given {
+                    Some(given) => UnixSocket::adopt(self.given.swap_remove(given).socket.into(), place)?,
+                    None => self.open(place)?,
+                }))
+            }
+            RuntimeAddress::Listen(address) => match self.unix_descriptor(*address)? {
+                Some(socket) => Ok(RuntimeListener::Given(socket)),
+                None => Ok(RuntimeListener::Tcp(self.listen(*address, &BindOptions::with_backlog(BACKLOG))?)),
+            },
+        }
+    }
+
+    /// A given unix socket that this descriptor means; `None` if it means another kind of socket, or is none.
+    fn unix_descriptor(&mut self, wanted: ListenAddress) -> Result<Option<UnixListener>, BindError> {
+        let ListenAddress::Descriptor(descriptor) = wanted else { return Ok(None) };
+        let is_meant = |given: &Given| given.handle.is_unix && given.handle.is(descriptor);
+        let Some(place) = self.given.iter().position(is_meant) else { return Ok(None) };
+        let Given { handle, socket } = self.given.swap_remove(place);
+        self.used.push((handle, wanted));
+        socket.set_nonblocking(true).map_err(|error| BindError::new(wanted, error))?;
+        Ok(Some(socket.into()))
+    }
+
+    /// Closes for good what the process before had of the runtime API and this one has no use for.
+    pub fn drop_runtime_files(&mut self) {
+        self.given.retain(|given| match given.handle.name.strip_prefix(RUNTIME_FILE) {
+            Some(file) if given.handle.from == Origin::HandedOver => {
+                let _ = fs::remove_file(file);
+                false
+            }
+            _ => true,
+        });
+    }
+
     /// A listening socket for this address.
     pub fn listen(&mut self, wanted: ListenAddress, options: &BindOptions) -> Result<Bound, BindError> {
+        let options = &BindOptions { shared: self.shares, ..options.clone() };
         let place = match wanted {
             ListenAddress::Descriptor(descriptor) => {
                 Some(self.find(descriptor).map_err(|error| BindError::new(wanted, error))?)

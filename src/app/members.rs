@@ -1,15 +1,18 @@
 //! Servers that come and go while the process runs: it goes over to its own configuration with one more or less, as a
 //! reload would. The next reload makes them those of the file again.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::orders::Answer;
 use super::serving::Serving;
-use crate::admin::{Denied, Done, NewServer, Outcome, Target, unknown};
+use crate::admin::{Denied, Done, NewCheck, NewServer, Outcome, Target, unknown};
 use crate::check::Probers;
 use crate::clock;
 use crate::event::{ActionTaken, Actor, Change};
 use crate::model::{self, BackendName, Config, OnRemoved, ServerId, ServerName};
+use crate::pool::Pool;
+use crate::pool::server::Server;
 
 /// Servers that a process has beyond those of its file at most.
 const MOST_ADDED: usize = 256;
@@ -19,9 +22,13 @@ impl Serving {
     pub fn add_server(&mut self, new: NewServer, by: Actor) -> Answer {
         let current = self.facts.current();
         let backend = backend(&current.config, &new.backend)?;
+        let later = matches!(new.check, NewCheck::Later(_));
         let server = self.server_of(&current.config, backend, new)?;
         let config = current.config.with_server(&backend.name, server.clone());
         self.go_over_to(config)?;
+        if later {
+            self.leave_unprobed(&backend.name, &server.name);
+        }
         if let Some(file) = &mut self.file {
             file.settings.add_server(&backend.name, &server);
         }
@@ -52,7 +59,7 @@ impl Serving {
 
     /// The server as a file would state it, if it can be added.
     fn server_of(&self, config: &Config, backend: &model::Backend, new: NewServer) -> Result<model::Server, Denied> {
-        let NewServer { name, address, weight, backup, .. } = new;
+        let NewServer { name, address, weight, backup, max_sessions, disabled, check, .. } = new;
         if let Some(known) = backend.servers.iter().find(|known| known.name == name) {
             let at = &known.address;
             return Err(Denied::Conflict(format!("{} has a server {name} already, at {at}", backend.name)));
@@ -67,13 +74,22 @@ impl Serving {
             return Err(Denied::Conflict(why));
         }
         let last = backend.servers.iter().map(|server| server.id.0).max().unwrap_or(0);
-        let check = backend.check.clone();
+        let check = match check {
+            NewCheck::OfBackend => backend.check.clone(),
+            NewCheck::Off => None,
+            NewCheck::Later(check) => Some(check),
+        };
         let plain = model::Server::new(ServerId(last + 1), name, address);
-        Ok(model::Server { weight, backup, check, ..plain })
+        Ok(model::Server { weight, backup, max_sessions, disabled, check, ..plain })
+    }
+    fn leave_unprobed(&self, backend: &BackendName, server: &ServerName) {
+        if let Some((pool, server)) = self.find(backend, server) {
+            pool.set_probed(&server, false);
+        }
     }
 
     /// Goes over to another set of servers, if the process still may.
-    fn go_over_to(&mut self, config: Config) -> Result<(), Denied> {
+    pub(super) fn go_over_to(&mut self, config: Config) -> Result<(), Denied> {
         let permitted = self.applied.as_ref().map_or(Ok(()), |applied| applied.permits(&config));
         permitted.map_err(|reasons| Denied::Conflict(reasons.join("; ")))?;
         let probers = Probers::of(&config.backends).map_err(|error| Denied::Failed(error.to_string()))?;
@@ -84,13 +100,24 @@ impl Serving {
     }
 
     fn sessions_at(&self, backend: &BackendName, server: &ServerName) -> u32 {
-        let current = self.facts.current();
-        let pool = current.pools.iter().find(|pool| pool.spec.name == *backend);
-        let found = pool.and_then(|pool| pool.servers().into_iter().find(|found| found.name == *server));
-        found.map_or(0, |server| server.counters.sessions())
+        self.find(backend, server).map_or(0, |(_, server)| server.counters.sessions())
     }
 
-    fn tell(&self, action: &'static str, text: String, servers: Vec<(BackendName, ServerName)>, by: Actor) -> Done {
+    /// A server that runs, and the pool that it is in.
+    pub(super) fn find(&self, backend: &BackendName, server: &ServerName) -> Option<(Arc<Pool>, Arc<Server>)> {
+        let current = self.facts.current();
+        let pool = current.pools.iter().find(|pool| pool.spec.name == *backend)?;
+        let found = pool.servers().into_iter().find(|found| found.name == *server)?;
+        Some((Arc::clone(pool), found))
+    }
+
+    pub(super) fn tell(
+        &self,
+        action: &'static str,
+        text: String,
+        servers: Vec<(BackendName, ServerName)>,
+        by: Actor,
+    ) -> Done {
         self.facts.actions.fetch_add(1, Relaxed);
         (self.observe)(&Change::Action(ActionTaken { by, action, text: text.clone(), servers, at: clock::wall() }));
         Done { text, outcome: Outcome::Told }

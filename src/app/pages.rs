@@ -1,4 +1,4 @@
-//! The listeners of those who watch: the stats page's and the admin socket.
+//! The listeners of those who watch: the stats page's, the admin socket and those of the runtime API.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use super::StartError;
-use super::admin_socket::AdminSocket;
 use super::listeners::ListenerSource;
+use super::runtime_sockets::{OpenedRuntime, RuntimeSockets};
+use super::unix_socket::{Place, UnixSocket};
 use crate::admin::{self, Leave, Leaving, Site, Views};
 use crate::model::{Admin, Config, ListenAddress, Stats};
 use crate::net::{self, BindOptions};
@@ -22,7 +23,8 @@ const STATS_BACKLOG: u32 = 128;
 #[derive(Debug)]
 pub struct Opened {
     stats: Vec<net::Bound>,
-    admin: Option<AdminSocket>,
+    admin: Option<UnixSocket>,
+    runtime: OpenedRuntime,
 }
 
 /// All of them, while they are served.
@@ -30,7 +32,8 @@ pub struct Pages {
     views: Arc<Views>,
     open: watch::Receiver<bool>,
     stats: Vec<StatsListener>,
-    admin: Option<(Admin, AdminSocket, Leave)>,
+    admin: Option<(Admin, UnixSocket, Leave)>,
+    pub runtime: RuntimeSockets,
 }
 
 /// A listener of a site.
@@ -47,15 +50,17 @@ impl Opened {
         let stats = stats_addresses(config).map(|(address, spec)| source.listen(address, &options(spec)));
         let stats = stats.collect::<Result<_, _>>()?;
         let admin = source.admin(config.admin.as_ref())?;
-        Ok(Self { stats, admin })
+        let runtime = OpenedRuntime::all(config, source)?;
+        Ok(Self { stats, admin, runtime })
     }
 
-    pub fn admin(&self) -> Option<&AdminSocket> {
-        self.admin.as_ref()
+    pub fn unix_sockets(&self) -> impl Iterator<Item = &UnixSocket> {
+        self.admin.iter().chain(self.runtime.unix_sockets())
     }
 
-    pub fn stats(&self) -> &[net::Bound] {
-        &self.stats
+    /// All that listens on an address.
+    pub fn tcp(&self) -> impl Iterator<Item = &net::Bound> {
+        self.stats.iter().chain(self.runtime.tcp())
     }
 }
 
@@ -77,7 +82,8 @@ impl Pages {
         views: Arc<Views>,
         open: watch::Receiver<bool>,
     ) -> io::Result<Self> {
-        let mut pages = Self { views, open, stats: Vec::new(), admin: None };
+        let runtime = RuntimeSockets::new(Arc::clone(&views), open.clone());
+        let mut pages = Self { views, open, stats: Vec::new(), admin: None, runtime };
         pages.add(opened, config, sites)?;
         Ok(pages)
     }
@@ -85,7 +91,9 @@ impl Pages {
     /// Where a new configuration wants to be found beyond what is there.
     pub fn missing(&self, config: &Config) -> Vec<String> {
         let stats = self.missing_stats(config).map(|(address, _)| address.to_string());
-        stats.chain(self.missing_admin(config).map(|admin| admin.socket.display().to_string())).collect()
+        let admin = self.missing_admin(config).map(|admin| admin.socket.display().to_string());
+        let runtime = self.runtime.missing(config).map(|socket| socket.listen.to_string());
+        stats.chain(admin).chain(runtime).collect()
     }
 
     fn missing_stats<'a>(&self, config: &'a Config) -> impl Iterator<Item = (ListenAddress, &'a Stats)> {
@@ -104,12 +112,13 @@ impl Pages {
         let admin = match self.missing_admin(config) {
             // The same place with another mode: the file is exchanged for another one.
             Some(wanted) if self.admin_spec().is_some_and(|known| known.socket == wanted.socket) => {
-                Some(AdminSocket::replace(wanted)?)
+                Some(UnixSocket::replace(Place::of_admin(wanted))?)
             }
-            Some(wanted) => Some(AdminSocket::bind(wanted)?),
+            Some(wanted) => Some(UnixSocket::bind(Place::of_admin(wanted))?),
             None => None,
         };
-        Ok(Opened { stats, admin })
+        let runtime = self.runtime.open_missing(config, source)?;
+        Ok(Opened { stats, admin, runtime })
     }
 
     fn admin_spec(&self) -> Option<&Admin> {
@@ -125,6 +134,7 @@ impl Pages {
         {
             socket.leave_file();
         }
+        self.runtime.retain(&opened.runtime, config);
         self.add(opened, config, sites)
     }
 
@@ -158,11 +168,18 @@ impl Pages {
 
     /// Leaves them to another process that has them too. What is returned ends with the last answer under way.
     pub fn leave(&mut self) -> impl Future<Output = ()> + use<> {
-        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|listener| listener.leave).collect();
-        if let Some((_, mut socket, leave)) = self.admin.take() {
+        if let Some((_, socket, _)) = &mut self.admin {
             socket.leave_file();
-            leaving.push(leave);
         }
+        self.runtime.leave_files();
+        self.close()
+    }
+
+    /// Closes them. What is returned ends with the last answer under way.
+    pub fn close(&mut self) -> impl Future<Output = ()> + use<> {
+        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|listener| listener.leave).collect();
+        leaving.extend(self.admin.take().map(|(_, _, leave)| leave));
+        leaving.extend(self.runtime.close());
         // Each is told at once, whoever is waited for.
         let left: Vec<_> = leaving.into_iter().map(|leave| spawn_local(leave.left())).collect();
         async {
@@ -186,7 +203,7 @@ impl Pages {
             spawn_local(once_open(self.open.clone(), leaving, serve));
             self.admin = Some((spec.clone(), socket, leave));
         }
-        Ok(())
+        self.runtime.add(opened.runtime)
     }
 
     /// Serves a site on one of its sockets.
@@ -202,7 +219,7 @@ impl Pages {
 }
 
 /// Serves when it is time, unless it is time to leave before.
-async fn once_open(mut open: watch::Receiver<bool>, mut leaving: Leaving, serve: impl Future<Output = ()>) {
+pub(super) async fn once_open(mut open: watch::Receiver<bool>, mut leaving: Leaving, serve: impl Future<Output = ()>) {
     tokio::select! {
         // Whoever would say so has gone: nothing stands in the way.
         _ = open.wait_for(|open| *open) => {}

@@ -49,9 +49,10 @@ pub fn add_shared(sum: &mut Counts, counts: &Counts) {
     sum.client_aborts += counts.client_aborts;
     sum.server_aborts += counts.server_aborts;
     sum.denied += counts.denied;
-    sum.denied_connections += counts.denied_connections;
+    sum.denied_contents += counts.denied_contents;
     sum.denied_sessions += counts.denied_sessions;
     sum.handshake_errors += counts.handshake_errors;
+    sum.embryonic += counts.embryonic;
     sum.request_errors += counts.request_errors;
 }
 

@@ -17,6 +17,7 @@ use super::workers::{Listeners, STUCK, within};
 use super::{File, net};
 use crate::admin::Site;
 use crate::check::{Monitors, Probers};
+use crate::event::FrontendState;
 use crate::model::{self, Config, Listen, ListenAddress};
 use crate::pool::network::Network;
 use crate::pool::{Observe, Pool, Renewed};
@@ -51,6 +52,8 @@ pub struct Serving {
     pub observe: Observe,
     pub hosts: Hosts,
     pub show: Show,
+    /// Whether other processes may listen on the addresses that it binds.
+    pub shares_ports: bool,
 }
 
 /// Those who are told of an exchange.
@@ -164,6 +167,9 @@ impl Serving {
                 renew_options(&listener.open);
                 self.listeners.push(listener);
             } else if let Some(place) = sockets.iter().position(|bound| bound.address() == address) {
+                if frontend.state() == FrontendState::Stopped {
+                    frontend.set_state(FrontendState::Open);
+                }
                 self.listeners.push(Listener::new(sockets.swap_remove(place), Arc::clone(frontend)));
             }
         }

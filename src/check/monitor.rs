@@ -13,7 +13,7 @@ use super::names::Names;
 use super::probe::{Outcome, Prober};
 use super::schedule::Schedule;
 use crate::clock;
-use crate::event::{AdminState, CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
+use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
 use crate::model::{Agent, HostAddress};
 use crate::net::Way;
 use crate::pool::Pool;
@@ -142,7 +142,7 @@ impl Rounds {
         for number in self.schedule.begin(now) {
             let watched = &self.watched[number];
             let asks = !std::mem::take(&mut self.asked[number]);
-            if watched.pool.admin_state(&watched.server) == Some(AdminState::Maint) {
+            if watched.pool.is_unprobed(&watched.server) {
                 self.schedule.end(number, now, watched.interval());
                 continue;
             }

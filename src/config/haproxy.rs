@@ -4,6 +4,7 @@
 //! into its section, with its row of `keyword`'s table, `compose` makes TOML of all of them. `document` knows for each
 //! part of that TOML where in the haproxy.cfg it is from, so that what is wrong is told in its own place.
 
+mod acl;
 mod argument;
 mod backend;
 mod bind;
@@ -14,23 +15,34 @@ mod document;
 mod file;
 mod frontend;
 mod keyword;
+mod launch;
 mod log;
 mod pages;
 mod question;
+mod rules;
+mod runtime;
 mod server;
 mod service;
 mod words;
 
 use std::time::Duration;
 
+pub use self::condition::{ConditionError, FEATURES, holds};
 pub use self::document::Written;
+pub use self::launch::{Launch, launch};
 pub use self::words::Variables;
 
 use super::mistake::Mistakes;
 use super::source::Source;
 
+/// Shortest time that a client of the runtime API may be silent.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Longest wait of those that have an end.
 const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The shortest wait.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Whose way counts where a haproxy.cfg says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -11,7 +11,7 @@ use super::show::{Writer, quoted};
 use super::value;
 use crate::model::{
     Balance, Connect, JudgedBy, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
-    OnRemoved,
+    OnRemoved, RuntimeLevel,
 };
 
 // ---- numbers and truth ----
@@ -377,4 +377,9 @@ words!(LogLevel {
     "info" => LogLevel::Info,
     "debug" => LogLevel::Debug,
     "trace" => LogLevel::Trace,
+});
+words!(RuntimeLevel {
+    "user" => RuntimeLevel::User,
+    "operator" => RuntimeLevel::Operator,
+    "admin" => RuntimeLevel::Admin,
 });

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::leaf::Whole;
 use super::mistake::Mistake;
-use super::raw::{Backend, Frontend};
+use super::raw::{Backend, Frontend, Runtime};
 use super::read::{Found, Origin, Reader, Stated, Value, in_file_order};
 use super::show::{Writer, quoted};
 use super::text::Machine;
@@ -57,6 +57,7 @@ fn in_a_list(found: &Found<'_>) -> Option<String> {
     let (key, own) = match found.key {
         "frontend" => ("frontend", Frontend::KEYS),
         "backend" => ("backend", Backend::KEYS),
+        "runtime" => ("runtime", Runtime::KEYS),
         _ => return None,
     };
     // `[frontend.kubeAPI]`

@@ -10,7 +10,8 @@ use super::raw::File;
 use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
-use crate::model::{Descriptor, DescriptorName, NameError, PasswordHashError};
+use super::when::{self, WhenError};
+use crate::model::{Descriptor, DescriptorName, LineFormatError, NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,10 +64,14 @@ pub enum Mistake {
     BadName { text: String, error: NameError },
     #[error("`{key}` can't be {text:?}: {reason}")]
     BadText { key: String, text: String, reason: &'static str },
+    #[error("{text:?} is no line of a log: {error}")]
+    BadLogLine { text: String, error: LineFormatError },
     #[error("`{key}` is empty")]
     EmptyList { key: String },
     #[error("there is no backend `{name}`")]
     UnknownBackend { name: String, known: Vec<String> },
+    #[error("there is no frontend or backend `{name}`")]
+    UnknownProxy { name: String, known: Vec<String> },
     #[error("two {things} are called `{name}`")]
     DuplicateName { things: &'static str, name: String },
     #[error("two servers of backend `{backend}` have the address {address}")]
@@ -91,6 +96,12 @@ pub enum Mistake {
     LeadsToItself { server: String, address: String, listener: String, owner: String },
     #[error("this route does not say whom it is for")]
     RouteForNobody,
+    #[error("{text:?} is not a condition: {error}")]
+    BadCondition { text: String, error: WhenError },
+    #[error("`when` stands alone in a route, and this one has `{other}` as well")]
+    WhenAlone { other: &'static str },
+    #[error("a rule of the stage `{stage}` can't {what}")]
+    NotOfThisStage { stage: &'static str, what: &'static str },
     #[error("no frontend leads to backend `{name}`")]
     UnusedBackend { name: String },
     #[error("`preset` needs `controllers`")]
@@ -131,6 +142,8 @@ pub enum Mistake {
     HalfIdentity { stated: &'static str, missing: &'static str },
     #[error("`{stated}` is only half of a login: `{missing}` is missing")]
     HalfLogin { stated: &'static str, missing: &'static str },
+    #[error("who may act is said for two stats sections, and is the same at all of them")]
+    TwoAccesses,
     #[error("`{key}` can't be used: {error}")]
     BadSecret { key: String, error: PasswordHashError },
     #[error("`token_file` and `client_certificate` are two ways to say who asks")]
@@ -202,8 +215,10 @@ kinds! {
     BadNetwork = "bad-network",
     BadName = "bad-name",
     BadText = "bad-text",
+    BadLogLine = "bad-log-line",
     EmptyList = "empty-list",
     UnknownBackend = "unknown-backend",
+    UnknownProxy = "unknown-proxy",
     DuplicateName = "duplicate-name",
     DuplicateAddress = "duplicate-address",
     DuplicateController = "duplicate-controller",
@@ -215,6 +230,9 @@ kinds! {
     ListenersCollide = "listeners-collide",
     LeadsToItself = "leads-to-itself",
     RouteForNobody = "route-for-nobody",
+    BadCondition = "bad-condition",
+    WhenAlone = "when-alone",
+    NotOfThisStage = "not-of-this-stage",
     UnusedBackend = "unused-backend",
     PresetWithoutControllers = "preset-without-controllers",
     ControllersWithoutPreset = "controllers-without-preset",
@@ -228,6 +246,7 @@ kinds! {
     StatusTwice = "status-twice",
     HalfIdentity = "half-identity",
     HalfLogin = "half-login",
+    TwoAccesses = "two-accesses",
     BadSecret = "bad-secret",
     TwoCredentials = "two-credentials",
     TokenFile = "token-file",
@@ -312,6 +331,9 @@ impl Mistake {
             Self::UnknownKey { key, known, .. } => Some(key_hint(key, known)),
             Self::UnknownWord { word, known, .. } => Some(did_you_mean(word, known.iter().copied(), "it can be")),
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
+            Self::UnknownProxy { name, known } => {
+                Some(did_you_mean(name, known.iter().map(String::as_str), "there are"))
+            }
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
             Self::BadAddress { text, error } => Some(address_hint(text, error)),
             Self::BadNetwork { text, error } => Some(network_hint(text, error)),
@@ -347,6 +369,11 @@ impl Mistake {
                 Some("its sessions would come back to evenkeel: name the machine behind, or listen elsewhere".into())
             }
             Self::UnusedBackend { .. } => Some("it is checked all the same; remove it if it isn't needed".into()),
+            Self::BadCondition { .. } => Some(when::TESTS.to_owned()),
+            Self::WhenAlone { other } => Some(format!("say it in `when`: \"{other} … and …\"")),
+            Self::NotOfThisStage { .. } => Some(
+                "`expect_proxy` belongs to the stage `connection`, and tests of what a client sends to `content`".into(),
+            ),
             Self::RouteForNobody => Some(
                 r#"add `sni = "api.example.com"`, `source = "10.0.0.0/8"`, or both for those of whom both hold"#.into(),
             ),
@@ -376,6 +403,7 @@ impl Mistake {
                 Some("add `user`, the name that the password is for".into())
             }
             Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
+            Self::TwoAccesses => Some("state `token_file`, `user` and `password_hash` for one of them".into()),
             Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
             Self::ScriptWithoutSteps => Some(r#"add `steps = ["connect", "expect +OK"]`"#.into()),
             Self::ManySteps { .. } => Some("what takes longer than that is no health check".into()),
@@ -391,6 +419,7 @@ impl Mistake {
             Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
             Self::BadName { .. }
             | Self::BadText { .. }
+            | Self::BadLogLine { .. }
             | Self::NotWholeSeconds { .. }
             | Self::CaFile { .. }
             | Self::TokenFile { .. }

@@ -64,6 +64,25 @@ impl Text for GroupName {
     }
 }
 
+/// A user as the key of a unix socket's file takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerName(pub Account);
+
+impl Text for OwnerName {
+    const WANTED: &'static str = "a user's name or number in quotation marks";
+
+    fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
+        // Names of users are made as those of groups are (useradd(8)).
+        GroupName::parse(text, key)
+            .map(|GroupName(account)| Self(account))
+            .map_err(|_| bad(key, text, "a user is a number, or a name of 1 to 32 letters, digits and `_-.$@`"))
+    }
+
+    fn text(&self) -> String {
+        self.0.to_string()
+    }
+}
+
 fn bad(key: &str, text: &str, reason: &'static str) -> Mistake {
     Mistake::BadText { key: key.to_owned(), text: text.to_owned(), reason }
 }

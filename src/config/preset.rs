@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
+use super::door::DoorEntry;
 use super::leaf::{CheckType, Switch, VerifyMode, words};
 use super::list::{Controllers, List, OneOrMore};
 use super::mistake::Mistake;
@@ -92,8 +93,9 @@ impl From {
         self.0.span().unwrap_or_default()
     }
 
-    fn everywhere(&self, port: u16) -> OneOrMore<ListenAddress> {
-        OneOrMore(self.stated(ListenAddress::DualStack { port }).into_iter().collect())
+    fn everywhere(&self, port: u16) -> OneOrMore<DoorEntry> {
+        let entry = self.stated(ListenAddress::DualStack { port }).map(DoorEntry::at);
+        OneOrMore(entry.and_then(|entry| self.stated(entry)).into_iter().collect())
     }
 
     fn frontend(&self, name: &str, port: u16) -> Frontend {

@@ -5,23 +5,26 @@ use std::borrow::Cow;
 use toml::de::{DeTable, DeValue};
 
 use super::account::Root;
+use super::door::{AcceptFrom, Door, DoorEntry};
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
-use super::people::{GroupName, UserName};
+use super::people::{GroupName, OwnerName, UserName};
 use super::preset::Preset;
 use super::question::{Answer, Header, Method, StepText};
 use super::read::{Found, Origin, Reader, Span, Value, section};
+use super::runtime::RuntimeListen;
 use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
+use super::site::{Login, Realm, Uri};
 use super::source::Source;
 use super::syntax;
-use super::target::{Target, TargetEntry};
+use super::target::{LineText, Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
-    Account, BackendName, Balance, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress, LogFormat,
-    LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved, PasswordHash,
-    ProxyVersion, Redispatch, ServerName, Tracked,
+    Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
+    LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
+    OnSilence, PasswordHash, ProxyVersion, Redispatch, RuleStage, RuleVerdict, RuntimeLevel, ServerName, Tracked,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -47,6 +50,9 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("frontend", Frontend::KEYS),
     ("frontend.client_keepalive", Keepalive::KEYS),
     ("frontend.timeouts", FrontendTimeouts::KEYS),
+    ("frontend.log", FrontendLog::KEYS),
+    ("frontend.listen", Door::KEYS),
+    ("frontend.rule", Rule::KEYS),
     ("frontend.route", Route::KEYS),
     ("backend", Backend::KEYS),
     ("backend.server_keepalive", Keepalive::KEYS),
@@ -61,6 +67,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("log.target", Target::KEYS),
     ("process", Process::KEYS),
     ("security", Security::KEYS),
+    ("runtime", Runtime::KEYS),
 ];
 
 /// Sessions at a time.
@@ -83,6 +90,8 @@ pub type Long = Wait<1, YEAR>;
 pub type Interval = Wait<100, HOUR>;
 /// From one line of a session that lives on to the next.
 pub type Progress = Wait<SECOND, YEAR>;
+/// From one loading of a page to the next.
+pub type Refresh = Wait<SECOND, YEAR, SECOND>;
 /// For one probe.
 pub type ProbeTime = Wait<10, HOUR>;
 /// What the kernel takes as TCP_KEEPIDLE and TCP_KEEPINTVL (tcp(7)).
@@ -98,11 +107,12 @@ section! {
     "limits" => limits: Limits,
     "frontend" => frontend: List<Frontend, 0>,
     "backend" => backend: List<Backend, 0>,
-    "stats" => stats: Stats,
+    "stats" => stats: OneOrMore<Stats>,
     "admin" => admin: Admin,
     "log" => log: Log,
     "process" => process: Process,
     "security" => security: Security,
+    "runtime" => runtime: List<Runtime, 0>,
 }
 
 section! {
@@ -116,6 +126,7 @@ section! {
     "freebind" => freebind: bool,
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
+    "reset_clients" => reset_clients: bool,
     "balance" => balance: Balance,
     "on_no_server" => on_no_server: OnNoServer,
     "on_down" => on_down: OnDown,
@@ -151,14 +162,16 @@ section! {
     "server" => server: Switch<Long>,
     "tunnel" => tunnel: Switch<Long>,
     "half_close" => half_close: Switch<Long>,
-    "inspect" => inspect: Short,
+    "inspect" => inspect: Switch<Short>,
+    "handshake" => handshake: Short,
 }
 
 section! {
     /// Waits of one frontend.
     FrontendTimeouts, "a frontend's `timeouts`";
     "client" => client: Switch<Long>,
-    "inspect" => inspect: Short,
+    "inspect" => inspect: Switch<Short>,
+    "handshake" => handshake: Short,
 }
 
 section! {
@@ -192,7 +205,7 @@ section! {
     Frontend, "a `[[frontend]]`";
     "name" => name: FrontendName,
     "id" => id: Number,
-    "listen" => listen: OneOrMore<ListenAddress>,
+    "listen" => listen: OneOrMore<DoorEntry>,
     "backend" => backend: BackendName,
     "max_sessions" => max_sessions: Switch<Sessions>,
     "max_sessions_per_source" => max_sessions_per_source: Switch<Sessions>,
@@ -203,8 +216,20 @@ section! {
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
     "timeouts" => timeouts: FrontendTimeouts,
-    "accept_proxy" => accept_proxy: Switch<OneOrMore<Network>>,
+    "accept_proxy" => accept_proxy: Switch<AcceptFrom>,
+    "on_silence" => on_silence: OnSilence,
+    "rule" => rule: List<Rule, 1>,
     "route" => route: List<Route, 1>,
+    "reset_clients" => reset_clients: bool,
+    "log" => log: FrontendLog,
+}
+
+section! {
+    /// Whom a frontend lets in, at one stage.
+    Rule, "a `[[frontend.rule]]`";
+    "stage" => stage: RuleStage,
+    "when" => when: Condition,
+    "verdict" => verdict: RuleVerdict,
 }
 
 section! {
@@ -212,7 +237,20 @@ section! {
     Route, "a `[[frontend.route]]`";
     "sni" => sni: OneOrMore<Sni>,
     "source" => source: OneOrMore<Network>,
+    "when" => when: Condition,
     "backend" => backend: BackendName,
+}
+
+section! {
+    /// What is logged of a frontend's sessions.
+    FrontendLog, "a frontend's `log`";
+    "enabled" => enabled: bool,
+    "null_sessions" => null_sessions: bool,
+    "silent_clients" => silent_clients: bool,
+    "normal_sessions" => normal_sessions: bool,
+    "asap" => asap: bool,
+    "separate_errors" => separate_errors: bool,
+    "line" => line: LineText,
 }
 
 section! {
@@ -314,6 +352,20 @@ section! {
     "token_file" => token_file: FilePath,
     "user" => user: UserName,
     "password_hash" => password_hash: PasswordHash,
+    "name" => name: FrontendName,
+    "id" => id: Number,
+    "frontend_only" => frontend_only: bool,
+    "own_pages" => own_pages: bool,
+    "uri" => uri: Uri,
+    "refresh" => refresh: Switch<Refresh>,
+    "users" => users: List<Login, 1>,
+    "realm" => realm: Realm,
+    "hide_version" => hide_version: bool,
+    "legends" => legends: bool,
+    "scope" => scope: List<FrontendName, 1>,
+    "metrics" => metrics: Uri,
+    "monitor" => monitor: Uri,
+    "monitor_fail" => monitor_fail: List<Condition, 1>,
 }
 
 section! {
@@ -353,6 +405,17 @@ section! {
     Security, "`[security]`";
     "sandbox" => sandbox: bool,
     "connect" => connect: Connect,
+}
+
+section! {
+    /// Where HAProxy's runtime API is spoken.
+    Runtime, "a `[[runtime]]`";
+    "listen" => listen: RuntimeListen,
+    "level" => level: RuntimeLevel,
+    "mode" => mode: Mode,
+    "user" => user: OwnerName,
+    "group" => group: GroupName,
+    "timeout" => timeout: Wait<SECOND, HOUR>,
 }
 
 /// A server in a backend's list: a table, or its address alone.

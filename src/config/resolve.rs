@@ -1,7 +1,9 @@
 //! From the expanded form to a [`model::Config`], or to what is wrong between its parts.
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::door;
 use super::expand::{Expanded, Proxy};
 use super::leaf::Switch;
 use super::list::OneOrMore;
@@ -12,7 +14,7 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    self, AcceptProxy, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Listen, Network,
+    self, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, FrontendLog, Keepalive, Listen, Network,
     ProxyId, Server, ServerId, SourceLimits, Weight,
 };
 
@@ -24,7 +26,9 @@ mod names;
 mod numbers;
 mod process;
 mod routes;
+mod runtime;
 mod service;
+mod sites;
 mod targets;
 
 use checks::Checks;
@@ -61,8 +65,10 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     service::note_tracked(expanded, &backends, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
-    let access = access::access(&expanded.stats, &source.directory, mistakes);
+    let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
+    targets::note_unknown_proxies(expanded, &known, mistakes);
+    let runtime = runtime::resolve(&expanded.runtime, &expanded.admin, &known, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,
         policy: process::policy(expanded),
@@ -70,11 +76,12 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         hosts: model::hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, numbers.next(), access).into_iter().collect(),
+        stats,
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
         security: process::security(&expanded.security),
+        runtime,
     })
 }
 
@@ -123,10 +130,13 @@ impl Section<'_> {
 
     fn example(&self, key: &str) -> &'static str {
         match (key, self.thing) {
-            ("listen", _) => r#"":6443""#,
             ("backend", _) | ("name", "backend") => r#""kubeAPI_backend""#,
+            ("listen", "runtime socket") => r#""unix:/run/evenkeel/haproxy.sock""#,
+            ("listen", _) => r#"":6443""#,
             ("servers", _) => r#"["10.10.0.2:6443", "10.10.1.2:6443"]"#,
             ("address", _) => r#""10.10.0.2:6443""#,
+            ("stage", _) => r#""session""#,
+            ("verdict", _) => r#""reject""#,
             ("name", "server") => r#""controller-1""#,
             _ => r#""kubeAPI""#,
         }
@@ -153,26 +163,42 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
     let backend = needed(&raw.backend, "backend", &section, mistakes);
     known.note_unknown(&raw.backend, mistakes);
     let routes = routes::routes(raw, known, mistakes);
-    let inspect = filled(&filled(&raw.timeouts).inspect).0;
-    let accept_proxy = networks(&raw.accept_proxy).map_or(AcceptProxy::Nobody, AcceptProxy::From);
-    let listen = listen.map(|listen| listen.0.into_iter().map(|address| address.value));
+    let rules = routes::rules(raw, &routes, known, mistakes);
+    let timeouts = filled(&raw.timeouts);
+    let accept_proxy = door::accepted(&filled(&raw.accept_proxy));
+    let listen: Option<Vec<Listen>> =
+        listen.and_then(|listen| listen.0.iter().map(|door| door.value.resolved(&accept_proxy)).collect());
     Some(Frontend {
         id,
         name: name?,
-        listen: listen?.map(|at| Listen { accept_proxy: accept_proxy.clone(), ..at.into() }).collect(),
+        listen: listen?,
         backend: backend?,
         max_sessions: filled(&raw.max_sessions).on().map(|sessions| sessions.0),
         keepalive: keepalive(&raw.client_keepalive),
         freebind: filled(&raw.freebind),
         backlog: filled(&raw.backlog).0,
-        client_timeout: filled(&filled(&raw.timeouts).client).on().map(|wait| wait.0),
+        client_timeout: filled(&timeouts.client).on().map(|wait| wait.0),
         by_source: source_limits(raw),
-        rules: routes::rules(&routes),
+        rules,
         routes,
-        inspect_delay: Some(inspect),
-        closes_silent: true,
-        handshake_timeout: inspect,
+        inspect_delay: filled(&timeouts.inspect).on().map(|wait| wait.0),
+        on_silence: filled(&raw.on_silence),
+        handshake_timeout: filled(&timeouts.handshake).0,
+        log: Arc::new(frontend_log(&filled(&raw.log))),
+        reset_clients: filled(&raw.reset_clients),
     })
+}
+
+fn frontend_log(raw: &raw::FrontendLog) -> FrontendLog {
+    FrontendLog {
+        enabled: filled(&raw.enabled),
+        null_sessions: filled(&raw.null_sessions),
+        silent_clients: filled(&raw.silent_clients),
+        normal_sessions: filled(&raw.normal_sessions),
+        asap: filled(&raw.asap),
+        separate_errors: filled(&raw.separate_errors),
+        line: filled(&raw.line).0,
+    }
 }
 
 fn source_limits(raw: &raw::Frontend) -> SourceLimits {

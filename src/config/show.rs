@@ -19,11 +19,17 @@ pub fn show(expanded: &Expanded, source: &Source) -> String {
             Proxy::Backend(backend) => out.element("backend", backend),
         }
     }
-    out.section("stats", &expanded.stats);
+    match expanded.stats.as_slice() {
+        [one] => out.section("stats", one),
+        several => several.iter().for_each(|one| out.element("stats", one)),
+    }
     out.section("admin", &expanded.admin);
     out.section("log", &expanded.log);
     out.section("process", &expanded.process);
     out.section("security", &expanded.security);
+    for socket in &expanded.runtime {
+        out.element("runtime", socket);
+    }
     out.flush();
     out.text
 }

@@ -283,7 +283,7 @@ pub fn network(text: &str) -> Result<Network, NetworkError> {
 }
 
 /// The length of the prefix that an IPv4 netmask stands for.
-fn netmask(text: &str) -> Option<u8> {
+pub fn netmask(text: &str) -> Option<u8> {
     let bits = text.parse::<Ipv4Addr>().ok()?.to_bits();
     let length = bits.leading_ones();
     (bits.count_ones() == length).then_some(length as u8)

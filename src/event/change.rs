@@ -12,7 +12,8 @@ use crate::model::{BackendName, FrontendName, OnLimit, ServerName};
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionTaken {
     pub by: Actor,
-    /// What was done, in a word: `state`, `weight`, `kill`, `debug`, `add-server`, `remove-server`.
+    /// What was done, in a word: `state`, `weight`, `kill`, `debug`, `add-server`, `remove-server`, `health`, `checks`,
+    /// `clear-counters`, `tune`, `frontend`.
     pub action: &'static str,
     /// The same in a sentence.
     pub text: String,
@@ -38,6 +39,20 @@ pub enum Actor {
     Signal(&'static str),
     /// The watched file has other content.
     FileChange,
+    /// Somebody over the runtime API, who is known by where they come from alone.
+    Runtime(RuntimeClient),
+}
+
+/// Who speaks the runtime API, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuntimeClient {
+    /// A process of this host, as [`Actor::Local`].
+    Local {
+        pid: Option<u32>,
+        uid: u32,
+        user: Option<String>,
+    },
+    Remote(SocketAddr),
 }
 
 /// How somebody over the network has shown who they are.
@@ -51,28 +66,36 @@ pub enum CredentialUsed {
 impl Actor {
     /// Whether somebody has asked over one of the listeners, and not by a signal.
     pub fn is_operator(&self) -> bool {
-        matches!(self, Self::Local { .. } | Self::Remote { .. })
+        matches!(self, Self::Local { .. } | Self::Remote { .. } | Self::Runtime(_))
     }
 }
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local { pid, uid, user } => {
-                match user {
-                    Some(user) => write!(f, "{user} (uid {uid}")?,
-                    None => write!(f, "uid {uid} (no name")?,
-                }
-                match pid {
-                    Some(pid) => write!(f, ", pid {pid})"),
-                    None => f.write_str(")"),
-                }
-            }
+            Self::Local { pid, uid, user } => process(f, *pid, *uid, user.as_deref()),
             Self::Remote { address, credential: CredentialUsed::Token } => write!(f, "the token's holder at {address}"),
             Self::Remote { address, credential: CredentialUsed::Password(user) } => write!(f, "{user} at {address}"),
             Self::Signal(name) => f.write_str(name),
             Self::FileChange => f.write_str("a change of the file"),
+            Self::Runtime(RuntimeClient::Remote(address)) => write!(f, "{address} over the runtime API"),
+            Self::Runtime(RuntimeClient::Local { pid, uid, user }) => {
+                process(f, *pid, *uid, user.as_deref())?;
+                f.write_str(" over the runtime API")
+            }
         }
+    }
+}
+
+/// A process of this host: `ann (uid 1000, pid 7)`.
+fn process(f: &mut fmt::Formatter<'_>, pid: Option<u32>, uid: u32, user: Option<&str>) -> fmt::Result {
+    match user {
+        Some(user) => write!(f, "{user} (uid {uid}")?,
+        None => write!(f, "uid {uid} (no name")?,
+    }
+    match pid {
+        Some(pid) => write!(f, ", pid {pid})"),
+        None => f.write_str(")"),
     }
 }
 
@@ -303,6 +326,11 @@ mod tests {
         let remote = |credential| Actor::Remote { address: "192.0.2.1:5".parse().unwrap(), credential };
         assert_eq!(remote(CredentialUsed::Token).to_string(), "the token's holder at 192.0.2.1:5");
         assert_eq!(remote(CredentialUsed::Password("ops".into())).to_string(), "ops at 192.0.2.1:5");
+        let runtime = |client| Actor::Runtime(client).to_string();
+        let ann = RuntimeClient::Local { pid: Some(7), uid: 1000, user: Some("ann".into()) };
+        assert_eq!(runtime(ann), "ann (uid 1000, pid 7) over the runtime API");
+        let remote = RuntimeClient::Remote("192.0.2.1:5".parse().unwrap());
+        assert_eq!(runtime(remote), "192.0.2.1:5 over the runtime API");
     }
 
     #[test]

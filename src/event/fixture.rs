@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, ConfigSnapshot, Counts, DownCause, Evidence,
-    FrontendSnapshot, HttpCounts, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark, ServerSnapshot,
-    ServerState, Snapshot, StatsSnapshot,
+    FrontendSnapshot, FrontendState, HttpCounts, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark,
+    ServerSnapshot, ServerState, Snapshot, StatsSnapshot,
 };
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
@@ -172,6 +172,7 @@ fn frontend(id: u32, name: &str, port: u16) -> FrontendSnapshot {
         max_sessions: Some(3_000),
         full: false,
         limit_reached: 0,
+        state: FrontendState::Open,
         counts: Counts { request_errors: 2, ..traffic(3) },
     }
 }

@@ -65,6 +65,39 @@ pub struct Names {
     pub backends: Vec<(BackendName, Vec<ServerName>)>,
 }
 
+/// What an operator says of a server's health, until its next probe says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForcedHealth {
+    Up,
+    /// It takes no new sessions.
+    Stopping,
+    Down,
+}
+
+impl ForcedHealth {
+    pub const ALL: [Self; 3] = [Self::Up, Self::Stopping, Self::Down];
+
+    /// HAProxy's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Stopping => "stopping",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// Whether a frontend lets clients in, as far as operators have a say in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FrontendState {
+    #[default]
+    Open,
+    /// The kernel refuses clients for the time being.
+    Paused,
+    /// Its listeners are closed until a reload opens them again.
+    Stopped,
+}
+
 /// What an operator set of a server while the process runs; it lies over what the file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Orders {

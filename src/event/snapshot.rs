@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::{AdminState, Certificate, Evidence, Orders, ServerState};
+use super::{AdminState, Certificate, Evidence, FrontendState, Orders, ServerState};
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Tracked,
     Weight,
@@ -138,6 +138,7 @@ pub struct FrontendSnapshot {
     /// Times that its own limit was reached.
     pub limit_reached: u64,
     pub counts: Counts,
+    pub state: FrontendState,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -257,10 +258,12 @@ pub struct Counts {
     pub queued_max: u32,
     /// Clients refused by a rule.
     pub denied: u64,
-    /// Of these, the ones that were refused before anything of them was read,
-    pub denied_connections: u64,
-    /// and the ones that were when it was known who they are.
+    /// Of these, the ones that were refused when it was known who they are, by a rule,
     pub denied_sessions: u64,
+    /// and the ones that were for what they sent, or did not send.
+    pub denied_contents: u64,
+    /// Clients that HAProxy would not call sessions: they were closed before that.
+    pub embryonic: u64,
     /// Clients that sent no PROXY protocol header where one is wanted; they are among the request errors.
     pub handshake_errors: u64,
     /// Clients that left, or sent something unreadable, before a backend was known.
@@ -306,9 +309,10 @@ impl Counts {
         self.bytes_in += earlier.bytes_in;
         self.bytes_out += earlier.bytes_out;
         self.denied += earlier.denied;
-        self.denied_connections += earlier.denied_connections;
+        self.denied_contents += earlier.denied_contents;
         self.denied_sessions += earlier.denied_sessions;
         self.handshake_errors += earlier.handshake_errors;
+        self.embryonic += earlier.embryonic;
         self.request_errors += earlier.request_errors;
         self.connect_errors += earlier.connect_errors;
         self.response_errors += earlier.response_errors;

@@ -38,3 +38,12 @@ pub struct Route {
     pub when: Condition,
     pub backend: BackendName,
 }
+
+/// What becomes of a client that has not said in time what rules or routes ask of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSilence {
+    /// It is closed.
+    Close,
+    /// It is judged by what is known: that it asks for nothing (HAProxy's way).
+    Judge,
+}

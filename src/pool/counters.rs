@@ -3,6 +3,8 @@
 //! One struct serves all three, with every column that HAProxy's outputs have and TCP gives a meaning. Workers write
 //! without a lock; what is counted for every chunk of bytes has a place of its own for each worker.
 
+mod clearing;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,9 +21,10 @@ pub struct Counters {
     sessions_total: AtomicU64,
     traffic: [Traffic; SHARDS],
     pub denied: AtomicU64,
-    pub denied_connections: AtomicU64,
+    pub denied_contents: AtomicU64,
     pub denied_sessions: AtomicU64,
     pub handshake_errors: AtomicU64,
+    pub embryonic: AtomicU64,
     pub request_errors: AtomicU64,
     pub connect_errors: AtomicU64,
     pub response_errors: AtomicU64,
@@ -153,9 +156,10 @@ impl Counters {
             queued: self.queued.load(Relaxed),
             queued_max: self.queued_max.load(Relaxed),
             denied: self.denied.load(Relaxed),
-            denied_connections: self.denied_connections.load(Relaxed),
+            denied_contents: self.denied_contents.load(Relaxed),
             denied_sessions: self.denied_sessions.load(Relaxed),
             handshake_errors: self.handshake_errors.load(Relaxed),
+            embryonic: self.embryonic.load(Relaxed),
             request_errors: self.request_errors.load(Relaxed),
             connect_errors: self.connect_errors.load(Relaxed),
             response_errors: self.response_errors.load(Relaxed),

@@ -98,6 +98,11 @@ impl Health {
         was_up.then_some(Turn::Down)
     }
 
+    /// Comes up at once, as firm as can be.
+    pub fn recover(&mut self) {
+        self.counter = self.top();
+    }
+
     pub fn is_up(&self) -> bool {
         self.counter >= self.rise
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::conduct::Conduct;
 use super::network::Network;
 use super::row::Row;
 use super::server::Server;
@@ -80,6 +81,14 @@ impl Member {
         self.draining_serves = backend.judged_by.weighs();
         self.slow_start.renew(spec.slow_start.or(backend.slow_start));
         self.server.renew(spec, backend.closing.kill_spread);
+    }
+
+    /// Has it be at another address: what is known and counted of it stays, and sessions at the old one weigh no more.
+    pub fn move_to(&mut self, spec: model::Server, backend: &model::Backend, network: &Network) {
+        let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
+        self.server.set_conduct(Conduct::Leave);
+        self.server = self.server.moved(spec, host, backend.closing.kill_spread);
+        (self.in_flight, self.elsewhere, self.dialling, self.silent) = (0, 0, 0, false);
     }
 
     pub fn tier(&self) -> Option<Tier> {

@@ -62,10 +62,17 @@ impl Pool {
         let spec = Arc::new(spec);
         let mut state = self.lock();
         let mut old = std::mem::take(&mut state.members);
+        let moving = state.moving.take();
+        let is = |member: &Member, spec: &model::Server| {
+            member.server.is(spec) || (moving.as_ref() == Some(&spec.name) && member.server.name == spec.name)
+        };
         state.members = (spec.servers.iter().cloned())
-            .map(|server| match old.iter().position(|member| member.server.is(&server)) {
+            .map(|server| match old.iter().position(|member| is(member, &server)) {
                 Some(place) => {
                     let mut member = old.swap_remove(place);
+                    if !member.server.is(&server) {
+                        member.move_to(server.clone(), &spec, &self.network);
+                    }
                     member.renew(server, &spec);
                     member
                 }

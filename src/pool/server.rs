@@ -44,6 +44,20 @@ const SILENCE: Duration = Duration::from_secs(2);
 impl Server {
     /// `kill_spread` is over how long its sessions are closed at most.
     pub fn new(spec: model::Server, host: Arc<HostLink>, kill_spread: Duration) -> Arc<Self> {
+        Self::counted_by(Arc::default(), spec, host, kill_spread)
+    }
+
+    /// The same server at another address: what is counted of it goes on being counted.
+    pub(super) fn moved(&self, spec: model::Server, host: Arc<HostLink>, kill_spread: Duration) -> Arc<Self> {
+        Self::counted_by(Arc::clone(&self.counters), spec, host, kill_spread)
+    }
+
+    fn counted_by(
+        counters: Arc<Counters>,
+        spec: model::Server,
+        host: Arc<HostLink>,
+        kill_spread: Duration,
+    ) -> Arc<Self> {
         let address = match &spec.address.host {
             HostAddress::Ip(ip) => Some(SocketAddr::new(*ip, spec.address.port)),
             HostAddress::Name(_) => spec.initial_address.map(|ip| SocketAddr::new(ip, spec.address.port)),
@@ -53,7 +67,7 @@ impl Server {
             name: spec.name.clone(),
             endpoint: spec.address.clone(),
             spec: Mutex::new(Arc::new(spec)),
-            counters: Arc::default(),
+            counters,
             host,
             address: Mutex::new(address),
             probing: AtomicBool::new(false),

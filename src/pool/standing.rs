@@ -1,5 +1,7 @@
 //! Where a server stands, and the one function that says what becomes of new sessions there.
 
+mod forced;
+
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -58,6 +60,10 @@ pub struct Standing {
     certificate: Option<Certificate>,
     /// What has been told of that certificate's end.
     expiry: Expiry,
+    /// An operator wants no probes of it.
+    unprobed: bool,
+    /// Its health is what an operator said, and nobody else has said anything since.
+    forced: bool,
 }
 
 /// The last result that was told of a server's check.
@@ -128,6 +134,8 @@ impl Standing {
             passive: None,
             certificate: None,
             expiry: Expiry::default(),
+            unprobed: false,
+            forced: false,
         };
         standing.state = effective(standing.inputs());
         standing
@@ -147,7 +155,7 @@ impl Standing {
             let up = self.health.as_ref().is_none_or(Health::is_up);
             self.health = spec.check.as_ref().map(|check| Health::resuming(check.rise, check.fall, up));
             self.willing = willingness(spec, judged_by);
-            (self.suspect, self.hung) = (false, false);
+            (self.suspect, self.hung, self.unprobed, self.forced) = (false, false, false, false);
             (self.last, self.passive, self.certificate) = (None, None, None);
         }
     }
@@ -248,7 +256,7 @@ impl Standing {
     /// operator did.
     pub fn grounds(&self, from: ServerState) -> (Option<Evidence>, Vec<Evidence>) {
         let lifted = from.is_ordered() && !matches!(self.state, ServerState::Down(_));
-        match self.state.is_ordered() || lifted {
+        match self.state.is_ordered() || lifted || self.forced {
             true => (None, Vec::new()),
             false => (self.evidence().cloned(), self.recent.clone()),
         }
@@ -282,6 +290,11 @@ impl Standing {
     /// Counts a verdict; says whether health changed sides.
     pub fn apply(&mut self, verdict: Verdict, counters: &Counters) -> Option<Turn> {
         let Verdict { state, evidence, source } = verdict;
+        if self.unprobed {
+            // Of a probe that was under way.
+            return None;
+        }
+        self.forced = false;
         if evidence.certificate.is_some() {
             self.certificate.clone_from(&evidence.certificate);
         }
@@ -406,19 +419,25 @@ impl Standing {
             admin: self.admin,
             orders: self.orders,
             since: self.since.0,
-            check: spec.check.as_ref().zip(self.health.as_ref()).map(|(check, health)| CheckSnapshot {
-                kind: check.probe.kind(),
-                rise: check.rise,
-                fall: check.fall,
-                health: health.counter(),
-                running: server.is_probed(),
-                last: self.last.clone(),
-                certificate: self.certificate.clone(),
+            check: spec.check.as_ref().zip(self.health.as_ref()).filter(|_| !self.unprobed).map(|(check, health)| {
+                CheckSnapshot {
+                    kind: check.probe.kind(),
+                    rise: check.rise,
+                    fall: check.fall,
+                    health: health.counter(),
+                    running: server.is_probed(),
+                    last: self.last.clone(),
+                    certificate: self.certificate.clone(),
+                }
             }),
             downtime: self.downtime + running.unwrap_or_default(),
             replaced_sessions,
             counts: server.counters.counts(),
-            agent: self.agent.as_ref().map(|agent| agent.snapshot(server.is_agent_asked())),
+            agent: self
+                .agent
+                .as_ref()
+                .filter(|agent| agent.is_asked())
+                .map(|agent| agent.snapshot(server.is_agent_asked())),
             tracked: spec.track.clone(),
             throttle: None,
         }

@@ -21,7 +21,7 @@ use super::{Refusal, Tried};
 use crate::balance::{self, Candidate};
 use crate::clock;
 use crate::event::{DownCause, Kept, SharedSource};
-use crate::model::{self, Balance, Closing, JudgedBy, OnNoServer, OnPrimaryBack};
+use crate::model::{self, Balance, Closing, JudgedBy, OnNoServer, OnPrimaryBack, ServerName};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -45,6 +45,8 @@ pub(super) struct State {
     pub sources: Sources,
     /// Draws for [`Balance::Random`].
     pub rng: fastrand::Rng,
+    /// Whom the next configuration means, though it may have another address there.
+    pub moving: Option<ServerName>,
 }
 
 impl State {
@@ -67,6 +69,7 @@ impl State {
             scratch: Vec::new(),
             sources: Sources::new(),
             rng: fastrand::Rng::new(),
+            moving: None,
         };
         state.up = state.is_usable();
         state

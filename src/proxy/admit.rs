@@ -45,7 +45,7 @@ fn is_rejected(Accepted { client, record }: &Accepted) -> bool {
 /// Such a client has no line, as with HAProxy.
 fn reject(Accepted { mut record, .. }: Accepted) -> Ended {
     let counters = &record.frontend.counters;
-    [&counters.denied, &counters.denied_sessions].into_iter().for_each(counters::count);
+    [&counters.denied, &counters.denied_sessions, &counters.embryonic].into_iter().for_each(counters::count);
     record.visit = Visit::Untold;
     record.end(Ending::new(Who::Limit, Phase::Request, Cause::RuleDenied))
 }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::limit::{Limit, Permit};
 use super::sources::Sources;
 use super::trace::Traced;
-use crate::event::{self, FrontendSnapshot};
+use crate::event::{self, FrontendSnapshot, FrontendState};
 use crate::model::{self, BackendName, Listen, ListenAddress, OnLimit, Policy};
 use crate::pool::counters::Counters;
 use crate::pool::sessions::Way;
@@ -20,8 +20,6 @@ pub struct Process {
     pub limit: Arc<Limit>,
     pub on_limit: OnLimit,
     pub counters: Arc<Counters>,
-    /// Whether a session that moved no byte has a log line.
-    pub log_null_sessions: bool,
     /// Whose sessions are logged step by step.
     pub traced: Arc<Traced>,
     /// Told of limits that are reached.
@@ -37,7 +35,6 @@ impl Process {
             limit: Limit::new(max_sessions),
             on_limit: config.limits.on_limit,
             counters: Arc::default(),
-            log_null_sessions: config.log.null_sessions,
             traced: Arc::default(),
             observe,
             accept_pauses: Arc::default(),
@@ -52,7 +49,6 @@ impl Process {
             limit: Arc::clone(&self.limit),
             on_limit: config.limits.on_limit,
             counters: Arc::clone(&self.counters),
-            log_null_sessions: config.log.null_sessions,
             traced: Arc::clone(&self.traced),
             observe: Arc::clone(&self.observe),
             accept_pauses: Arc::clone(&self.accept_pauses),
@@ -90,6 +86,8 @@ pub struct Frontend {
     doors: Vec<Arc<Door>>,
     /// `None` if it treats all sources alike.
     pub sources: Option<Arc<Sources>>,
+    /// Whether an operator has closed it.
+    state: Arc<Mutex<FrontendState>>,
 }
 
 /// The backends that a frontend leads to or asks about.
@@ -141,7 +139,8 @@ impl Frontend {
         let limit = Limit::new(spec.max_sessions.unwrap_or(u32::MAX));
         let sources = Sources::new(spec.by_source.clone());
         let doors = spec.listen.iter().map(|listen| Door::new(listen.clone())).collect();
-        Arc::new(Self { spec, pool, others, counters: Arc::default(), process, limit, doors, sources })
+        let (counters, state) = (Arc::default(), Arc::default());
+        Arc::new(Self { spec, pool, others, counters, process, limit, doors, sources, state })
     }
 
     /// The same frontend under a new configuration: what is counted goes on being counted.
@@ -151,7 +150,18 @@ impl Frontend {
         let sources = Sources::renewed(self.sources.as_ref(), spec.by_source.clone());
         let (counters, limit) = (Arc::clone(&self.counters), Arc::clone(&self.limit));
         let doors = spec.listen.iter().map(|listen| self.door(listen.address).renewed(listen.clone())).collect();
-        Arc::new(Self { spec, pool, others, counters, process, limit, doors, sources })
+        let state = Arc::clone(&self.state);
+        Arc::new(Self { spec, pool, others, counters, process, limit, doors, sources, state })
+    }
+
+    /// Whether clients are let in, by an operator's word.
+    pub fn state(&self) -> FrontendState {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says so; it holds over reloads, unless they open what was closed for good.
+    pub fn set_state(&self, state: FrontendState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     /// One of the backends that it names.
@@ -210,6 +220,7 @@ impl Frontend {
             full: self.limit.is_full(),
             limit_reached: self.limit.reached(),
             counts: self.counters.counts(),
+            state: self.state(),
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::RuleStage;
 use crate::model::condition::Hello;
 use crate::net;
-use crate::net::proxy_header::{self, Header};
-use crate::net::reactor::Stream;
+use crate::net::proxy_header::{self, Header, Malformed};
+use crate::net::reactor::{Peeked, Stream};
 use crate::pool::counters;
 
 /// A client of which it is known who it is.
@@ -45,7 +45,7 @@ pub async fn greet(accepted: Accepted) -> Result<Greeted, Ended> {
 fn reject(Accepted { client, mut record }: Accepted) -> Ended {
     net::options::reset_on_close(&client);
     let counters = &record.frontend.counters;
-    [&counters.denied, &counters.denied_connections].into_iter().for_each(counters::count);
+    [&counters.denied, &counters.embryonic].into_iter().for_each(counters::count);
     record.visit = Visit::Untold;
     record.end(Ending::new(Who::Limit, Phase::Request, Cause::RuleDenied))
 }
@@ -63,9 +63,13 @@ async fn introduced(Accepted { client, mut record }: Accepted) -> Result<Greeted
             Ok(Greeted(Accepted { client, record }))
         }
         Err(ending) => {
+            record.is_on_the_doorstep = true;
             match ending.who {
                 Who::Killed => net::options::reset_on_close(&client),
-                _ => counters::count(&record.frontend.counters.handshake_errors),
+                _ => {
+                    let counters = &record.frontend.counters;
+                    [&counters.handshake_errors, &counters.embryonic].into_iter().for_each(counters::count);
+                }
             }
             Err(record.end(ending))
         }
@@ -81,40 +85,33 @@ async fn header(client: &Stream, record: &mut Record) -> Result<Header, Ending> 
             ending = super::told(record) => return Err(ending),
         };
         let ended = |who, cause| Err(Ending::new(who, Phase::Request, cause));
-        let (length, decoded) = match peeked {
-            Ok(Ok(Look::Header(length, decoded))) => (length, decoded),
-            Ok(Ok(Look::Ended)) => return ended(Who::Client, Cause::NoProxyHeader),
+        let Look { peeked, decoded } = match peeked {
+            Ok(Ok(look)) => look,
             Ok(Err(_)) => return ended(Who::Client, Cause::Reset),
             Err(_) => return ended(Who::ClientTimeout, Cause::NoProxyHeader),
         };
-        record.heard = true;
+        record.heard |= peeked.length > 0;
         match decoded {
             Ok(Some(header)) => return take(client, record, header).await,
-            Ok(None) => known = length,
+            Ok(None) if peeked.ended => return ended(Who::Client, Cause::NoProxyHeader),
+            Ok(None) => known = peeked.length,
             Err(_) => return ended(Who::Client, Cause::BadProxyHeader),
         }
     }
 }
 
 /// What a look at the first bytes shows.
-enum Look {
-    /// So many bytes, and what they say.
-    Header(usize, Result<Option<Header>, proxy_header::Malformed>),
-    /// No more will come, and what has come is no header.
-    Ended,
+struct Look {
+    peeked: Peeked,
+    decoded: Result<Option<Header>, Malformed>,
 }
 
 async fn peek(client: &Stream, record: &Record, known: usize) -> std::io::Result<Look> {
     poll_fn(|cx| {
         let mut scratch = record.worker.scratch.borrow_mut();
         let bytes = &mut scratch[..proxy_header::MAX];
-        client.poll_peek(cx, bytes, known).map_ok(|peeked| {
-            let decoded = proxy_header::decode(&bytes[..peeked.length]);
-            match (peeked.ended, decoded) {
-                (true, Ok(None)) => Look::Ended,
-                (_, decoded) => Look::Header(peeked.length, decoded),
-            }
-        })
+        let peeked = client.poll_peek(cx, bytes, known);
+        peeked.map_ok(|peeked| Look { peeked, decoded: proxy_header::decode(&bytes[..peeked.length]) })
     })
     .await
 }

@@ -17,8 +17,8 @@ use super::record::{Ended, Record};
 use super::rules::{self, Answer};
 use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
-use crate::model::RuleStage;
 use crate::model::condition;
+use crate::model::{OnSilence, RuleStage};
 use crate::net;
 use crate::net::reactor::Stream;
 use crate::pool::counters;
@@ -52,7 +52,8 @@ async fn look(Accepted { client, mut record }: Accepted) -> Result<Inspected, En
         Err(ending) => {
             match ending.who {
                 Who::Limit => {
-                    counters::count(&record.frontend.counters.denied);
+                    let counters = &record.frontend.counters;
+                    [&counters.denied, &counters.denied_contents].into_iter().for_each(counters::count);
                     discard(&client, &record).await;
                 }
                 Who::Killed => net::options::reset_on_close(&client),
@@ -113,7 +114,7 @@ async fn listen(
     deadline: Option<Instant>,
 ) -> Result<Known, Ending> {
     let Known::Bytes(seen) = known else { return Ok(known) };
-    let closes = record.frontend.spec.closes_silent;
+    let closes = record.frontend.spec.on_silence == OnSilence::Close;
     let ended = |who, cause| if closes { Err(Ending::new(who, Phase::Request, cause)) } else { Ok(Known::No) };
     let look = async {
         match deadline {

@@ -6,8 +6,9 @@ use evenkeel::config;
 use evenkeel::model::condition::{NamePattern, Test};
 use evenkeel::model::{
     AcceptProxy, ApiserverProbe, Backend, Balance, Check, Condition, Config, Credential, DatagramAddress, Facility,
-    Frontend, HostAddress, ListenAddress, LogFormat, LogLevel, LogPlace, LogTarget, Network, OnLimit, OnNoServer,
-    Policy, Probe, Server, SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
+    Frontend, FrontendLog, HostAddress, Listen, ListenAddress, LogFormat, LogLevel, LogLines, LogPlace, LogTarget,
+    Network, OnLimit, OnNoServer, Policy, Probe, RuleStage, RuleVerdict, Server, SessionLine, Severities, Severity,
+    SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
 };
 use proptest::prelude::*;
 
@@ -429,7 +430,7 @@ fn a_frontend_s_limits_by_source_are_off_unless_stated_near_or_for_all() {
 
 #[test]
 fn routes_lead_by_name_and_by_source_and_those_by_name_make_clients_say_one() {
-    let routes = "accept_proxy = '10.0.9.1'\ntimeouts = { inspect = '2s' }\n\
+    let routes = "accept_proxy = '10.0.9.1'\ntimeouts = { inspect = '2s', handshake = '3s' }\n\
                   [[frontend.route]]\nsni = ['A.example', '*.b.example']\nsource = '10.0.0.0/8'\nbackend = 'b'\n\
                   [[frontend.route]]\nsource = ['fd00::/8']\nbackend = 'b'\n";
     let text = plain_text("", routes, "", "");
@@ -441,14 +442,47 @@ fn routes_lead_by_name_and_by_source_and_those_by_name_make_clients_say_one() {
     let whens: Vec<_> = frontend.routes.iter().map(|route| route.when.clone()).collect();
     assert_eq!(whens, [both, Condition::all([Test::Source(vec![network("fd00::", 8)])])]);
     assert_eq!(frontend.listen[0].accept_proxy, AcceptProxy::From(vec![network("10.0.9.1", 32)]));
-    assert_eq!((frontend.handshake_timeout, frontend.inspect_delay), (TWO_SECONDS, Some(TWO_SECONDS)));
+    assert_eq!(
+        (frontend.handshake_timeout, frontend.inspect_delay),
+        (Duration::from_secs(3), Some(Duration::from_secs(2)))
+    );
     assert_eq!(frontend.rules.len(), 1);
     assert_eq!(parse(&config::show_text(&text, "it.toml").unwrap()), config);
     let by_source = plain("", "[[frontend.route]]\nsource = '10.0.0.0/8'\nbackend = 'b'\n", "", "");
     assert!(by_source.frontends[0].rules.is_empty(), "nobody waits for what nobody asks");
 }
 
-const TWO_SECONDS: Duration = Duration::from_secs(2);
+#[test]
+fn a_listener_may_say_what_holds_there_and_rules_whom_it_lets_in() {
+    let stated = "accept_proxy = 'everybody'\non_silence = 'judge'\n\
+                  [[frontend.rule]]\nstage = 'connection'\nwhen = 'source 10.0.0.0/8'\nverdict = 'expect_proxy'\n\
+                  [[frontend.rule]]\nstage = 'content'\nverdict = 'reject'\n\
+                  [[frontend.route]]\nwhen = 'sni *.b.example or usable_servers b < 1'\nbackend = 'b'\n";
+    let door = "[':7000', { address = ':7001', name = 'x', accept_proxy = 'off', max_sessions = 3, backlog = 5, \
+                interface = 'lo', user_timeout = '3s', transparent = true }]";
+    let text = plain_text("", stated, "", "").replace("'127.0.0.1:7000'", door);
+    let config = parse(&text);
+    let frontend = &config.frontends[0];
+    let address = |port| ListenAddress::DualStack { port };
+    let second = Listen {
+        name: Some("x".into()),
+        max_sessions: Some(3),
+        backlog: Some(5),
+        interface: Some("lo".into()),
+        user_timeout: Some(Duration::from_secs(3)),
+        transparent: true,
+        ..address(7001).into()
+    };
+    assert_eq!(frontend.listen, [Listen { accept_proxy: AcceptProxy::Everybody, ..address(7000).into() }, second]);
+    let rules: Vec<_> = frontend.rules.iter().map(|rule| (rule.stage, rule.verdict)).collect();
+    assert_eq!(
+        rules,
+        [(RuleStage::Connection, RuleVerdict::ExpectProxy), (RuleStage::Content, RuleVerdict::Reject)],
+        "and nobody waits where silence is judged"
+    );
+    assert_eq!(frontend.rules[1].when, Condition::always());
+    assert_eq!(parse(&config::show_text(&text, "it.toml").unwrap()), config);
+}
 
 // ---- the nearest wins ----
 
@@ -549,7 +583,7 @@ fn show_says_where_each_value_is_from() {
 #[test]
 fn a_log_without_a_target_goes_to_stdout() {
     let log = k0s("").log;
-    let stdout = LogTarget { place: LogPlace::Stdout, format: LogFormat::Text, level: LogLevel::Info };
+    let stdout = LogTarget::everything(LogPlace::Stdout, LogFormat::Text);
     assert_eq!((log.targets, log.open, log.progress), (vec![stdout.clone()], false, None));
     let stated = k0s("[log]\ntarget = 'stdout'\nformat = 'json'\nlevel = 'warn'").log.targets;
     assert_eq!(stated, [LogTarget { format: LogFormat::Json, level: LogLevel::Warn, ..stdout }]);
@@ -558,7 +592,8 @@ fn a_log_without_a_target_goes_to_stdout() {
 #[test]
 fn targets_are_said_in_several_ways() {
     let syslog = |address, protocol, facility, tag: &str| {
-        LogPlace::Syslog(Syslog { address, protocol, facility, tag: tag.to_owned() })
+        let length = Syslog::usual_length(protocol);
+        LogPlace::Syslog(Syslog { address, protocol, facility, tag: tag.to_owned(), length })
     };
     let journald = |socket: &str, tag: &str| LogPlace::Journald { socket: socket.into(), tag: tag.to_owned() };
     let udp = |address: &str| DatagramAddress::Udp(address.parse().unwrap());
@@ -580,8 +615,29 @@ fn targets_are_said_in_several_ways() {
         ),
     ] {
         let text = format!("[log]\n{text}");
-        assert_eq!(k0s(&text).log.targets, [LogTarget { place, format, level: LogLevel::Info }], "{text}");
+        assert_eq!(k0s(&text).log.targets, [LogTarget::everything(place, format)], "{text}");
     }
+}
+
+#[test]
+fn a_target_may_be_for_haproxys_lines_of_some_proxies_alone() {
+    let text = "[log]\ntarget = { type = 'syslog', lines = 'haproxy', proxies = ['kubeAPI', 'kubeAPI_backend'], least = \
+                'notice', gravest = 'err', length = 8192 }";
+    let target = k0s(text).log.targets.remove(0);
+    assert_eq!(target.lines, LogLines::Haproxys);
+    let names = target.proxies.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(names, Some(vec!["kubeAPI", "kubeAPI_backend"]));
+    assert_eq!(target.severities, Severities { least: Severity::Notice, gravest: Severity::Error });
+    assert!(matches!(target.place, LogPlace::Syslog(Syslog { length: 8192, .. })));
+}
+
+#[test]
+fn a_frontend_says_what_is_logged_of_its_sessions() {
+    let text = "[log]\nnull_sessions = true\n[[frontend]]\nname = 'kubeAPI'\nlog = { asap = true, line = 'connect' }";
+    let config = k0s(text);
+    let own = FrontendLog { null_sessions: true, asap: true, line: SessionLine::Connect, ..FrontendLog::default() };
+    assert_eq!(*config.frontends[0].log, own);
+    assert_eq!(*config.frontends[1].log, FrontendLog { null_sessions: true, ..FrontendLog::default() });
 }
 
 #[test]

@@ -170,6 +170,13 @@ impl App {
         app
     }
 
+    /// As [`App::start`], with this text in place of the configuration's own.
+    pub fn start_text(config: &Config, text: &str) -> Self {
+        let app = Self::launch_text(Path::new(BINARY), config, text, |_| ());
+        app.program.wait_for("serving");
+        app
+    }
+
     /// Starts it and waits for nothing.
     pub fn launch(config: &Config) -> Self {
         Self::launch_with(config, |_| ())
@@ -194,9 +201,13 @@ impl App {
     }
 
     fn launch_program(program: &Path, config: &Config, prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::launch_text(program, config, &config.text(), prepare)
+    }
+
+    fn launch_text(program: &Path, config: &Config, text: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("evenkeel.toml");
-        std::fs::write(&file, config.text()).unwrap();
+        std::fs::write(&file, text).unwrap();
         let mut command = Command::new(program);
         prepare(command.arg("run").arg(&file));
         let program = Program::start(&mut command);

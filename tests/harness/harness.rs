@@ -9,6 +9,7 @@ pub mod pattern;
 pub mod peers;
 pub mod ports;
 pub mod program;
+pub mod runtime;
 pub mod schema;
 pub mod sockets;
 pub mod speaker;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Action, NewServer, Target, parse};
+use super::{Action, NewCheck, NewServer, Target, parse};
 use crate::admin::refusal::Refusal;
 use crate::config;
 use crate::model::{ServerName, Weight};
@@ -47,7 +47,16 @@ pub(super) fn add_server(backend: String, body: &[u8]) -> Result<Action, Refusal
         Refusal::bad(format!("`address` is {:?}: {error}; {wanted}", body.address))
     })?;
     let weight = body.weight.map_or(Ok(Weight::ONE), super::weight_of)?;
-    Ok(Action::AddServer(NewServer { backend, name, address, weight, backup: body.backup }))
+    Ok(Action::AddServer(NewServer {
+        backend,
+        name,
+        address,
+        weight,
+        backup: body.backup,
+        max_sessions: None,
+        disabled: false,
+        check: NewCheck::OfBackend,
+    }))
 }
 
 pub(super) fn remove_server(target: Target, body: &[u8]) -> Result<Action, Refusal> {

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 pub use self::columns::{COLUMNS, Column};
 pub use self::forms::{csv, json, typed};
 use crate::event::{
-    BackendSnapshot, CheckStatus, Counts, FrontendSnapshot, HttpCounts, ServerSnapshot, Snapshot, StatsSnapshot,
+    BackendSnapshot, CheckStatus, Counts, FrontendSnapshot, FrontendState, HttpCounts, ServerSnapshot, Snapshot,
+    StatsSnapshot,
 };
 
 /// One line: what is seen of a proxy from the side of its clients or of its servers, or one of these.
@@ -48,10 +49,13 @@ pub enum Kind {
 /// Where a line's figures are from.
 #[derive(Debug, Clone, Copy)]
 enum Of<'a> {
-    Frontend,
+    /// Whether it lets clients in.
+    Frontend(FrontendState),
     Backend(&'a BackendSnapshot),
     Server(&'a ServerSnapshot),
-    Stats { uptime: Duration },
+    Stats {
+        uptime: Duration,
+    },
 }
 
 /// A value of a column.
@@ -163,7 +167,7 @@ impl<'a> Row<'a> {
             counts: of.counts,
             limit: Some(sessions_limit(of, snapshot)),
             http: None,
-            of: Of::Frontend,
+            of: Of::Frontend(of.state),
         }
     }
 
@@ -254,13 +258,21 @@ impl<'a> Row<'a> {
     fn servers(&self) -> &'a [ServerSnapshot] {
         match self.of {
             Of::Backend(backend) => &backend.servers,
-            Of::Frontend | Of::Server(_) | Of::Stats { .. } => &[],
+            Of::Frontend(_) | Of::Server(_) | Of::Stats { .. } => &[],
         }
     }
 
     /// All that there is in this line, column by column.
     pub fn cells(&self) -> impl Iterator<Item = (&'static Column, Cell)> {
         COLUMNS.iter().map(|column| (column, column.cell(self)))
+    }
+}
+
+/// How many servers take new sessions, as HAProxy counts them (`nbsrv`): primaries, or one backup while there are none.
+pub fn usable_servers(backend: &BackendSnapshot) -> u32 {
+    match status::taking_sessions(backend, false) {
+        0 => status::taking_sessions(backend, true).min(1),
+        primaries => primaries,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::files::{self, Allowed};
 use super::layers::Layers;
 use super::privileges::Privileges;
-use crate::model::{Config, ListenAddress, Process, Security};
+use crate::model::{Config, ListenAddress, Process, RuntimeAddress, Security};
 
 /// What was given up at the start. Nothing of it comes back while the process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,12 @@ impl LowPorts {
     /// Those of a configuration.
     pub fn of(config: &Config, below: u16) -> Self {
         let stats = config.stats.iter().flat_map(|stats| &stats.listen);
-        let listen = config.frontends.iter().flat_map(|frontend| frontend.addresses()).chain(stats.copied());
+        let runtime = config.runtime.iter().filter_map(|socket| match &socket.listen {
+            RuntimeAddress::Listen(address) => Some(*address),
+            RuntimeAddress::Unix(_) => None,
+        });
+        let frontends = config.frontends.iter().flat_map(|frontend| frontend.addresses());
+        let listen = frontends.chain(stats.copied()).chain(runtime);
         // A socket that was given to us needs no right of ours.
         let is_low = |address: &ListenAddress| address.port().is_some_and(|port| port < below);
         Self { below, bound: listen.filter(is_low).collect() }
@@ -180,6 +185,11 @@ fn missing_files(allowed: &Allowed, config: &Config) -> Vec<String> {
         let socket = admin.socket.display();
         reasons
             .push(format!("the admin socket {socket} is in no directory that the sandbox allows; restart to move it"));
+    }
+    for file in files::runtime_files(config).filter(|file| !allowed.makes_socket(file)) {
+        let file = file.display();
+        reasons
+            .push(format!("the runtime socket {file} is in no directory that the sandbox allows; restart to move it"));
     }
     if let (Some(allowed), Some(wanted)) = (&allowed.connect, files::ports(config)) {
         let new = wanted.difference(allowed);

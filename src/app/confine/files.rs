@@ -15,7 +15,7 @@ use landlock::{
 };
 
 use crate::app::process::program_file;
-use crate::model::{Check, Config, Connect, HostAddress};
+use crate::model::{Check, Config, Connect, HostAddress, RuntimeAddress};
 use crate::net::accounts::{GROUP, PASSWD};
 
 /// What may be opened, by the kind of use. Paths are as the file system has them, links followed.
@@ -76,6 +76,7 @@ impl Allowed {
         {
             allowed.sockets.insert(directory);
         }
+        allowed.sockets.extend(runtime_files(config).filter_map(|file| directory_of(file)));
         allowed.run_ourselves();
         allowed
     }
@@ -111,6 +112,14 @@ impl Allowed {
             self.read.extend(library.parent().map(Path::to_owned));
         }
     }
+}
+
+/// The files of the runtime API's unix sockets.
+pub fn runtime_files(config: &Config) -> impl Iterator<Item = &Path> {
+    config.runtime.iter().filter_map(|socket| match &socket.listen {
+        RuntimeAddress::Unix(path) => Some(path.as_path()),
+        RuntimeAddress::Listen(_) => None,
+    })
 }
 
 /// Ports of servers, of their checks and agents, and of name servers, if no others are to be connected to.

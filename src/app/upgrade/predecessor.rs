@@ -80,7 +80,10 @@ impl Predecessor {
         for descriptor in wire::receive_descriptors(&stream, greeting.sockets)? {
             let (name, socket) = (names.next().unwrap_or_default(), Socket::from(descriptor));
             match &greeting.admin {
-                Some(file) if socket.domain()? == Domain::UNIX => source.give_admin(file.clone(), socket.into()),
+                // The admin socket has no name, or is of a release that gave none.
+                Some(file) if name.is_empty() && socket.domain()? == Domain::UNIX => {
+                    source.give_admin(file.clone(), socket.into());
+                }
                 _ => source.give(name, listeners::Origin::HandedOver, socket),
             }
         }

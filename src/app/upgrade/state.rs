@@ -104,9 +104,10 @@ pub struct Figures {
     rate_max: u32,
     queued_max: u32,
     denied: u64,
-    denied_connections: u64,
+    denied_contents: u64,
     denied_sessions: u64,
     handshake_errors: u64,
+    embryonic: u64,
     request_errors: u64,
     connect_errors: u64,
     response_errors: u64,
@@ -302,8 +303,8 @@ macro_rules! figures {
 
 figures! {
     counts:
-        sessions_total sessions_max bytes_in bytes_out rate_max queued_max denied denied_connections denied_sessions
-        handshake_errors request_errors connect_errors response_errors retries moves hedges connects chosen client_aborts server_aborts check_failures downs;
+        sessions_total sessions_max bytes_in bytes_out rate_max queued_max denied denied_contents denied_sessions
+        handshake_errors embryonic request_errors connect_errors response_errors retries moves hedges connects chosen client_aborts server_aborts check_failures downs;
     times: queue_time_max connect_time_max total_time_max
 }
 

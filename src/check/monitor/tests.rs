@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::check::{Monitors, Probers};
+use crate::event::AdminState;
 use crate::event::{Change, ServerChange, ServerState};
 use crate::model::{
     Backend, BackendName, BackendTimeouts, Balance, Check, Endpoint, Host, OnNoServer, Policy, Probe, ProxyId, Retries,

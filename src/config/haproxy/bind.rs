@@ -2,7 +2,9 @@
 
 use super::super::mistake::Mistakes;
 use super::super::read::Span;
-use super::argument::{Address, Allowed, Family, Options, address};
+use super::super::show::quoted;
+use super::super::value::duration_text;
+use super::argument::{Address, Allowed, Family, Options, address, number_of, time_of};
 use super::file::{Statement, bad_line};
 use super::keyword::Fate;
 
@@ -25,7 +27,13 @@ const PASS_THROUGH: &str = "remove it: clients speak TLS with the server behind"
 pub const WORDS: &[Allowed] = &[
     honoured("v4v6", 0),
     honoured("v6only", 0),
-    noted("name", 1, "a listener is told by its address"),
+    honoured("name", 1),
+    honoured("accept-proxy", 0),
+    honoured("maxconn", 1),
+    honoured("backlog", 1),
+    honoured("interface", 1),
+    honoured("tcp-ut", 1),
+    honoured("transparent", 0),
     noted("id", 1, "a listener is told by its address"),
     noted("nice", 1, "sessions of all frontends have the same priority"),
     noted("process", 1, "all workers listen on all sockets"),
@@ -66,6 +74,8 @@ const MOST: usize = 1_000;
 /// A listen address in TOML's form.
 pub struct Listen {
     pub address: String,
+    /// What else the line says of it, as keys of TOML.
+    pub options: Vec<String>,
     /// `None` if only the socket knows it.
     pub port: Option<u16>,
     pub at: Span,
@@ -80,15 +90,56 @@ pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Ve
     let mut options = Options::default();
     options.read(words, WORDS, "bind", lenient, mistakes);
     let mut listen = Vec::new();
+    let keys = keys(&options, mistakes);
     for text in addresses.text.split(',') {
         match expanded(text, &options) {
             Ok(some) => {
-                listen.extend(some.into_iter().map(|(address, port)| Listen { address, port, at: addresses.span }))
+                let at = addresses.span;
+                listen.extend(some.into_iter().map(|(address, port)| Listen {
+                    address,
+                    options: keys.clone(),
+                    port,
+                    at,
+                }))
             }
             Err((what, hint)) => mistakes.push(Some(addresses.span), bad_line(what, hint)),
         }
     }
     listen
+}
+
+/// What a line says of its listeners, as keys of TOML with their values.
+fn keys(options: &Options, mistakes: &mut Mistakes) -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut number = |word: &str, key: &str, high: u64, keys: &mut Vec<String>| {
+        // 0 is no limit, and no length of its own.
+        let value = options.value(word).filter(|word| word.text != "0");
+        if let Some(number) = value.and_then(|word| number_of(word, 1, high, mistakes)) {
+            keys.push(format!("{key} = {number}"));
+        }
+    };
+    number("maxconn", "max_sessions", 10_000_000, &mut keys);
+    number("backlog", "backlog", 65_535, &mut keys);
+    for (word, key) in [("name", "name"), ("interface", "interface")] {
+        keys.extend(options.value(word).map(|word| format!("{key} = {}", quoted(&word.text))));
+    }
+    if let Some((time, _)) = options.value("tcp-ut").and_then(|word| time_of(word, mistakes)) {
+        keys.push(format!("user_timeout = {}", quoted(&duration_text(time))));
+    }
+    keys.extend(options.has("accept-proxy").map(|_| "accept_proxy = \"everybody\"".to_owned()));
+    keys.extend(options.has("transparent").map(|_| "transparent = true".to_owned()));
+    keys
+}
+
+impl Listen {
+    /// In TOML's form.
+    pub fn literal(&self) -> String {
+        let address = quoted(&self.address);
+        match self.options.is_empty() {
+            true => address,
+            false => format!("{{ address = {address}, {} }}", self.options.join(", ")),
+        }
+    }
 }
 
 type Refusal = (String, &'static str);

@@ -2,11 +2,12 @@
 
 use super::super::mistake::Mistakes;
 use super::super::read::Span;
-use super::super::show::quoted;
 use super::bind;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Kind, Proxy, Statement};
+use super::log;
+use super::rules;
 use super::service;
 
 /// As TOML.
@@ -25,6 +26,12 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
     if let Some((time, at)) = composer.time(proxy, "timeout client") {
         section.wait("timeouts.client", time, Some(at));
     }
+    log::sessions(proxy, &mut section, composer);
+    if composer.as_haproxy() {
+        let remark = "evenkeel's way, true: a client learns at once that its server has reset the session";
+        section.instead("reset_clients", false, remark);
+    }
+    rules::waits(proxy, &mut section, composer);
     match keepalive(proxy, "option clitcpka") {
         Some(at) => service::keepalive(proxy, "clitcpka", "client_keepalive", at, &mut section, composer),
         None if composer.as_haproxy() => {
@@ -55,7 +62,7 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         return;
     };
     let at = first.at;
-    let addresses: Vec<_> = listen.iter().map(|listen| quoted(&listen.address)).collect();
+    let addresses: Vec<_> = listen.iter().map(bind::Listen::literal).collect();
     section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
 }
 

@@ -28,9 +28,12 @@ pub fn note_hindrances(expanded: &Expanded, mistakes: &mut Mistakes) {
 fn is_konnectivity(backend: &raw::Backend, expanded: &Expanded) -> bool {
     let Some(name) = &backend.name else { return false };
     let leads_here = |frontend: &&raw::Frontend| frontend.backend.as_ref().is_some_and(|to| to.value == name.value);
-    let mut listen = expanded.frontends().filter(leads_here).flat_map(|frontend| &frontend.listen);
+    let listen = expanded.frontends().filter(leads_here).flat_map(|frontend| &frontend.listen);
     name.value.as_str() == BACKEND
-        || listen.any(|listen| listen.value.0.iter().any(|address| address.value.port() == Some(KONNECTIVITY)))
+        || listen
+            .flat_map(|listen| &listen.value.0)
+            .filter_map(|door| door.value.address())
+            .any(|address| address.value.port() == Some(KONNECTIVITY))
         || members(backend)
             .any(|server| server.address.as_ref().is_some_and(|address| address.value.endpoint.port == KONNECTIVITY))
 }

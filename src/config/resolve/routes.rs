@@ -1,11 +1,14 @@
-//! Routes: whom they are for, and where they lead.
+//! Rules, and routes: whom they are for, and what becomes of those.
 
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
+use super::super::read::{Span, Stated};
 use super::names::Known;
-use super::{Section, needed};
+use super::{Section, filled, needed};
 use crate::model::condition::{NamePattern, Term, Test};
-use crate::model::{Condition, Route, Rule, RuleStage, RuleVerdict};
+use crate::model::{Condition, OnSilence, Route, Rule, RuleStage, RuleVerdict};
+
+// ---- routes ----
 
 /// A frontend's routes in file order; what is wrong with one is noted, and it is left out.
 pub fn routes(frontend: &raw::Frontend, known: &Known<'_>, mistakes: &mut Mistakes) -> Vec<Route> {
@@ -17,23 +20,80 @@ fn route(raw: &raw::Route, known: &Known<'_>, mistakes: &mut Mistakes) -> Option
     let section = Section { thing: "route", name: None, at: raw.at, stated: &raw.stated, known };
     let backend = needed(&raw.backend, "backend", &section, mistakes);
     known.note_unknown(&raw.backend, mistakes);
+    let when = whom(raw, known, mistakes);
+    Some(Route { when, backend: backend? })
+}
+
+fn whom(raw: &raw::Route, known: &Known<'_>, mistakes: &mut Mistakes) -> Condition {
     let names =
         raw.sni.as_ref().map(|names| names.value.0.iter().map(|name| NamePattern::name(&name.value.0)).collect());
     let source = raw.source.as_ref().map(|of| of.value.0.iter().map(|network| network.value).collect());
     let tests: Vec<Test> = [names.map(Test::Sni), source.map(Test::Source)].into_iter().flatten().collect();
+    if let Some(when) = &raw.when {
+        let others = [("sni", raw.sni.is_some()), ("source", raw.source.is_some())];
+        if let Some((other, _)) = others.into_iter().find(|(_, stated)| *stated) {
+            mistakes.push(when.span(), Mistake::WhenAlone { other });
+        }
+        note_unknown_backends(when, known, mistakes);
+        return when.value.clone();
+    }
     if tests.is_empty() && raw.refused.is_empty() {
         mistakes.push(Some(raw.at), Mistake::RouteForNobody);
     }
-    Some(Route { when: Condition::all(tests), backend: backend? })
+    Condition::all(tests)
 }
 
-/// What makes sessions wait for what the routes ask of them: a client is let in once it is known whether it begins TLS.
-pub fn rules(routes: &[Route]) -> Vec<Rule> {
-    const CLIENT_HELLO: u8 = 1;
-    if !routes.iter().any(|route| route.when.reads()) {
-        return Vec::new();
+pub fn note_unknown_backends(when: &Stated<Condition>, known: &Known<'_>, mistakes: &mut Mistakes) {
+    for test in when.value.tests() {
+        if let Test::UsableServers { backend, .. } = test {
+            known.note_unknown(&Some(Stated { value: backend.clone(), origin: when.origin }), mistakes);
+        }
     }
+}
+
+// ---- rules ----
+
+/// A frontend's rules in file order, and one more that its routes need.
+pub fn rules(frontend: &raw::Frontend, routes: &[Route], known: &Known<'_>, mistakes: &mut Mistakes) -> Vec<Rule> {
+    let stated = frontend.rule.iter().flat_map(|rules| &rules.value.0);
+    let stated = stated.filter_map(|stated| rule(&stated.value, known, mistakes));
+    let mut rules: Vec<Rule> = stated.collect();
+    if filled(&frontend.on_silence) == OnSilence::Close && routes.iter().any(|route| route.when.reads()) {
+        rules.push(until_begun());
+    }
+    rules
+}
+
+fn rule(raw: &raw::Rule, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<Rule> {
+    let section = Section { thing: "rule", name: None, at: raw.at, stated: &raw.stated, known };
+    let stage = needed(&raw.stage, "stage", &section, mistakes);
+    let verdict = needed(&raw.verdict, "verdict", &section, mistakes);
+    let when = raw.when.as_ref();
+    when.into_iter().for_each(|when| note_unknown_backends(when, known, mistakes));
+    let when = when.map_or_else(Condition::always, |when| when.value.clone());
+    let rule = Rule { stage: stage?, when, verdict: verdict? };
+    note_misplaced(&rule, raw.at, mistakes);
+    Some(rule)
+}
+
+fn note_misplaced(rule: &Rule, at: Span, mistakes: &mut Mistakes) {
+    let stage = match rule.stage {
+        RuleStage::Connection => "connection",
+        RuleStage::Session => "session",
+        RuleStage::Content => "content",
+    };
+    if rule.verdict == RuleVerdict::ExpectProxy && rule.stage != RuleStage::Connection {
+        mistakes.push(Some(at), Mistake::NotOfThisStage { stage, what: "expect a PROXY protocol header" });
+    }
+    if rule.stage != RuleStage::Content && rule.when.reads() {
+        mistakes.push(Some(at), Mistake::NotOfThisStage { stage, what: "ask for what the client sends" });
+    }
+}
+
+/// A client is let in once it is known whether it has begun TLS.
+fn until_begun() -> Rule {
+    const CLIENT_HELLO: u8 = 1;
     let either = |negated| vec![Term { negated, test: Test::HelloType(CLIENT_HELLO) }];
     let known = Condition { any: vec![either(false), either(true)] };
-    vec![Rule { stage: RuleStage::Content, when: known, verdict: RuleVerdict::Accept }]
+    Rule { stage: RuleStage::Content, when: known, verdict: RuleVerdict::Accept }
 }
