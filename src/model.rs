@@ -30,6 +30,7 @@ mod runtime;
 mod script;
 mod service;
 mod stats;
+mod version;
 
 pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
@@ -52,6 +53,7 @@ pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, Serves, Stats, StatsPage};
+pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,10 +81,15 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listeners.
+    /// Who may act over the stats listeners, whichever of them it is stated for.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.first().map_or(NOBODY, |stats| &stats.access)
+        self.stats.iter().map(|stats| &stats.access).find(|access| *access != NOBODY).unwrap_or(NOBODY)
+    }
+
+    /// Whether no frontend is listened for: the process watches beside the one that serves.
+    pub fn takes_nobody(&self) -> bool {
+        self.frontends.iter().all(|frontend| frontend.listen.is_empty())
     }
 
     /// The checks of all servers.

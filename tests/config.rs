@@ -8,3 +8,5 @@ mod expansion;
 mod reports;
 #[path = "config/shipped.rs"]
 mod shipped;
+#[path = "config/sites.rs"]
+mod sites;

@@ -235,7 +235,12 @@ pub fn limits() -> Limits {
 pub fn stats() -> Stats {
     let localhost = ListenAddress::Tcp(([127, 0, 0, 1], 9000).into());
     let listen = OneOrMore(is(localhost).into_iter().collect());
-    Stats { listen: is(Switch::On(listen)), freebind: is(false), ..Stats::default() }
+    Stats { listen: is(Switch::On(listen)), ..site() }
+}
+
+/// What each of several `[[stats]]` has that it doesn't state: all but where it listens.
+pub fn site() -> Stats {
+    Stats { freebind: is(false), frontend_only: is(false), own_pages: is(true), ..Stats::default() }
 }
 
 /// `[admin]`, all of it.

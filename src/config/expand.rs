@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::builtin;
 use super::leaf::{Switch, VerifyMode};
-use super::list::List;
+use super::list::{List, OneOrMore};
 use super::preset::{KUBE_API, Parts};
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendLog, FrontendTimeouts, Limits, Log,
@@ -30,7 +30,7 @@ pub struct Expanded {
     pub limits: Limits,
     /// In the order of their ids: the preset's, then the file's as they follow one another there.
     pub proxies: Vec<Proxy>,
-    pub stats: Stats,
+    pub stats: Vec<Stats>,
     pub admin: Admin,
     pub log: Log,
     pub process: Process,
@@ -92,13 +92,26 @@ pub fn expand(file: File) -> Expanded {
         defaults: policy_keys(&defaults),
         limits: filled(file.limits, &builtin::limits()),
         proxies,
-        stats: filled(file.stats, &builtin::stats()),
+        stats: complete_stats(file.stats),
         admin: filled(file.admin, &builtin::admin()),
         log,
         process: filled(file.process, &builtin::process()),
         security: filled(file.security, &builtin::security()),
         runtime: complete_runtime(values(file.runtime)),
     }
+}
+
+/// One page by default; each of several says itself where it is.
+fn complete_stats(stated: Option<Stated<OneOrMore<Stats>>>) -> Vec<Stats> {
+    let mut stats: Vec<Stats> =
+        stated.map(|list| list.value.0.into_iter().map(|item| item.value).collect()).unwrap_or_default();
+    if stats.len() > 1 {
+        stats.iter_mut().for_each(|one| one.fill(&builtin::site()));
+        return stats;
+    }
+    let mut one = stats.pop().unwrap_or_default();
+    one.fill(&builtin::stats());
+    vec![one]
 }
 
 /// A section, present or not, with its defaults.

@@ -15,6 +15,7 @@ mod document;
 mod file;
 mod frontend;
 mod keyword;
+mod launch;
 mod log;
 mod pages;
 mod question;
@@ -26,7 +27,9 @@ mod words;
 
 use std::time::Duration;
 
+pub use self::condition::{ConditionError, FEATURES, holds};
 pub use self::document::Written;
+pub use self::launch::{Launch, launch};
 pub use self::words::Variables;
 
 use super::mistake::Mistakes;

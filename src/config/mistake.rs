@@ -142,6 +142,8 @@ pub enum Mistake {
     HalfIdentity { stated: &'static str, missing: &'static str },
     #[error("`{stated}` is only half of a login: `{missing}` is missing")]
     HalfLogin { stated: &'static str, missing: &'static str },
+    #[error("who may act is said for two stats sections, and is the same at all of them")]
+    TwoAccesses,
     #[error("`{key}` can't be used: {error}")]
     BadSecret { key: String, error: PasswordHashError },
     #[error("`token_file` and `client_certificate` are two ways to say who asks")]
@@ -244,6 +246,7 @@ kinds! {
     StatusTwice = "status-twice",
     HalfIdentity = "half-identity",
     HalfLogin = "half-login",
+    TwoAccesses = "two-accesses",
     BadSecret = "bad-secret",
     TwoCredentials = "two-credentials",
     TokenFile = "token-file",
@@ -400,6 +403,7 @@ impl Mistake {
                 Some("add `user`, the name that the password is for".into())
             }
             Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
+            Self::TwoAccesses => Some("state `token_file`, `user` and `password_hash` for one of them".into()),
             Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
             Self::ScriptWithoutSteps => Some(r#"add `steps = ["connect", "expect +OK"]`"#.into()),
             Self::ManySteps { .. } => Some("what takes longer than that is no health check".into()),

@@ -16,6 +16,7 @@ use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::runtime::RuntimeListen;
 use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
+use super::site::{Login, Realm, Uri};
 use super::source::Source;
 use super::syntax;
 use super::target::{LineText, Target, TargetEntry};
@@ -89,6 +90,8 @@ pub type Long = Wait<1, YEAR>;
 pub type Interval = Wait<100, HOUR>;
 /// From one line of a session that lives on to the next.
 pub type Progress = Wait<SECOND, YEAR>;
+/// From one loading of a page to the next.
+pub type Refresh = Wait<SECOND, YEAR, SECOND>;
 /// For one probe.
 pub type ProbeTime = Wait<10, HOUR>;
 /// What the kernel takes as TCP_KEEPIDLE and TCP_KEEPINTVL (tcp(7)).
@@ -104,7 +107,7 @@ section! {
     "limits" => limits: Limits,
     "frontend" => frontend: List<Frontend, 0>,
     "backend" => backend: List<Backend, 0>,
-    "stats" => stats: Stats,
+    "stats" => stats: OneOrMore<Stats>,
     "admin" => admin: Admin,
     "log" => log: Log,
     "process" => process: Process,
@@ -349,6 +352,20 @@ section! {
     "token_file" => token_file: FilePath,
     "user" => user: UserName,
     "password_hash" => password_hash: PasswordHash,
+    "name" => name: FrontendName,
+    "id" => id: Number,
+    "frontend_only" => frontend_only: bool,
+    "own_pages" => own_pages: bool,
+    "uri" => uri: Uri,
+    "refresh" => refresh: Switch<Refresh>,
+    "users" => users: List<Login, 1>,
+    "realm" => realm: Realm,
+    "hide_version" => hide_version: bool,
+    "legends" => legends: bool,
+    "scope" => scope: List<FrontendName, 1>,
+    "metrics" => metrics: Uri,
+    "monitor" => monitor: Uri,
+    "monitor_fail" => monitor_fail: List<Condition, 1>,
 }
 
 section! {

@@ -28,6 +28,7 @@ mod process;
 mod routes;
 mod runtime;
 mod service;
+mod sites;
 mod targets;
 
 use checks::Checks;
@@ -64,7 +65,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     service::note_tracked(expanded, &backends, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
-    let access = access::access(&expanded.stats, &source.directory, mistakes);
+    let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
     targets::note_unknown_proxies(expanded, &known, mistakes);
     let runtime = runtime::resolve(&expanded.runtime, &expanded.admin, &known, mistakes);
@@ -75,7 +76,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         hosts: model::hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, numbers.next(), access).into_iter().collect(),
+        stats,
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),

@@ -154,7 +154,7 @@ fn the_reference_has_every_key_that_the_code_knows_and_no_other() {
 fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<String, Value> {
     let pointer = match section {
         "" => "/properties".to_owned(),
-        "frontend" | "backend" => format!("/$defs/{section}/properties"),
+        "frontend" | "backend" | "stats" => format!("/$defs/{section}/properties"),
         "frontend.timeouts" => "/$defs/frontend/properties/timeouts/properties".to_owned(),
         "frontend.log" => "/$defs/frontend/properties/log/properties".to_owned(),
         "backend.timeouts" => "/$defs/backend/properties/timeouts/properties".to_owned(),

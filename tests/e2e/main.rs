@@ -15,6 +15,7 @@ mod demo;
 mod etcd;
 mod hosts;
 mod logs;
+mod migration;
 mod openssl;
 mod privileges;
 mod runtime;
