@@ -176,6 +176,8 @@ pub enum Mistake {
     EmptyWord,
     #[error("the file says: {text}")]
     Said { text: String },
+    #[error("{what}")]
+    Finding { id: &'static str, what: String, fix: String },
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -185,9 +187,10 @@ macro_rules! kinds {
         pub const KINDS: &[&str] = &[$($kind),*];
 
         impl Mistake {
-            /// The mistake's kind, one of [`KINDS`].
+            /// The mistake's kind, one of [`KINDS`], or the id of a finding.
             pub fn kind(&self) -> &'static str {
                 match self {
+                    Self::Finding { id, .. } => id,
                     $(Self::$variant { .. } => $kind,)*
                 }
             }
@@ -299,6 +302,7 @@ impl Mistake {
         match self {
             Self::DirectiveNoted { .. } | Self::Said { .. } => Severity::Note,
             Self::LeftOut { .. }
+            | Self::Finding { .. }
             | Self::EmptyWord
             | Self::UnusedBackend { .. }
             | Self::DuplicateAddress { .. }
@@ -386,6 +390,7 @@ impl Mistake {
             Self::DirectiveElsewhere { sections, .. } => Some(format!("it belongs into: {sections}")),
             Self::DirectiveRefused { instead, .. } => Some((*instead).to_owned()),
             Self::BadLine { hint, .. } => Some(hint.clone()),
+            Self::Finding { fix, .. } => Some(fix.clone()),
             Self::DirectiveNoted { .. } | Self::LeftOut { .. } | Self::Said { .. } => None,
             Self::EmptyWord => Some("a variable may have no value: write `${NAME-default}`, or define it".into()),
             Self::NotOfThisCheck { belongs_to, .. } => Some(format!("it is for checks of type {belongs_to}")),
@@ -557,6 +562,11 @@ impl Mistakes {
             found.also = found.also.and_then(|(span, label)| Some((origin(span)?, label)));
         }
         self
+    }
+
+    /// Each of them, as they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Found> {
+        self.0.iter()
     }
 
     /// Adds others to these.

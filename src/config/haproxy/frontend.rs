@@ -62,8 +62,16 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         return;
     };
     let at = first.at;
+    let is_bare = listen.iter().any(|listen| listen.is_bare);
+    if !composer.as_haproxy() {
+        listen.iter_mut().for_each(bind::Listen::take_both_families);
+    }
     let addresses: Vec<_> = listen.iter().map(bind::Listen::literal).collect();
-    section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
+    let addresses = format!("[{}]", addresses.join(", "));
+    match is_bare && composer.as_haproxy() {
+        true => section.remarked("listen", addresses, Some(at), "evenkeel's way, \":6443\": IPv6 comes in, too"),
+        false => section.set("listen", addresses, Some(at)),
+    }
 }
 
 fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
