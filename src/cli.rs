@@ -11,6 +11,7 @@ mod drain;
 mod events;
 mod export;
 mod figures;
+mod haproxy;
 mod hash_password;
 mod healthz;
 mod help;
@@ -23,6 +24,7 @@ mod screen;
 mod server;
 mod sessions;
 mod set;
+mod shadow;
 mod socket;
 mod status;
 mod table;
@@ -47,8 +49,9 @@ use crate::model::{Config, Dialect};
 const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.toml";
 
 /// Every command, as [`Command`] has them.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "run",
+    "haproxy",
     "check",
     "show",
     "demo",
@@ -88,6 +91,8 @@ struct Cli {
 enum Command {
     /// Serve, until a signal ends it
     Run(RunOptions),
+    /// Serve or check by HAProxy's command line
+    Haproxy(haproxy::Words),
     /// Find every mistake of a configuration, and change nothing
     Check(check::Options),
     /// Print what a file expands to, and where each value is from
@@ -149,6 +154,8 @@ struct RunOptions {
     /// Reload whenever the file has other content, as with SIGHUP: for a mounted ConfigMap
     #[arg(long)]
     watch: bool,
+    #[command(flatten)]
+    shadow: shadow::Options,
 }
 
 #[derive(Debug, Args)]
@@ -222,17 +229,21 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    if let Some(words) = haproxy::called() {
+        return haproxy::main(words);
+    }
     if let Some(exit) = complete::answered() {
         return exit.into();
     }
     let matches = help::arranged(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    dispatch(cli.command).into()
+    dispatch(cli.command)
 }
 
-fn dispatch(command: Command) -> Exit {
-    match command {
+fn dispatch(command: Command) -> ExitCode {
+    let exit = match command {
         Command::Run(options) => run(&options),
+        Command::Haproxy(words) => return haproxy::run(words),
         Command::Check(options) => check::run(&options),
         Command::Show(file) => show(&file.input()),
         Command::Demo(options) => demo::run(&options),
@@ -257,7 +268,8 @@ fn dispatch(command: Command) -> Exit {
         Command::HashPassword => hash_password::run(),
         Command::Completions { shell } => complete::script(shell),
         Command::Man { command } => man(command.as_deref()),
-    }
+    };
+    exit.into()
 }
 
 /// Runs a command that asks the running process, or this host.
@@ -288,7 +300,7 @@ fn run(options: &RunOptions) -> Exit {
         Some(Err(error)) => return fail(&error),
         None => {}
     }
-    let input = options.file.input();
+    let input = options.shadow.over(options.file.input());
     match config::open(&input) {
         Ok(Loaded { config, settings, warnings, findings }) => {
             tell(&warnings);
@@ -317,7 +329,7 @@ fn serve(config: Config, file: File, watch: bool) -> Exit {
 
 fn serve_bound(bound: Bound) -> Exit {
     match bound.run() {
-        Ok(()) => Exit::Done,
+        Ok(_) => Exit::Done,
         Err(error) => fail(&error),
     }
 }

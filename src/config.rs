@@ -59,6 +59,7 @@ mod input;
 mod leaf;
 mod list;
 mod mistake;
+mod overrides;
 mod people;
 mod preset;
 mod question;
@@ -70,6 +71,7 @@ mod runtime;
 mod service;
 mod settings;
 mod show;
+mod site;
 mod source;
 mod spelling;
 mod syntax;
@@ -80,17 +82,19 @@ mod when;
 
 pub use cluster::Compared;
 pub use credential::{IdentityError, identity, token};
-pub use haproxy::{Choice, Policy};
+pub use haproxy::{Choice, ConditionError, FEATURES, Launch, Policy};
 pub use input::Input;
 pub use mistake::{KINDS, Severity};
+pub use overrides::{Overrides, Shadow};
 pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
 pub use settings::{Difference, Settings};
 pub use spelling::meant;
-pub use value::{AddressError, DurationError, NetworkError, duration, endpoint, network};
+pub use value::{AddressError, DurationError, NetworkError, duration, endpoint, listen, network};
 
 use cluster::Cluster;
 use expand::Expanded;
+use haproxy::Variables;
 use mistake::Mistakes;
 use source::Source;
 
@@ -134,7 +138,10 @@ pub struct Loaded {
 ///
 /// As [`load`].
 pub fn open(input: impl Into<Input>) -> Result<Loaded, Report> {
-    understand(&input.into()).map(Understood::loaded)
+    let input = input.into();
+    let mut loaded = understand(&input)?.loaded();
+    input.overrides.apply(&mut loaded.config);
+    Ok(loaded)
 }
 
 /// A configuration that has no errors, with all that there is to say of it.
@@ -183,7 +190,7 @@ pub fn parse(text: &str, name: &str) -> Result<model::Config, Report> {
 ///
 /// As [`parse`].
 pub fn parse_haproxy(text: &str, name: &str, choice: Choice) -> Result<(model::Config, Report), Report> {
-    let understood = translated(Source::in_memory(text, name), choice)?;
+    let understood = translated(Source::in_memory(text, name), choice, Variables::of_the_process())?;
     Ok((understood.config, understood.warnings))
 }
 
@@ -212,8 +219,37 @@ pub fn show_text(text: &str, name: &str) -> Result<String, Report> {
 /// As [`load`].
 pub fn import(input: impl Into<Input>) -> Result<(String, Report), Report> {
     let input = input.into();
-    let understood = translated(input.source()?, input.choice)?;
+    let understood = translated(input.source()?, input.choice, input.variables())?;
     Ok((understood.source.text, understood.warnings))
+}
+
+/// What a haproxy.cfg says of how the process is started: nothing, of files that can't be read or are none.
+pub fn launch(input: &Input) -> Launch {
+    match (input.dialect(), input.source()) {
+        (Dialect::Haproxy, Ok(source)) => haproxy::launch(&source, input.variables()),
+        _ => Launch::default(),
+    }
+}
+
+/// A socket of the runtime API as a `stats socket` line has it, such as `/run/haproxy.sock level admin mode 600`.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn runtime_socket(line: &str) -> Result<model::RuntimeSocket, Report> {
+    // In a file that has nothing else to say.
+    let text = format!("global\n stats socket {line}\nlisten any\n bind :1\n server any 127.0.0.1:1\n");
+    let (mut config, _) = parse_haproxy(&text, "stats socket", Choice::default())?;
+    Ok(config.runtime.pop().expect("the line names one"))
+}
+
+/// Whether a condition of a haproxy.cfg's `.if` holds, as `haproxy -cc` says.
+///
+/// # Errors
+///
+/// Why it can't be said.
+pub fn condition(text: &str) -> Result<bool, ConditionError> {
+    haproxy::holds(text, &Variables::of_the_process())
 }
 
 /// A haproxy.cfg that HAProxy 3.2 takes and that says what this does, as far as it has words for it.
@@ -262,7 +298,7 @@ fn understand(input: &Input) -> Result<Understood, Report> {
     let source = input.source()?;
     match input.dialect() {
         Dialect::Toml => resolved(source),
-        Dialect::Haproxy => translated(source, input.choice),
+        Dialect::Haproxy => translated(source, input.choice, input.variables()),
     }
 }
 
@@ -281,10 +317,9 @@ fn resolved(source: Source) -> Result<Understood, Report> {
 }
 
 /// The same, after a step that makes TOML of a haproxy.cfg.
-fn translated(source: Source, choice: Choice) -> Result<Understood, Report> {
+fn translated(source: Source, choice: Choice, variables: Variables) -> Result<Understood, Report> {
     let mut mistakes = Mistakes::default();
-    let haproxy::Translated { written, findings } =
-        haproxy::translate(&source, choice, haproxy::Variables::of_the_process(), &mut mistakes);
+    let haproxy::Translated { written, findings } = haproxy::translate(&source, choice, variables, &mut mistakes);
     let toml = Source::translated(written, source.clone());
     let mut further = Mistakes::default();
     let understood = steps(&toml, &mut further);

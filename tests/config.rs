@@ -10,3 +10,5 @@ mod findings;
 mod reports;
 #[path = "config/shipped.rs"]
 mod shipped;
+#[path = "config/sites.rs"]
+mod sites;

@@ -151,7 +151,7 @@ impl Serving {
 
     fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
         let probers = Probers::of(&config.backends)?;
-        let mut source = ListenerSource::bind();
+        let mut source = ListenerSource::bind().sharing(self.shares_ports);
         let missing: Vec<_> = self.missing(config).collect();
         let sockets = missing
             .into_iter()

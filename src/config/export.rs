@@ -37,7 +37,7 @@ fn defaults(config: &Config, out: &mut Writer) {
     out.line("mode tcp");
     out.line("log global");
     out.line("option tcplog");
-    if !config.log.null_sessions {
+    if !config.frontends.iter().any(|frontend| frontend.log.null_sessions) {
         out.line("option dontlognull");
     }
     if config.log.open || config.log.progress.is_some() {

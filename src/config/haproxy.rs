@@ -16,6 +16,7 @@ mod file;
 mod finding;
 mod frontend;
 mod keyword;
+mod launch;
 mod log;
 #[cfg(test)]
 mod page;
@@ -30,8 +31,10 @@ mod words;
 
 use std::time::Duration;
 
+pub use self::condition::{ConditionError, FEATURES, holds};
 pub use self::document::Written;
 pub use self::finding::ids as findings;
+pub use self::launch::{Launch, launch};
 pub use self::words::Variables;
 
 use super::mistake::Mistakes;

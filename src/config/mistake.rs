@@ -11,7 +11,7 @@ use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
 use super::when::{self, WhenError};
-use crate::model::{Descriptor, DescriptorName, NameError, PasswordHashError};
+use crate::model::{Descriptor, DescriptorName, LineFormatError, NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,10 +64,14 @@ pub enum Mistake {
     BadName { text: String, error: NameError },
     #[error("`{key}` can't be {text:?}: {reason}")]
     BadText { key: String, text: String, reason: &'static str },
+    #[error("{text:?} is no line of a log: {error}")]
+    BadLogLine { text: String, error: LineFormatError },
     #[error("`{key}` is empty")]
     EmptyList { key: String },
     #[error("there is no backend `{name}`")]
     UnknownBackend { name: String, known: Vec<String> },
+    #[error("there is no frontend or backend `{name}`")]
+    UnknownProxy { name: String, known: Vec<String> },
     #[error("two {things} are called `{name}`")]
     DuplicateName { things: &'static str, name: String },
     #[error("two servers of backend `{backend}` have the address {address}")]
@@ -138,6 +142,8 @@ pub enum Mistake {
     HalfIdentity { stated: &'static str, missing: &'static str },
     #[error("`{stated}` is only half of a login: `{missing}` is missing")]
     HalfLogin { stated: &'static str, missing: &'static str },
+    #[error("who may act is said for two stats sections, and is the same at all of them")]
+    TwoAccesses,
     #[error("`{key}` can't be used: {error}")]
     BadSecret { key: String, error: PasswordHashError },
     #[error("`token_file` and `client_certificate` are two ways to say who asks")]
@@ -212,8 +218,10 @@ kinds! {
     BadNetwork = "bad-network",
     BadName = "bad-name",
     BadText = "bad-text",
+    BadLogLine = "bad-log-line",
     EmptyList = "empty-list",
     UnknownBackend = "unknown-backend",
+    UnknownProxy = "unknown-proxy",
     DuplicateName = "duplicate-name",
     DuplicateAddress = "duplicate-address",
     DuplicateController = "duplicate-controller",
@@ -241,6 +249,7 @@ kinds! {
     StatusTwice = "status-twice",
     HalfIdentity = "half-identity",
     HalfLogin = "half-login",
+    TwoAccesses = "two-accesses",
     BadSecret = "bad-secret",
     TwoCredentials = "two-credentials",
     TokenFile = "token-file",
@@ -326,6 +335,9 @@ impl Mistake {
             Self::UnknownKey { key, known, .. } => Some(key_hint(key, known)),
             Self::UnknownWord { word, known, .. } => Some(did_you_mean(word, known.iter().copied(), "it can be")),
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
+            Self::UnknownProxy { name, known } => {
+                Some(did_you_mean(name, known.iter().map(String::as_str), "there are"))
+            }
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
             Self::BadAddress { text, error } => Some(address_hint(text, error)),
             Self::BadNetwork { text, error } => Some(network_hint(text, error)),
@@ -396,6 +408,7 @@ impl Mistake {
                 Some("add `user`, the name that the password is for".into())
             }
             Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
+            Self::TwoAccesses => Some("state `token_file`, `user` and `password_hash` for one of them".into()),
             Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
             Self::ScriptWithoutSteps => Some(r#"add `steps = ["connect", "expect +OK"]`"#.into()),
             Self::ManySteps { .. } => Some("what takes longer than that is no health check".into()),
@@ -411,6 +424,7 @@ impl Mistake {
             Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
             Self::BadName { .. }
             | Self::BadText { .. }
+            | Self::BadLogLine { .. }
             | Self::NotWholeSeconds { .. }
             | Self::CaFile { .. }
             | Self::TokenFile { .. }

@@ -125,6 +125,27 @@ impl Report {
         format!("{}:{place} {severity}{id}: {}", printable(name), printable(&entry.message))
     }
 
+    /// What the file, or the first of several, is called.
+    pub fn name(&self) -> String {
+        printable(&self.source.name)
+    }
+
+    /// `file:line` of a mistake, the file alone for what is wrong with all of it.
+    pub fn file_and_line(&self, entry: &Entry) -> String {
+        match &entry.place {
+            Some(place) => format!("{}:{}", printable(self.source.name_at(place.span.start)), place.line),
+            None => self.name(),
+        }
+    }
+
+    /// A mistake in one line, with what to do about it.
+    pub fn words(&self, entry: &Entry) -> String {
+        match &entry.hint {
+            Some(hint) => format!("{}; {}", printable(&entry.message), printable(hint)),
+            None => printable(&entry.message),
+        }
+    }
+
     /// Whether anything keeps the file from being used.
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()

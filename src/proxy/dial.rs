@@ -60,10 +60,12 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
             Ok(Connected { client, server, record, leased })
         }
         Err(Failure::Dial(error)) => {
+            record.note_said(&client);
             lease::turn_away(&client, &pool);
             Err(record.end(ending_of(&error)))
         }
         Err(Failure::Ended(ending)) => {
+            record.note_said(&client);
             net::options::reset_on_close(&client);
             Err(record.end(ending))
         }

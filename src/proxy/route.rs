@@ -24,6 +24,7 @@ pub fn route(Inspected { accepted, hello }: Inspected) -> Result<Routed, Ended> 
     let hello = hello.as_ref().map_or(condition::Hello::No, |hello| hello.fact());
     let pool = way(&client, &record, hello);
     record.enter_backend(&pool);
+    record.note_destination(&client);
     Ok(Routed { client, record, pool })
 }
 

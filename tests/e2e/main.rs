@@ -16,6 +16,7 @@ mod etcd;
 mod export;
 mod hosts;
 mod logs;
+mod migration;
 mod openssl;
 mod privileges;
 mod runtime;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::{resolved, translated};
 use super::hosts::DEEPEST;
 use super::*;
-use crate::config::Choice;
+use crate::config::{Choice, Variables};
 
 /// What the guide has beside its haproxy.cfg: one of three addresses is another one.
 const GUIDE: &str = include_str!("../../../tests/config/haproxy/cfctl.yaml");
@@ -17,7 +17,7 @@ fn cluster(text: &str) -> Cluster {
 fn compared(text: &str, cluster: &Cluster) -> (Vec<String>, Vec<String>, usize) {
     let source = Source::in_memory(text, "it");
     let understood = match text.contains("\nbackend ") {
-        true => translated(source, Choice::default()).unwrap(),
+        true => translated(source, Choice::default(), Variables::default()).unwrap(),
         false => resolved(source).unwrap(),
     };
     let (report, compared) = understood.compared(cluster).unwrap();

@@ -6,6 +6,7 @@ use super::bind;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Kind, Proxy, Statement};
+use super::log;
 use super::rules;
 use super::service;
 
@@ -24,6 +25,11 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
     }
     if let Some((time, at)) = composer.time(proxy, "timeout client") {
         section.wait("timeouts.client", time, Some(at));
+    }
+    log::sessions(proxy, &mut section, composer);
+    if composer.as_haproxy() {
+        let remark = "evenkeel's way, true: a client learns at once that its server has reset the session";
+        section.instead("reset_clients", false, remark);
     }
     rules::waits(proxy, &mut section, composer);
     match keepalive(proxy, "option clitcpka") {
