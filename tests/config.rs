@@ -4,6 +4,8 @@
 
 #[path = "config/expansion.rs"]
 mod expansion;
+#[path = "config/findings.rs"]
+mod findings;
 #[path = "config/fuzz.rs"]
 mod fuzz;
 #[path = "config/reports.rs"]

@@ -182,6 +182,8 @@ pub enum Mistake {
     EmptyWord,
     #[error("the file says: {text}")]
     Said { text: String },
+    #[error("{what}")]
+    Finding { id: &'static str, what: String, fix: String },
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -191,9 +193,10 @@ macro_rules! kinds {
         pub const KINDS: &[&str] = &[$($kind),*];
 
         impl Mistake {
-            /// The mistake's kind, one of [`KINDS`].
+            /// The mistake's kind, one of [`KINDS`], or the id of a finding.
             pub fn kind(&self) -> &'static str {
                 match self {
+                    Self::Finding { id, .. } => id,
                     $(Self::$variant { .. } => $kind,)*
                 }
             }
@@ -308,6 +311,7 @@ impl Mistake {
         match self {
             Self::DirectiveNoted { .. } | Self::Said { .. } => Severity::Note,
             Self::LeftOut { .. }
+            | Self::Finding { .. }
             | Self::EmptyWord
             | Self::UnusedBackend { .. }
             | Self::DuplicateAddress { .. }
@@ -400,6 +404,7 @@ impl Mistake {
             Self::DirectiveIdle { sections, .. } => Some(format!("HAProxy does without it there, too; it belongs into: {sections}")),
             Self::DirectiveRefused { instead, .. } | Self::DirectiveMissed { instead, .. } => Some((*instead).to_owned()),
             Self::BadLine { hint, .. } => Some(hint.clone()),
+            Self::Finding { fix, .. } => Some(fix.clone()),
             Self::DirectiveNoted { .. } | Self::LeftOut { .. } | Self::Said { .. } => None,
             Self::EmptyWord => Some("a variable may have no value: write `${NAME-default}`, or define it".into()),
             Self::NotOfThisCheck { belongs_to, .. } => Some(format!("it is for checks of type {belongs_to}")),
@@ -571,6 +576,11 @@ impl Mistakes {
             found.also = found.also.and_then(|(span, label)| Some((origin(span)?, label)));
         }
         self
+    }
+
+    /// Each of them, as they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Found> {
+        self.0.iter()
     }
 
     /// Adds others to these.

@@ -2,6 +2,8 @@
 
 use super::super::mistake::Mistakes;
 use super::super::read::Span;
+use std::collections::HashSet;
+
 use super::bind;
 use super::compose::Composer;
 use super::document::Section;
@@ -67,9 +69,19 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         return;
     };
     let at = first.at;
-    bind::part(&mut listen, &composer.wide, composer.mistakes);
+    let is_bare = listen.iter().any(|listen| listen.is_bare);
+    if composer.as_haproxy() {
+        bind::part(&mut listen, &composer.wide, composer.mistakes);
+    } else {
+        listen.iter_mut().for_each(bind::Listen::take_both_families);
+        bind::part(&mut listen, &HashSet::new(), composer.mistakes);
+    }
     let addresses: Vec<_> = listen.iter().map(bind::Listen::literal).collect();
-    section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
+    let addresses = format!("[{}]", addresses.join(", "));
+    match is_bare && composer.as_haproxy() {
+        true => section.remarked("listen", addresses, Some(at), "evenkeel's way, \":6443\": IPv6 comes in, too"),
+        false => section.set("listen", addresses, Some(at)),
+    }
 }
 
 fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {

@@ -208,6 +208,7 @@ fn named_path(proxy: &Proxy, name: &str) -> Option<String> {
 /// Nobody asked for a page.
 pub fn none() -> Section {
     let mut section = Section::new("[stats]", None);
-    section.text("listen", "off", None);
+    let remark = "evenkeel's way, \"127.0.0.1:9000\": states, sessions, events and metrics for this host";
+    section.instead("listen", "\"off\"", remark);
     section
 }

@@ -44,7 +44,10 @@ pub fn retries(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>
 pub fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     let Some(statement) = proxy.last("balance") else {
         // HAProxy's default (configuration manual, section 4.2, `balance`).
-        section.text("balance", "roundrobin", None);
+        if composer.as_haproxy() {
+            let remark = "evenkeel's way, \"leastconn\": sessions last for days, and who has the fewest is due";
+            section.instead("balance", "\"roundrobin\"", remark);
+        }
         return;
     };
     let Some(word) = statement.arguments.first() else {
@@ -52,7 +55,10 @@ pub fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>
     };
     match word.text.as_str() {
         // HAProxy gives an idle server the next session whatever the weights.
-        "leastconn" if composer.as_haproxy() => section.text("balance", "idle-first", Some(word.span)),
+        "leastconn" if composer.as_haproxy() => {
+            let remark = "evenkeel's way, \"leastconn\": an idle server has to wait for its turn by weight, too";
+            section.remarked("balance", "\"idle-first\"", Some(word.span), remark);
+        }
         method @ ("leastconn" | "roundrobin" | "static-rr" | "first" | "source" | "random") => {
             section.text("balance", method, Some(word.span));
         }
@@ -271,8 +277,7 @@ fn agent(options: &Options, section: &mut Section, composer: &mut Composer<'_>) 
         return composer.wrong(at, "`agent-check` has no port", "add `agent-port PORT`");
     }
     number(options, "agent-port", "agent.port", section, composer);
-    let inter = options.value("agent-inter").or(options.value("inter"));
-    if let Some((time, at)) = inter.and_then(|word| time_of(word, composer.mistakes)) {
+    if let Some((time, at)) = options.value("agent-inter").and_then(|word| time_of(word, composer.mistakes)) {
         section.wait("agent.interval", time.clamp(Duration::from_millis(100), HOUR), Some(at));
     }
     if let Some(word) = options.value("agent-addr") {
