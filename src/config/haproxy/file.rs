@@ -431,10 +431,6 @@ impl Reader<'_> {
                 self.refuse(mistake, first.span);
             }
             Found::Idle { word, sections } => {
-<<<<<<< HEAD
-                self.cfg.left_out.push(at);
-=======
->>>>>>> main
                 self.mistakes.push(Some(first.span), Mistake::DirectiveIdle { word: word.to_owned(), place, sections });
             }
             Found::Unknown { word, near } => {
@@ -458,7 +454,7 @@ impl Reader<'_> {
             _ if !fits => return,
             keyword::Fate::Honoured => {}
             keyword::Fate::Noted(_) => return self.cfg.noted.push(statement),
-            keyword::Fate::Refused(..) => return,
+            keyword::Fate::Missed(..) | keyword::Fate::Refused(..) => return,
         }
         if matches!(words, "setenv" | "presetenv" | "unsetenv" | "resetenv") {
             return self.set_variables(&statement);
@@ -478,17 +474,10 @@ impl Reader<'_> {
             keyword::Fate::Noted(why) => {
                 self.mistakes.push(Some(head), Mistake::DirectiveNoted { word, why });
             }
-<<<<<<< HEAD
             keyword::Fate::Missed(why, instead) => {
-                self.cfg.left_out.push(at);
                 self.mistakes.push(Some(head), Mistake::DirectiveMissed { word, why, instead });
             }
-            keyword::Fate::Refused(why, instead) => {
-                self.refuse(Mistake::DirectiveRefused { word, why, instead }, head, at)
-            }
-=======
             keyword::Fate::Refused(why, instead) => self.refuse(Mistake::DirectiveRefused { word, why, instead }, head),
->>>>>>> main
         }
     }
 
