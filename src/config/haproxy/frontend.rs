@@ -65,6 +65,8 @@ fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     match proxy.last("default_backend").and_then(|statement| statement.arguments.first()) {
         Some(name) => section.text("backend", &name.text, Some(name.span)),
         None if own => section.text("backend", &proxy.name.text, Some(proxy.name.span)),
+        // Whom none of these lines leads anywhere is closed.
+        None if proxy.own("use_backend").next().is_some() => {}
         None => {
             let what = format!("{} {} leads to no backend", proxy.kind.word(), proxy.name.text);
             composer.wrong(proxy.at, what, "add a `default_backend` line");
