@@ -30,6 +30,7 @@ mod tally;
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -82,8 +83,9 @@ pub async fn serve_tcp(listener: TcpListener, site: Arc<Site>, views: Arc<Views>
     let name = listener.local_addr().map_or_else(|_| "stats listener".to_owned(), |address| address.to_string());
     let accept = |cx: &mut Context<'_>| {
         listener.poll_accept(cx).map_ok(|(stream, peer)| {
-            let peer = std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port());
-            (stream, Caller::Remote(peer))
+            let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+            let local = stream.local_addr().ok().map(canonical);
+            (stream, Caller::Remote { address: canonical(peer), local })
         })
     };
     let open = accept_until_told(accept, &name, &site, views, leaving).await;

@@ -6,6 +6,7 @@
 //! latency of a session. What it serves (`serving`) a reload exchanges (`reload`).
 
 mod actions;
+pub mod background;
 mod closing;
 pub mod confine;
 mod drain;
@@ -22,8 +23,10 @@ mod retired;
 mod runtime_sockets;
 mod serving;
 mod sessions;
+pub mod shape;
 mod shutdown;
 mod stall;
+mod states;
 mod systemd;
 mod tuning;
 mod unix_socket;
@@ -44,6 +47,7 @@ pub use self::process::affordable_sessions;
 pub use self::workers::count as worker_count;
 
 use self::actions::Actions;
+use self::background::Background;
 use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
 use self::drain::Drains;
 use self::hosts::Hosts;
@@ -54,6 +58,7 @@ use self::process::Facts;
 pub use self::reload::File;
 use self::retired::Retired;
 use self::serving::{Current, Listener, Serving, Show};
+use self::shape::{Shape, Stop};
 use self::unix_socket::{UnixSocket, UnixSocketError};
 use self::upgrade::Origin;
 use self::upgrade::predecessor::{Heir, Predecessor};
@@ -75,6 +80,10 @@ pub struct Bound {
     file: Option<File>,
     origin: Option<Origin>,
     predecessor: Option<Predecessor>,
+    shape: Shape,
+    shares_ports: bool,
+    /// Whoever waits for this process to serve.
+    background: Option<Background>,
     /// Whether a change of the file is a reload.
     watches: bool,
     probers: Probers,
@@ -129,6 +138,9 @@ impl Bound {
             file: None,
             origin: None,
             predecessor: None,
+            shape: Shape::default(),
+            shares_ports: source.shares(),
+            background: None,
             watches: false,
             probers,
             frontends,
@@ -149,6 +161,16 @@ impl Bound {
     /// Has other content of that file be a reload, too.
     pub fn watching(self, watches: bool) -> Self {
         Self { watches, ..self }
+    }
+
+    /// Has signals mean what they mean to a process that was started like this.
+    pub fn shaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    /// Has it let whoever started it go once it serves.
+    pub fn in_background(self, background: Option<Background>) -> Self {
+        Self { background, ..self }
     }
 
     /// Has an upgrade start the program as it was started.
@@ -182,8 +204,8 @@ impl Bound {
         Ok(self)
     }
 
-    /// Serves until a signal ends it.
-    pub fn run(self) -> Result<(), RunError> {
+    /// Serves until a signal ends it; gives how it was told to end.
+    pub fn run(self) -> Result<Stop, RunError> {
         let logging = Logging::start(&self.config.log, net::datagram::connect).map_err(RunError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
         let ended = LocalSet::new().block_on(&runtime, self.control(&logging));
@@ -193,35 +215,41 @@ impl Bound {
     }
 
     /// The control thread's part: everything but the sessions.
-    async fn control(self, logging: &Logging) -> Result<(), RunError> {
+    async fn control(mut self, logging: &Logging) -> Result<Stop, RunError> {
         // Before anyone is told that we are ready: a stop may follow at once.
         let (desk, requests) = Desk::open();
-        let mut signals = orders::Signals::listen(requests).map_err(RunError::Runtime)?;
+        let mut signals = orders::Signals::listen(self.shape, requests).map_err(RunError::Runtime)?;
         if let Some(file) = self.file.as_ref().filter(|_| self.watches) {
             signals.watch(file.input.path());
         }
         self.tell_start();
+        let background = self.background.take();
         let (phase, phases) = watch::channel(ProcessPhase::Serving);
         let (mut serving, workers) = self.start(logging, phases, desk)?;
         serving.tell_serving();
         systemd::ready();
+        if let Some(Err(error)) = background.map(Background::serves) {
+            tracing::warn!(%error, "whoever started the process can't be told that it serves");
+        }
 
-        match serving.obey(&mut signals).await {
-            End::Stopped => shutdown::stop_or_end(&mut serving, &mut signals, &phase).await,
+        let stop = match serving.obey(&mut signals).await {
+            End::Stopped(stop) => shutdown::stop_or_end(&mut serving, &mut signals, &phase, stop).await,
             End::Replaced(successor) => {
+                let facts = Arc::clone(&serving.facts);
                 let told_to_stop = tokio::select! {
-                    () = serving.retire(successor, &phase) => false,
-                    () = signals.end("has been replaced") => true,
+                    () = serving.retire(successor, &phase) => None,
+                    stop = signals.end("has been replaced", &facts) => Some(stop),
                 };
-                if told_to_stop {
-                    shutdown::stop_or_end(&mut serving, &mut signals, &phase).await;
+                match told_to_stop {
+                    Some(stop) => shutdown::stop_or_end(&mut serving, &mut signals, &phase, stop).await,
+                    None => Stop::WithTheLast,
                 }
             }
-        }
+        };
         drop(serving);
         workers.join().await;
         tracing::info!("stopped");
-        Ok(())
+        Ok(stop)
     }
 
     /// Starts everything. No session can come in before.
@@ -286,9 +314,22 @@ impl Bound {
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
-        let (file, origin, applied) = (self.file, self.origin, self.applied);
-        let serving =
-            Serving { file, origin, applied, listeners, pages, facts, drains, monitors, network, observe, hosts, show };
+        let (file, origin, applied, shares_ports) = (self.file, self.origin, self.applied, self.shares_ports);
+        let serving = Serving {
+            file,
+            origin,
+            applied,
+            listeners,
+            pages,
+            facts,
+            drains,
+            monitors,
+            network,
+            observe,
+            hosts,
+            show,
+            shares_ports,
+        };
         if let Some(predecessor) = &self.predecessor {
             predecessor.take_over(&serving.facts, &current);
         }
@@ -397,7 +438,10 @@ impl Serving {
     fn tell_serving(&self) {
         let (current, facts) = (self.facts.current(), &self.facts);
         let config = &current.config;
-        for frontend in &config.frontends {
+        if config.takes_nobody() {
+            tracing::info!("a shadow: it probes and reports, and takes no client");
+        }
+        for frontend in config.frontends.iter().filter(|frontend| !frontend.listen.is_empty()) {
             let listen: Vec<_> = frontend.listen.iter().map(ToString::to_string).collect();
             tracing::info!(frontend = %frontend.name, listen = listen.join(" "), backend = %frontend.backend, "listening");
         }

@@ -48,7 +48,7 @@ pub struct Given {
 
 /// Index of the candidate that gets a session from `source`; `None` if all weights are 0 or there is none.
 ///
-/// Candidates stand in file order. Only [`Balance::RoundRobin`] changes them (`credit`), only [`Balance::Source`]
+/// Candidates stand in file order. Only the two round robins change them (`credit`), only [`Balance::Source`]
 /// looks at `source`, where an IPv4-mapped IPv6 address is the IPv4 address; for [`Balance::Spread`] the caller has
 /// looked up what the source has been given, and for [`Balance::Random`] it has drawn.
 pub fn pick(method: Balance, candidates: &mut [Candidate], source: IpAddr) -> Option<usize> {
@@ -59,7 +59,7 @@ pub fn pick(method: Balance, candidates: &mut [Candidate], source: IpAddr) -> Op
         Balance::Source => source::pick(candidates, source),
         Balance::Spread => spread::pick(candidates),
         Balance::IdleFirst => least_conn::pick_idle_first(candidates),
-        Balance::StaticRoundRobin => round_robin::pick(candidates),
+        Balance::StaticRoundRobin => round_robin::pick_static(candidates),
         Balance::Random => random::pick(candidates),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: what people type, what they read, and the exit code.
 
+mod check;
 mod client;
 mod complete;
 mod debug;
@@ -8,7 +9,9 @@ mod doctor;
 mod document;
 mod drain;
 mod events;
+mod export;
 mod figures;
+mod haproxy;
 mod hash_password;
 mod healthz;
 mod help;
@@ -21,6 +24,7 @@ mod screen;
 mod server;
 mod sessions;
 mod set;
+mod shadow;
 mod socket;
 mod status;
 mod table;
@@ -45,14 +49,16 @@ use crate::model::{Config, Dialect};
 const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.toml";
 
 /// Every command, as [`Command`] has them.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 26] = [
     "run",
+    "haproxy",
     "check",
     "show",
     "demo",
     "probe",
     "doctor",
     "import",
+    "export",
     "status",
     "sessions",
     "events",
@@ -85,8 +91,10 @@ struct Cli {
 enum Command {
     /// Serve, until a signal ends it
     Run(RunOptions),
+    /// Serve or check by HAProxy's command line
+    Haproxy(haproxy::Words),
     /// Find every mistake of a configuration, and change nothing
-    Check(ConfigFile),
+    Check(check::Options),
     /// Print what a file expands to, and where each value is from
     Show(ConfigFile),
     /// Try it: stand-in controllers, load and failures in one process
@@ -97,6 +105,8 @@ enum Command {
     Doctor(doctor::Options),
     /// Print the TOML that behaves as a haproxy.cfg does
     Import(import::Options),
+    /// Print the haproxy.cfg that comes nearest to a configuration
+    Export(export::Options),
     /// Show frontends, backends, servers and the process
     Status(status::Options),
     /// Show who is connected to what
@@ -144,6 +154,8 @@ struct RunOptions {
     /// Reload whenever the file has other content, as with SIGHUP: for a mounted ConfigMap
     #[arg(long)]
     watch: bool,
+    #[command(flatten)]
+    shadow: shadow::Options,
 }
 
 #[derive(Debug, Args)]
@@ -217,23 +229,28 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    if let Some(words) = haproxy::called() {
+        return haproxy::main(words);
+    }
     if let Some(exit) = complete::answered() {
         return exit.into();
     }
     let matches = help::arranged(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    dispatch(cli.command).into()
+    dispatch(cli.command)
 }
 
-fn dispatch(command: Command) -> Exit {
-    match command {
+fn dispatch(command: Command) -> ExitCode {
+    let exit = match command {
         Command::Run(options) => run(&options),
-        Command::Check(file) => check(&file.input()),
+        Command::Haproxy(words) => return haproxy::run(words),
+        Command::Check(options) => check::run(&options),
         Command::Show(file) => show(&file.input()),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Doctor(options) => asking(doctor::run(&options)),
         Command::Import(options) => import::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Status(options) => asking(status::run(&options)),
         Command::Sessions(options) => asking(sessions::run(&options)),
         Command::Events(options) => asking(events::run(&options)),
@@ -251,7 +268,8 @@ fn dispatch(command: Command) -> Exit {
         Command::HashPassword => hash_password::run(),
         Command::Completions { shell } => complete::script(shell),
         Command::Man { command } => man(command.as_deref()),
-    }
+    };
+    exit.into()
 }
 
 /// Runs a command that asks the running process, or this host.
@@ -282,10 +300,14 @@ fn run(options: &RunOptions) -> Exit {
         Some(Err(error)) => return fail(&error),
         None => {}
     }
-    let input = options.file.input();
+    let input = options.shadow.over(options.file.input());
     match config::open(&input) {
-        Ok(Loaded { config, settings, warnings }) => {
+        Ok(Loaded { config, settings, warnings, findings }) => {
             tell(&warnings);
+            if findings > 0 {
+                let file = input.path().display();
+                tell_line(&format!("note: {}: `evenkeel check {file}` tells them", several(findings, "finding")));
+            }
             serve(config, File { input, settings }, options.watch)
         }
         Err(report) => refuse(&report),
@@ -307,27 +329,8 @@ fn serve(config: Config, file: File, watch: bool) -> Exit {
 
 fn serve_bound(bound: Bound) -> Exit {
     match bound.run() {
-        Ok(()) => Exit::Done,
+        Ok(_) => Exit::Done,
         Err(error) => fail(&error),
-    }
-}
-
-fn check(input: &Input) -> Exit {
-    match config::inspect(input) {
-        Ok((config, warnings)) => {
-            tell(&warnings);
-            let servers: usize = config.backends.iter().map(|backend| backend.servers.len()).sum();
-            let fine = format!(
-                "{}: fine. {}, {}, {} on {}\n",
-                input.path().display(),
-                several(config.frontends.len(), "frontend"),
-                several(config.backends.len(), "backend"),
-                several(servers, "server"),
-                several(config.hosts.len(), "host"),
-            );
-            print_all(fine.as_bytes())
-        }
-        Err(report) => refuse(&report),
     }
 }
 

@@ -48,14 +48,18 @@ use crate::model::{self, Dialect};
 mod account;
 mod builtin;
 mod ca;
+mod cluster;
 mod credential;
 mod door;
 mod expand;
+mod export;
+mod finding;
 mod haproxy;
 mod input;
 mod leaf;
 mod list;
 mod mistake;
+mod overrides;
 mod people;
 mod preset;
 mod question;
@@ -67,6 +71,7 @@ mod runtime;
 mod service;
 mod settings;
 mod show;
+mod site;
 mod source;
 mod spelling;
 mod syntax;
@@ -75,17 +80,21 @@ mod text;
 mod value;
 mod when;
 
+pub use cluster::Compared;
 pub use credential::{IdentityError, identity, token};
-pub use haproxy::{Choice, Policy};
+pub use haproxy::{Choice, ConditionError, FEATURES, Launch, Policy};
 pub use input::Input;
 pub use mistake::{KINDS, Severity};
+pub use overrides::{Overrides, Shadow};
 pub use raw::SECTIONS;
 pub use report::{Entry, Place, Report};
 pub use settings::{Difference, Settings};
 pub use spelling::meant;
-pub use value::{AddressError, DurationError, NetworkError, duration, endpoint, network};
+pub use value::{AddressError, DurationError, NetworkError, duration, endpoint, listen, network};
 
+use cluster::Cluster;
 use expand::Expanded;
+use haproxy::Variables;
 use mistake::Mistakes;
 use source::Source;
 
@@ -119,6 +128,8 @@ pub struct Loaded {
     /// To be held against those of another one.
     pub settings: Settings,
     pub warnings: Report,
+    /// How many findings [`examine`] would tell beside them.
+    pub findings: usize,
 }
 
 /// Reads and resolves what a process is to run by.
@@ -127,7 +138,41 @@ pub struct Loaded {
 ///
 /// As [`load`].
 pub fn open(input: impl Into<Input>) -> Result<Loaded, Report> {
-    understand(&input.into()).map(Understood::loaded)
+    let input = input.into();
+    let mut loaded = understand(&input)?.loaded();
+    input.overrides.apply(&mut loaded.config);
+    Ok(loaded)
+}
+
+/// A configuration that has no errors, with all that there is to say of it.
+#[derive(Debug)]
+pub struct Examined {
+    pub config: model::Config,
+    /// Warnings, notes and findings.
+    pub report: Report,
+    /// What came of a comparison with a cluster's hosts.
+    pub cluster: Option<Compared>,
+}
+
+/// Reads, resolves and looks for what is wrong with a configuration that works; `cluster` is a file of cfctl's or
+/// k0sctl's whose controllers the servers should be.
+///
+/// # Errors
+///
+/// As [`load`], or what kept the cluster's file from being read.
+pub fn examine(input: impl Into<Input>, cluster: Option<&Path>) -> Result<Examined, Report> {
+    let understood = understand(&input.into())?;
+    let compared = cluster.map(|path| understood.compared(&Cluster::read(path)?)).transpose()?;
+    let report = understood.warnings.with(understood.findings);
+    let Some((differences, compared)) = compared else {
+        return Ok(Examined { config: understood.config, report, cluster: None });
+    };
+    Ok(Examined { config: understood.config, report: report.with(differences), cluster: Some(compared) })
+}
+
+/// The ids of all findings, in the order of docs/findings.md.
+pub fn findings() -> impl Iterator<Item = &'static str> {
+    haproxy::findings().chain(cluster::FINDINGS)
 }
 
 /// Resolves a text in memory; `name` stands for its file in reports, and relative paths start from its directory.
@@ -145,7 +190,7 @@ pub fn parse(text: &str, name: &str) -> Result<model::Config, Report> {
 ///
 /// As [`parse`].
 pub fn parse_haproxy(text: &str, name: &str, choice: Choice) -> Result<(model::Config, Report), Report> {
-    let understood = translated(Source::in_memory(text, name), choice)?;
+    let understood = translated(Source::in_memory(text, name), choice, Variables::of_the_process())?;
     Ok((understood.config, understood.warnings))
 }
 
@@ -174,8 +219,48 @@ pub fn show_text(text: &str, name: &str) -> Result<String, Report> {
 /// As [`load`].
 pub fn import(input: impl Into<Input>) -> Result<(String, Report), Report> {
     let input = input.into();
-    let understood = translated(input.source()?, input.choice)?;
+    let understood = translated(input.source()?, input.choice, input.variables())?;
     Ok((understood.source.text, understood.warnings))
+}
+
+/// What a haproxy.cfg says of how the process is started: nothing, of files that can't be read or are none.
+pub fn launch(input: &Input) -> Launch {
+    match (input.dialect(), input.source()) {
+        (Dialect::Haproxy, Ok(source)) => haproxy::launch(&source, input.variables()),
+        _ => Launch::default(),
+    }
+}
+
+/// A socket of the runtime API as a `stats socket` line has it, such as `/run/haproxy.sock level admin mode 600`.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn runtime_socket(line: &str) -> Result<model::RuntimeSocket, Report> {
+    // In a file that has nothing else to say.
+    let text = format!("global\n stats socket {line}\nlisten any\n bind :1\n server any 127.0.0.1:1\n");
+    let (mut config, _) = parse_haproxy(&text, "stats socket", Choice::default())?;
+    Ok(config.runtime.pop().expect("the line names one"))
+}
+
+/// Whether a condition of a haproxy.cfg's `.if` holds, as `haproxy -cc` says.
+///
+/// # Errors
+///
+/// Why it can't be said.
+pub fn condition(text: &str) -> Result<bool, ConditionError> {
+    haproxy::holds(text, &Variables::of_the_process())
+}
+
+/// A haproxy.cfg that HAProxy 3.2 takes and that says what this does, as far as it has words for it.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn export(input: impl Into<Input>) -> Result<(String, Report), Report> {
+    let input = input.into();
+    let understood = understand(&input)?;
+    Ok((export::haproxy(&understood.config, &input.path().display().to_string()), understood.warnings.without_notes()))
 }
 
 /// A file without errors.
@@ -186,12 +271,22 @@ struct Understood {
     source: Source,
     /// Warnings and notes, each in its place of what was written.
     warnings: Report,
+    /// What is wrong although it works.
+    findings: Report,
 }
 
 impl Understood {
     fn loaded(self) -> Loaded {
         let settings = Settings::of(self.shown());
-        Loaded { config: self.config, settings, warnings: self.warnings.without_notes() }
+        let findings = self.findings.findings();
+        Loaded { config: self.config, settings, warnings: self.warnings.without_notes(), findings }
+    }
+
+    /// The servers held against a cluster's controllers: what differs, in their places, and what came of it.
+    fn compared(&self, cluster: &Cluster) -> Result<(Report, Compared), Report> {
+        let written = self.source.written();
+        let (mistakes, compared) = cluster.compare(&self.expanded, &self.source, written);
+        Ok((Report::new(written.clone(), mistakes), compared))
     }
 
     fn shown(&self) -> String {
@@ -203,7 +298,7 @@ fn understand(input: &Input) -> Result<Understood, Report> {
     let source = input.source()?;
     match input.dialect() {
         Dialect::Toml => resolved(source),
-        Dialect::Haproxy => translated(source, input.choice),
+        Dialect::Haproxy => translated(source, input.choice, input.variables()),
     }
 }
 
@@ -214,16 +309,17 @@ fn resolved(source: Source) -> Result<Understood, Report> {
     let report = Report::new(source.clone(), mistakes);
     match understood {
         Some((config, expanded)) if !report.has_errors() => {
-            Ok(Understood { config, expanded, source, warnings: report })
+            let findings = Report::new(source.clone(), Mistakes::default());
+            Ok(Understood { config, expanded, source, warnings: report, findings })
         }
         _ => Err(report),
     }
 }
 
 /// The same, after a step that makes TOML of a haproxy.cfg.
-fn translated(source: Source, choice: Choice) -> Result<Understood, Report> {
+fn translated(source: Source, choice: Choice, variables: Variables) -> Result<Understood, Report> {
     let mut mistakes = Mistakes::default();
-    let written = haproxy::translate(&source, choice, haproxy::Variables::of_the_process(), &mut mistakes);
+    let haproxy::Translated { written, findings } = haproxy::translate(&source, choice, variables, &mut mistakes);
     let toml = Source::translated(written, source.clone());
     let mut further = Mistakes::default();
     let understood = steps(&toml, &mut further);
@@ -232,11 +328,12 @@ fn translated(source: Source, choice: Choice) -> Result<Understood, Report> {
         further.retain(|mistake| !mistake.is_absence());
     }
     mistakes.append(further.moved(|span| toml.origin(span)));
-    let report = Report::new(source, mistakes);
+    let report = Report::new(source.clone(), mistakes);
     match understood {
         Some((mut config, expanded)) if !report.has_errors() => {
             config.dialect = Dialect::Haproxy;
-            Ok(Understood { config, expanded, source: toml, warnings: report })
+            let findings = Report::new(source, findings);
+            Ok(Understood { config, expanded, source: toml, warnings: report, findings })
         }
         _ => Err(report),
     }

@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::model::{BackendName, FrontendName, ServerName, Tracked};
+use crate::model::{BackendName, FrontendLog, FrontendName, ServerName, Tracked};
 
 mod change;
 mod check_report;
@@ -65,6 +66,26 @@ pub struct SessionRecord {
     pub moves: u32,
     pub ending: Ending,
     pub concurrent: Concurrent,
+    /// What its frontend wants to be logged, and how.
+    pub log: Arc<FrontendLog>,
+    /// Where it ended, if its client never said for whom it stands.
+    pub doorstep: Option<Doorstep>,
+}
+
+/// The listener of a session that ended while a PROXY protocol header was waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doorstep {
+    /// Its name, or its number in its frontend, from 1.
+    pub door: String,
+    /// Whether the client had sent anything.
+    pub heard: bool,
+}
+
+impl SessionRecord {
+    /// Whether something went wrong, as HAProxy sees it: also what a second dial has put right.
+    pub fn is_error(&self) -> bool {
+        self.ending.who != Who::Nobody || self.retries > 0
+    }
 }
 
 /// When in its life a line tells of a session. Before its end, a record has the ending of a session to which nothing has
@@ -135,7 +156,11 @@ impl Ending {
             Who::ClientTimeout => 'c',
             Who::ServerTimeout => 's',
         };
+        // As HAProxy 3.2 has them: a client that is gone is found out where data is read, and what is shut down from
+        // outside has the letter of a connection.
         let phase = match self.phase {
+            Phase::Data if matches!(self.who, Who::Down | Who::Up | Who::Killed) => 'C',
+            Phase::Queue | Phase::Connect if self.who == Who::Client => 'D',
             Phase::Request => 'R',
             Phase::Queue => 'Q',
             Phase::Connect => 'C',

@@ -16,6 +16,7 @@ pub mod condition;
 mod credential;
 mod descriptor;
 mod http_probe;
+mod line_format;
 mod listen;
 mod log;
 mod members;
@@ -29,13 +30,18 @@ mod runtime;
 mod script;
 mod service;
 mod stats;
+mod version;
 
 pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
 pub use self::http_probe::{Expectation, Expected, HttpProbe, HttpVersion};
+pub use self::line_format::{LineFormat, LineFormatError, Part, Variable};
 pub use self::listen::{AcceptProxy, Listen};
-pub use self::log::{DatagramAddress, Facility, LogPlace, LogTarget, Severity, Syslog, SyslogProtocol};
+pub use self::log::{
+    DatagramAddress, Facility, FrontendLog, LogLines, LogPlace, LogTarget, SessionLine, Severities, Severity, Syslog,
+    SyslogProtocol,
+};
 pub use self::members::hosts;
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
@@ -47,6 +53,7 @@ pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, Serves, Stats, StatsPage};
+pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,10 +81,15 @@ impl Config {
         self.backends.iter().find(|backend| backend.name == *name)
     }
 
-    /// Who may act over the stats listeners.
+    /// Who may act over the stats listeners, whichever of them it is stated for.
     pub fn stats_access(&self) -> &StatsAccess {
         const NOBODY: &StatsAccess = &StatsAccess { token: None, user: None };
-        self.stats.first().map_or(NOBODY, |stats| &stats.access)
+        self.stats.iter().map(|stats| &stats.access).find(|access| *access != NOBODY).unwrap_or(NOBODY)
+    }
+
+    /// Whether no frontend is listened for: the process watches beside the one that serves.
+    pub fn takes_nobody(&self) -> bool {
+        self.frontends.iter().all(|frontend| frontend.listen.is_empty())
     }
 
     /// The checks of all servers.
@@ -355,6 +367,10 @@ pub struct Frontend {
     pub closes_unrouted: bool,
     /// How long a client may take for what must come before anything else: a PROXY protocol header.
     pub handshake_timeout: Duration,
+    /// Shared with the records of its sessions.
+    pub log: Arc<FrontendLog>,
+    /// Whether a client is reset when its server resets the session; otherwise it sees an ordinary end, as HAProxy's do.
+    pub reset_clients: bool,
 }
 
 impl Frontend {
@@ -762,9 +778,6 @@ pub struct Admin {
 pub struct Log {
     /// At least one, and none of them twice.
     pub targets: Vec<LogTarget>,
-    /// Whether a session that moved no byte, and that nobody but its client ended, gets a line. It is counted in any
-    /// case.
-    pub null_sessions: bool,
     /// Whether a session has a line when it is connected, too.
     pub open: bool,
     /// How often a session that lives on has a line; `None` for never.
@@ -777,7 +790,7 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-    /// HAProxy's `option tcplog`.
+    /// HAProxy's own: see [`FrontendLog::line`].
     Tcplog,
 }
 

@@ -12,6 +12,7 @@ pub mod reactor;
 pub mod resolve;
 pub mod sys;
 pub mod tls;
+pub mod transfer;
 mod way;
 
 pub use self::way::Way;
@@ -46,12 +47,22 @@ pub struct BindOptions {
     pub user_timeout: Option<Duration>,
     /// Take what is routed here for any address (IP_TRANSPARENT); without the right to, as `freebind`.
     pub transparent: bool,
+    /// Let other processes of the same user listen on the same address (SO_REUSEPORT).
+    pub shared: bool,
 }
 
 impl BindOptions {
     /// With an accept queue of this length, and nothing else said.
     pub const fn with_backlog(backlog: u32) -> Self {
-        Self { freebind: false, backlog, keepalive: None, interface: None, user_timeout: None, transparent: false }
+        Self {
+            freebind: false,
+            backlog,
+            keepalive: None,
+            interface: None,
+            user_timeout: None,
+            transparent: false,
+            shared: false,
+        }
     }
 
     /// What a listener of a frontend is made with.
@@ -63,6 +74,7 @@ impl BindOptions {
             interface: listen.interface.clone(),
             user_timeout: listen.user_timeout,
             transparent: listen.transparent,
+            shared: false,
         }
     }
 }
@@ -78,7 +90,7 @@ pub struct Bound {
     pub adopted: bool,
 }
 
-/// Binds and listens. The socket is not shared (no SO_REUSEPORT): an address that is taken is an error.
+/// Binds and listens. Unless the socket is to be shared, an address that is taken is an error.
 pub fn bind(address: ListenAddress, options: &BindOptions) -> Result<Bound, BindError> {
     let failed = |source| BindError { address, source };
     let (socket, at, ipv4_only) = match address {
@@ -153,6 +165,7 @@ fn prepare(socket: &Socket, at: SocketAddr, options: &BindOptions) -> io::Result
     }
     options::inherit_on_accept(socket, options)?;
     options::bind_to_interface(socket, options)?;
+    socket.set_reuse_port(options.shared)?;
     socket.bind(&at.into())?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
 }

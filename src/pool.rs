@@ -189,6 +189,16 @@ impl Pool {
         self.lock().member(server).map(|member| member.standing.probe_interval(check))
     }
 
+    /// How long from now until a probe that real traffic wants, by HAProxy's rule: the fast interval, but for a server that
+    /// is down.
+    pub fn probe_interval_soon(&self, server: &Arc<Server>) -> Option<Duration> {
+        let spec = server.spec();
+        let check = spec.check.as_ref()?;
+        let mut state = self.lock();
+        let down = state.member(server)?.standing.down().is_some();
+        Some(if down { check.down_interval } else { check.fast_interval })
+    }
+
     /// Works out what time alone changes: states that depend on the network, and what is due for the sessions.
     pub fn look(self: &Arc<Self>) {
         let state = self.lock();

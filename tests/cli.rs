@@ -8,6 +8,8 @@ mod completion;
 mod doctor;
 #[path = "cli/fake.rs"]
 mod fake;
+#[path = "cli/haproxy.rs"]
+mod haproxy;
 #[path = "cli/operate.rs"]
 mod operate;
 #[path = "cli/terminal.rs"]
@@ -21,14 +23,16 @@ use std::time::{Duration, Instant};
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every command, with something that its own page must name.
-const PAGES: [(&str, &str); 24] = [
+const PAGES: [(&str, &str); 26] = [
     ("run", "config"),
+    ("haproxy", "OPTION"),
     ("check", "config"),
     ("show", "config"),
     ("demo", "port\\-offset"),
     ("probe", "timeout"),
     ("doctor", "config"),
     ("import", "lenient"),
+    ("export", "haproxy"),
     ("status", "watch"),
     ("sessions", "sort"),
     ("events", "follow"),
@@ -48,8 +52,8 @@ const PAGES: [(&str, &str); 24] = [
     ("man", "COMMAND"),
 ];
 
-const COMMANDS: [&str; 24] = {
-    let mut names = [""; 24];
+const COMMANDS: [&str; 26] = {
+    let mut names = [""; 26];
     let mut place = 0;
     while place < names.len() {
         names[place] = PAGES[place].0;
@@ -213,7 +217,7 @@ fn every_page_that_the_manual_names_can_be_printed() {
         assert!(page.contains("OPTIONS") && page.contains(option), "{option} in\n{page}");
     }
     let (_, err) = ends(&["man", "balance"], 2);
-    assert!(err.contains("possible values: run, check"), "{err}");
+    assert!(err.contains("possible values: run, haproxy, check"), "{err}");
 }
 
 #[test]

@@ -4,7 +4,11 @@
 
 #[path = "config/expansion.rs"]
 mod expansion;
+#[path = "config/findings.rs"]
+mod findings;
 #[path = "config/reports.rs"]
 mod reports;
 #[path = "config/shipped.rs"]
 mod shipped;
+#[path = "config/sites.rs"]
+mod sites;

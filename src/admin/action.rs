@@ -57,6 +57,16 @@ pub enum Action {
         target: Target,
         on: bool,
     },
+    /// Has a server's agent count as having said so.
+    SetAgent {
+        target: Target,
+        up: bool,
+    },
+    /// Has a server's agent asked, or no longer.
+    AskAgent {
+        target: Target,
+        on: bool,
+    },
     /// Counts anew: the maxima, or everything.
     ClearCounters {
         all: bool,

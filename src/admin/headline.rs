@@ -52,6 +52,7 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     let controllers = controllers(snapshot);
     let mut findings = Vec::new();
     findings.extend(phase(snapshot));
+    findings.extend(shadow(snapshot));
     findings.extend(isolation(snapshot));
     findings.extend(without_server(snapshot));
     findings.extend(snapshot.backends.iter().filter_map(on_backups));
@@ -106,6 +107,13 @@ fn phase(snapshot: &Snapshot) -> Option<Finding> {
         ProcessPhase::Replaced => Some(format!("A newer process has taken over: {left} here.")),
     }
     .map(|text| Finding::new(Tone::Warning, text))
+}
+
+/// Said first of all that is not wrong: whoever reads on should know that these are no clients' sessions.
+fn shadow(snapshot: &Snapshot) -> Option<Finding> {
+    const TEXT: &str = "This process is a shadow (run --shadow): it probes and reports, and takes no client.";
+    let takes_nobody = snapshot.frontends.iter().all(|frontend| frontend.listen.is_empty());
+    takes_nobody.then(|| Finding { aside: true, ..Finding::new(Tone::Notice, TEXT.to_owned()) })
 }
 
 fn predecessors(snapshot: &Snapshot) -> Vec<Finding> {

@@ -78,7 +78,7 @@ where
     }
     match place {
         Place::Ours => ours(route?, request, caller, views).await,
-        place => haproxy::answer(place, request.method(), || (views.snapshot)()),
+        place => haproxy::answer(place, request.method(), caller.ends(), || (views.snapshot)()),
     }
 }
 

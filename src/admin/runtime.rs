@@ -108,7 +108,7 @@ impl Listener {
 fn local_client(caller: Caller) -> RuntimeClient {
     match caller {
         Caller::Local { pid, uid } => RuntimeClient::Local { pid, uid, user: accounts::user_name(uid) },
-        Caller::Remote(address) => RuntimeClient::Remote(address),
+        Caller::Remote { address, .. } => RuntimeClient::Remote(address),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn views() -> Arc<Views> {
 
 /// Somebody over the stats listener.
 pub(super) fn remote() -> Caller {
-    Caller::Remote("192.0.2.1:40000".parse().unwrap())
+    Caller::Remote { address: "192.0.2.1:40000".parse().unwrap(), local: None }
 }
 
 /// A connection of a listener that stays.

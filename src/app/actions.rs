@@ -50,6 +50,8 @@ impl Actions {
             Action::SwitchFrontend { frontend, to } => return self.order(Order::SwitchFrontend(frontend, to), by),
             Action::SetHealth { target, health } => ("health", self.set_health(&target, health)),
             Action::SetChecks { target, on } => ("checks", self.set_checks(&target, on)),
+            Action::SetAgent { target, up } => ("health", self.set_agent(&target, up)),
+            Action::AskAgent { target, on } => ("checks", self.ask_agent(&target, on)),
             Action::ClearCounters { all } => ("clear-counters", Ok(self.clear_counters(all))),
         };
         if let Ok(done) = &done {
@@ -112,6 +114,22 @@ impl Actions {
             pool.set_probed(server, on)?;
             let now = if on { "is checked again" } else { "is not checked any more" };
             Some(format!("{}/{} {now}", pool.spec.name, server.name))
+        })
+    }
+
+    fn set_agent(&self, target: &Target, up: bool) -> Result<Done, Denied> {
+        self.say(target, |(pool, server)| {
+            pool.force_agent(server, up)?;
+            let word = if up { "up" } else { "down" };
+            Some(format!("{}/{}: its agent's word set to {word}", pool.spec.name, server.name))
+        })
+    }
+
+    fn ask_agent(&self, target: &Target, on: bool) -> Result<Done, Denied> {
+        self.say(target, |(pool, server)| {
+            pool.set_agent_asked(server, on)?;
+            let now = if on { "is asked again" } else { "is not asked any more" };
+            Some(format!("{}/{}: its agent {now}", pool.spec.name, server.name))
         })
     }
 

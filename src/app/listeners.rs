@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
@@ -23,6 +23,8 @@ pub struct ListenerSource {
     admin: Option<(PathBuf, UnixListener)>,
     /// Given ones that are in use, and as what.
     used: Vec<(Handle, ListenAddress)>,
+    /// Other processes may listen on the same addresses.
+    shares: bool,
 }
 
 /// What a unix socket of the runtime API is called when it is handed over, before its path.
@@ -80,6 +82,25 @@ impl ListenerSource {
         source
     }
 
+    /// Lets other processes of the same user listen on the addresses that it binds, as HAProxy does.
+    pub fn sharing(self, shares: bool) -> Self {
+        Self { shares, ..self }
+    }
+
+    /// Whether it lets them.
+    pub fn shares(&self) -> bool {
+        self.shares
+    }
+
+    /// Adds the sockets of a process whose place this one takes; those that are not of TCP are closed.
+    pub fn give_transferred(&mut self, sockets: impl IntoIterator<Item = OwnedFd>) {
+        for socket in sockets.into_iter().map(Socket::from) {
+            if let Some(address) = net::listening_address(&socket) {
+                self.give(address.to_string(), Origin::HandedOver, socket);
+            }
+        }
+    }
+
     /// Adds a socket that was opened for us. One that is not of TCP serves nobody, and counts as left over.
     pub fn give(&mut self, name: String, from: Origin, socket: Socket) {
         let number = (from == Origin::Inherited).then(|| u16::try_from(socket.as_raw_fd()).ok()).flatten();
@@ -102,9 +123,14 @@ impl ListenerSource {
                 if let Some((file, _)) = given {
                     let _ = fs::remove_file(file);
                 }
-                place.map(UnixSocket::bind).transpose()
+                place.map(|place| self.open(place)).transpose()
             }
         }
+    }
+
+    /// A new unix socket. Where ports are shared, whoever has the file ends when this process serves.
+    fn open(&self, place: Place) -> Result<UnixSocket, UnixSocketError> {
+        if self.shares { UnixSocket::supersede(place) } else { UnixSocket::bind(place) }
     }
 
     /// A socket of the runtime API, the given one if there is one for it.
@@ -115,7 +141,7 @@ impl ListenerSource {
                 let given = self.given.iter().position(|given| given.handle.is_unix && given.handle.name == name);
                 Ok(RuntimeListener::File(match given {
                     Some(given) => UnixSocket::adopt(self.given.swap_remove(given).socket.into(), place)?,
-                    None => UnixSocket::bind(place)?,
+                    None => self.open(place)?,
                 }))
             }
             RuntimeAddress::Listen(address) => match self.unix_descriptor(*address)? {
@@ -149,6 +175,7 @@ impl ListenerSource {
 
     /// A listening socket for this address.
     pub fn listen(&mut self, wanted: ListenAddress, options: &BindOptions) -> Result<Bound, BindError> {
+        let options = &BindOptions { shared: self.shares, ..options.clone() };
         let place = match wanted {
             ListenAddress::Descriptor(descriptor) => {
                 Some(self.find(descriptor).map_err(|error| BindError::new(wanted, error))?)

@@ -1,7 +1,7 @@
 //! What the process is told while it serves: by signals, by a change of its file, and by operators.
 //!
 //! All of it is done in one place, one after another, because each may change what is served. A stop alone does not wait
-//! for its turn. What operators may do meanwhile is in `actions`.
+//! for its turn. What a signal means is in `shape`; what operators may do meanwhile is in `actions`.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,10 @@ use std::path::Path;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::process::Facts;
 use super::serving::Serving;
+use super::shape::{Caught, Shape, Stop, Word};
+use super::states;
 use super::upgrade::Successor;
 use super::watch_file::FileWatch;
 use crate::admin::{Denied, Done, NewServer, Outcome, Target, Tuning};
@@ -109,36 +112,54 @@ impl Desk {
 #[derive(Debug)]
 pub struct Signals {
     file: Option<FileWatch>,
+    shape: Shape,
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-    upgrade: Signal,
+    /// SIGUSR2.
+    second: Signal,
+    /// SIGUSR1, and the others that mean something in HAProxy's shape alone.
+    first: Option<Signal>,
+    quit: Option<Signal>,
+    pause: Option<Signal>,
+    resume: Option<Signal>,
     requests: mpsc::Receiver<Request>,
 }
 
 /// What has come in.
 #[derive(Debug)]
 enum Incoming {
-    Stop,
+    Stop(Stop),
     Request(Request),
+    /// What changes nothing, or is at once undone again.
+    Aside(Word),
 }
 
 /// Why the process serves no longer.
 #[derive(Debug)]
 pub enum End {
-    Stopped,
+    Stopped(Stop),
     /// Another process does.
     Replaced(Successor),
 }
 
 impl Signals {
-    pub fn listen(requests: mpsc::Receiver<Request>) -> io::Result<Self> {
+    pub fn listen(shape: Shape, requests: mpsc::Receiver<Request>) -> io::Result<Self> {
+        let if_meant = |caught: Caught| {
+            let kind = SignalKind::from_raw(caught.number());
+            shape.means(caught).map(|_| signal(kind)).transpose()
+        };
         Ok(Self {
             file: None,
+            shape,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
-            upgrade: signal(SignalKind::user_defined2())?,
+            second: signal(SignalKind::user_defined2())?,
+            first: if_meant(Caught::Usr1)?,
+            quit: if_meant(Caught::Quit)?,
+            pause: if_meant(Caught::Ttou)?,
+            resume: if_meant(Caught::Ttin)?,
             requests,
         })
     }
@@ -150,31 +171,74 @@ impl Signals {
 
     /// The next one. However many signals of a kind came meanwhile, they are one.
     async fn next(&mut self) -> Incoming {
-        let request = tokio::select! {
-            biased;
-            _ = self.terminate.recv() => return Incoming::Stop,
-            _ = self.interrupt.recv() => return Incoming::Stop,
-            _ = self.hang_up.recv() => Request::of_nobody(Order::Reload, Actor::Signal("SIGHUP")),
-            _ = self.upgrade.recv() => Request::of_nobody(Order::Upgrade, Actor::Signal("SIGUSR2")),
-            Some(request) = self.requests.recv() => request,
-            () = change_of(&mut self.file) => Request::of_nobody(Order::Reload, Actor::FileChange),
-        };
-        Incoming::Request(request)
+        loop {
+            let caught = tokio::select! {
+                biased;
+                _ = self.terminate.recv() => Caught::Term,
+                _ = self.interrupt.recv() => Caught::Int,
+                () = received(&mut self.first) => Caught::Usr1,
+                _ = self.hang_up.recv() => Caught::Hup,
+                _ = self.second.recv() => Caught::Usr2,
+                () = received(&mut self.quit) => Caught::Quit,
+                () = received(&mut self.pause) => Caught::Ttou,
+                () = received(&mut self.resume) => Caught::Ttin,
+                Some(request) = self.requests.recv() => return Incoming::Request(request),
+                () = change_of(&mut self.file) => {
+                    return Incoming::Request(Request::of_nobody(Order::Reload, Actor::FileChange));
+                }
+            };
+            if let Some(incoming) = self.meaning(caught) {
+                return incoming;
+            }
+        }
+    }
+
+    fn meaning(&self, caught: Caught) -> Option<Incoming> {
+        let request = |order| Some(Incoming::Request(Request::of_nobody(order, Actor::Signal(caught.name()))));
+        match self.shape.means(caught)? {
+            Word::Stop(stop) => Some(Incoming::Stop(stop)),
+            Word::Reload => request(Order::Reload),
+            Word::Upgrade => request(Order::Upgrade),
+            word @ (Word::States | Word::Figures | Word::Pause | Word::Resume) => Some(Incoming::Aside(word)),
+            Word::Nothing => None,
+        }
     }
 
     /// Waits for a stop; all else keeps waiting for its turn.
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    async fn stop(&mut self) -> Stop {
+        let caught = tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Caught::Term,
+            _ = self.interrupt.recv() => Caught::Int,
+            () = received(&mut self.first) => Caught::Usr1,
+        };
+        match self.shape.means(caught) {
+            Some(Word::Stop(stop)) => stop,
+            // None of the three means anything else in any shape.
+            _ => Stop::Orderly,
         }
     }
 
     /// Waits for a stop of a process that takes no orders any more, because it is in this state.
-    pub async fn end(&mut self, state: &str) {
-        while let Incoming::Request(request) = self.next().await {
-            request.refuse(state);
+    pub async fn end(&mut self, state: &str, facts: &Facts) -> Stop {
+        loop {
+            match self.next().await {
+                Incoming::Stop(stop) => return stop,
+                Incoming::Request(request) => request.refuse(state),
+                Incoming::Aside(Word::States) => states::tell(facts),
+                Incoming::Aside(Word::Figures) => states::tell_figures(facts),
+                // Nobody comes in any more as it is.
+                Incoming::Aside(_) => {}
+            }
         }
+    }
+}
+
+/// Never, of a signal that means nothing.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -190,9 +254,13 @@ impl Serving {
     pub async fn obey(&mut self, signals: &mut Signals) -> End {
         loop {
             let request = match signals.next().await {
-                Incoming::Stop => return End::Stopped,
+                Incoming::Stop(stop) => return End::Stopped(stop),
                 Incoming::Request(request) if request.is_void() => continue,
                 Incoming::Request(request) => request,
+                Incoming::Aside(word) => {
+                    self.heard(word);
+                    continue;
+                }
             };
             let Request { order, by, asker } = request;
             let verb = order.verb();
@@ -200,16 +268,36 @@ impl Serving {
             // Whatever waits has changed nothing yet: it can be given up.
             let done = tokio::select! {
                 done = self.carry_out(order, by, &mut successor) => done,
-                () = signals.stop() => {
+                stop = signals.stop() => {
                     let why = format!("told to stop meanwhile: it does not {verb} any more");
                     tracing::warn!("{why}");
                     answer(asker, Err(Denied::Conflict(why)));
-                    return End::Stopped;
+                    return End::Stopped(stop);
                 }
             };
             answer(asker, done);
             if let Some(successor) = successor {
                 return End::Replaced(successor);
+            }
+        }
+    }
+
+    /// Does what is not an order, because nothing of what is served changes.
+    fn heard(&mut self, word: Word) {
+        match word {
+            Word::States => states::tell(&self.facts),
+            Word::Figures => states::tell_figures(&self.facts),
+            Word::Pause => self.switch_all(FrontendState::Paused, Actor::Signal(Caught::Ttou.name())),
+            Word::Resume => self.switch_all(FrontendState::Open, Actor::Signal(Caught::Ttin.name())),
+            Word::Stop(_) | Word::Reload | Word::Upgrade | Word::Nothing => {}
+        }
+    }
+
+    fn switch_all(&mut self, to: FrontendState, by: Actor) {
+        let current = self.facts.current();
+        for frontend in &current.config.frontends {
+            if let Err(Denied::Conflict(why)) = self.switch_frontend(frontend.name.as_str(), to, by.clone()) {
+                tracing::warn!("{by}: {why}");
             }
         }
     }

@@ -168,12 +168,18 @@ impl Pages {
 
     /// Leaves them to another process that has them too. What is returned ends with the last answer under way.
     pub fn leave(&mut self) -> impl Future<Output = ()> + use<> {
-        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|listener| listener.leave).collect();
-        if let Some((_, mut socket, leave)) = self.admin.take() {
+        if let Some((_, socket, _)) = &mut self.admin {
             socket.leave_file();
-            leaving.push(leave);
         }
-        leaving.extend(self.runtime.leave());
+        self.runtime.leave_files();
+        self.close()
+    }
+
+    /// Closes them. What is returned ends with the last answer under way.
+    pub fn close(&mut self) -> impl Future<Output = ()> + use<> {
+        let mut leaving: Vec<Leave> = self.stats.drain(..).map(|listener| listener.leave).collect();
+        leaving.extend(self.admin.take().map(|(_, _, leave)| leave));
+        leaving.extend(self.runtime.close());
         // Each is told at once, whoever is waited for.
         let left: Vec<_> = leaving.into_iter().map(|leave| spawn_local(leave.left())).collect();
         async {

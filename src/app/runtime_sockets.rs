@@ -141,13 +141,14 @@ impl RuntimeSockets {
         self.served.iter().map(|served| (handed_over_as(&served.spec.borrow().listen), served.listener.as_fd()))
     }
 
-    /// Leaves them to another process that has them too.
-    pub fn leave(&mut self) -> Vec<Leave> {
-        let leave = |mut served: Served| {
-            served.listener.leave_file();
-            served.leave
-        };
-        self.served.drain(..).map(leave).collect()
+    /// Leaves their files to another process that has them too.
+    pub fn leave_files(&mut self) {
+        self.served.iter_mut().for_each(|served| served.listener.leave_file());
+    }
+
+    /// Closes them.
+    pub fn close(&mut self) -> Vec<Leave> {
+        self.served.drain(..).map(|served| served.leave).collect()
     }
 }
 

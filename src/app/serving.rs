@@ -52,6 +52,8 @@ pub struct Serving {
     pub observe: Observe,
     pub hosts: Hosts,
     pub show: Show,
+    /// Whether other processes may listen on the addresses that it binds.
+    pub shares_ports: bool,
 }
 
 /// Those who are told of an exchange.

@@ -2,14 +2,18 @@
 //! those that have been idle for longest first; over as soon as nobody is left.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use super::closing::{Session, close_evenly, most_idle_first};
 use super::orders::Signals;
 use super::serving::Serving;
+use super::shape::Stop;
+use super::states;
 use super::systemd;
 use super::workers::{Watched, wait_until_empty};
 use crate::event::ProcessPhase;
@@ -18,19 +22,74 @@ use crate::pool::sessions::Command;
 /// What a closed session takes to finish at most: the relay's own wait, and room to be scheduled in.
 const LAST_SESSION: Duration = Duration::from_secs(1);
 
-/// Returns when the process is to end: after an orderly stop, or at a second signal.
-pub async fn stop_or_end(serving: &mut Serving, signals: &mut Signals, phase: &watch::Sender<ProcessPhase>) {
-    let workers = serving.facts.workers.clone();
-    tokio::select! {
-        () = stop(serving, phase) => {}
-        () = signals.end("is stopping") => {
-            tracing::warn!(sessions = count(&workers), "second signal: ending at once");
+/// Returns when the process is to end, as it was told to; the last word counts.
+pub async fn stop_or_end(
+    serving: &mut Serving,
+    signals: &mut Signals,
+    phase: &watch::Sender<ProcessPhase>,
+    stop: Stop,
+) -> Stop {
+    match stop {
+        Stop::Orderly => orderly_or_at_once(serving, signals, phase).await,
+        Stop::WithTheLast => with_the_last_or_at_once(serving, signals, phase).await,
+        Stop::AtOnce(_) => {
+            tracing::warn!(sessions = count(&serving.facts.workers), "ending at once");
             phase.send_replace(ProcessPhase::Stopping);
+            stop
         }
     }
 }
 
-async fn stop(serving: &mut Serving, phase: &watch::Sender<ProcessPhase>) {
+/// At a second signal, at once.
+async fn orderly_or_at_once(serving: &mut Serving, signals: &mut Signals, phase: &watch::Sender<ProcessPhase>) -> Stop {
+    let facts = Arc::clone(&serving.facts);
+    tokio::select! {
+        () = orderly(serving, phase) => Stop::Orderly,
+        stop = signals.end("is stopping", &facts) => {
+            tracing::warn!(sessions = count(&facts.workers), "second signal: ending at once");
+            phase.send_replace(ProcessPhase::Stopping);
+            stop
+        }
+    }
+}
+
+/// HAProxy's soft stop: nobody new comes in, and whoever is in stays as long as he likes; a signal that ends at once does.
+async fn with_the_last_or_at_once(
+    serving: &mut Serving,
+    signals: &mut Signals,
+    phase: &watch::Sender<ProcessPhase>,
+) -> Stop {
+    let facts = Arc::clone(&serving.facts);
+    let last = with_the_last(serving, phase);
+    tokio::pin!(last);
+    loop {
+        tokio::select! {
+            () = &mut last => return Stop::WithTheLast,
+            stop = signals.end("is stopping", &facts) => if let Stop::AtOnce(_) = stop {
+                tracing::warn!(sessions = count(&facts.workers), "ending at once");
+                return stop;
+            },
+        }
+    }
+}
+
+async fn with_the_last(serving: &mut Serving, phase: &watch::Sender<ProcessPhase>) {
+    systemd::stopping();
+    phase.send_replace(ProcessPhase::Stopping);
+    states::tell_stopped(&serving.facts);
+    // Whoever takes this one's place is asked from now on.
+    spawn_local(serving.pages.close());
+    serving.close_listeners().await;
+    let (workers, current) = (&serving.facts.workers, serving.facts.current());
+    let (longest, over) = (current.config.process.upgrade_grace, current.config.process.shutdown_grace);
+    tracing::info!(sessions = count(workers), ?longest, "soft stop: no longer accepting");
+    if !wait_until_empty(workers, longest).await {
+        tracing::warn!(sessions = count(workers), ?over, "soft stop: closing the sessions that are left");
+        end_sessions(workers, over).await;
+    }
+}
+
+async fn orderly(serving: &mut Serving, phase: &watch::Sender<ProcessPhase>) {
     systemd::stopping();
     let current = serving.facts.current();
     let spec = &current.config.process;

@@ -1,11 +1,13 @@
 //! Settings that operators change while the process runs: it goes over to its own configuration with one of them changed, as
 //! a reload would. The next reload makes them those of the file again.
 
+use std::net::IpAddr;
+
 use super::orders::Answer;
 use super::serving::Serving;
 use crate::admin::{Denied, Target, Tuning, unknown};
 use crate::event::Actor;
-use crate::model::{self, BackendName, Config, Endpoint, ServerName};
+use crate::model::{self, BackendName, Config, Endpoint, HostAddress, ServerName};
 
 /// The servers that a change is about.
 type Servers = Vec<(BackendName, ServerName)>;
@@ -17,7 +19,10 @@ impl Serving {
             Tuning::ProcessSessions(max) => (process_sessions(&mut config, *max), Vec::new()),
             Tuning::FrontendSessions(frontend, max) => (frontend_sessions(&mut config, frontend, *max)?, Vec::new()),
             Tuning::ServerSessions(target, max) => server_sessions(&mut config, target, *max)?,
-            Tuning::CheckPort(target, port) => check_port(&mut config, target, *port)?,
+            Tuning::Check { target, address, port } => check(&mut config, target, *address, *port)?,
+            Tuning::Agent { target, address, port, send } => {
+                agent(&mut config, target, (*address, *port, send.as_deref()))?
+            }
             Tuning::Address(target, address) => address_of(&mut config, target, address)?,
         };
         if let Tuning::Address(..) = tuning {
@@ -75,14 +80,45 @@ fn server_sessions(config: &mut Config, target: &Target, max: Option<u32>) -> Re
     })
 }
 
-fn check_port(config: &mut Config, target: &Target, port: u16) -> Result<(String, Servers), Denied> {
-    each(config, target, |server| match &mut server.check {
-        Some(check) => {
-            check.port = Some(port);
-            Ok(format!("is checked on port {port}"))
-        }
-        None => Err(Denied::Conflict(format!("{} is not checked", server.name))),
+fn check(
+    config: &mut Config,
+    target: &Target,
+    address: Option<IpAddr>,
+    port: Option<u16>,
+) -> Result<(String, Servers), Denied> {
+    each(config, target, |server| {
+        let check = server.check.as_mut().ok_or_else(|| Denied::Conflict(format!("{} is not checked", server.name)))?;
+        (check.address, check.port) = (address.or(check.address), port.or(check.port));
+        Ok(format!("is checked {}", place(address, port)))
     })
+}
+
+fn agent(
+    config: &mut Config,
+    target: &Target,
+    (address, port, send): (Option<IpAddr>, Option<u16>, Option<&str>),
+) -> Result<(String, Servers), Denied> {
+    each(config, target, |server| {
+        let agent = server.agent.as_mut().ok_or_else(|| Denied::Conflict(format!("{} has no agent", server.name)))?;
+        if let Some(address) = address {
+            agent.host = Some(HostAddress::Ip(address));
+        }
+        agent.port = port.unwrap_or(agent.port);
+        match send {
+            Some(send) => {
+                agent.send = send.as_bytes().to_vec();
+                Ok(format!("sends its agent {send:?}"))
+            }
+            None => Ok(format!("has its agent asked {}", place(address, port))),
+        }
+    })
+}
+
+fn place(address: Option<IpAddr>, port: Option<u16>) -> String {
+    let address = address.map(|address| format!("at {address}"));
+    let port = port.map(|port| format!("on port {port}"));
+    let parts: Vec<String> = [address, port].into_iter().flatten().collect();
+    parts.join(" ")
 }
 
 fn address_of(config: &mut Config, target: &Target, address: &Endpoint) -> Result<(String, Servers), Denied> {
@@ -154,7 +190,7 @@ mod tests {
         let there = crate::config::endpoint("127.0.0.2:9").unwrap();
         let (text, _) = address_of(&mut config, &target("a"), &there).unwrap();
         assert_eq!(text, "b/a is at 127.0.0.2:9, was at 127.0.0.1:7443");
-        check_port(&mut config, &target("a"), 11).unwrap();
+        check(&mut config, &target("a"), None, Some(11)).unwrap();
         let server = &config.backends[0].servers[0];
         assert_eq!(
             (server.address.to_string().as_str(), server.check.as_ref().unwrap().port),
@@ -169,7 +205,8 @@ mod tests {
         let mut config = config();
         let own = crate::config::endpoint("127.0.0.1:6443").unwrap();
         assert!(matches!(address_of(&mut config, &target("a"), &own), Err(Denied::Conflict(_))));
-        assert!(matches!(check_port(&mut config, &target("c"), 11), Err(Denied::Conflict(_))));
+        assert!(matches!(check(&mut config, &target("c"), None, Some(11)), Err(Denied::Conflict(_))));
+        assert!(matches!(agent(&mut config, &target("c"), (None, Some(1), None)), Err(Denied::Conflict(_))));
         assert!(matches!(server_sessions(&mut config, &target("x"), None), Err(Denied::Unknown(_))));
         assert!(matches!(frontend_sessions(&mut config, "x", None), Err(Denied::Unknown(_))));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,8 @@ use crate::net;
 pub struct UnixSocket {
     listener: UnixListener,
     place: Place,
-    owns_file: bool,
+    /// Device and number of its file, which alone it takes away; `None` if the name is left to another one.
+    file: Option<(u64, u64)>,
 }
 
 /// Where one is to be, and whose.
@@ -125,6 +126,14 @@ impl UnixSocket {
         Self::replace(place)
     }
 
+    /// Opens it in the place of a socket, though a living process listens there: that one is to end.
+    pub fn supersede(place: Place) -> Result<Self, UnixSocketError> {
+        match fs::symlink_metadata(&place.path) {
+            Ok(file) if file.file_type().is_socket() => Self::replace(place),
+            _ => Self::bind(place),
+        }
+    }
+
     /// Opens it in the place of whatever has its name.
     pub fn replace(place: Place) -> Result<Self, UnixSocketError> {
         // Opened under another name and renamed, so that nobody ever meets it with other permissions.
@@ -136,7 +145,7 @@ impl UnixSocket {
         fs::set_permissions(&fresh, fs::Permissions::from_mode(place.mode)).map_err(failed)?;
         fs::rename(&fresh, &place.path).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Self { listener, place, owns_file: true })
+        Ok(Self { listener, file: identity(&place.path), place })
     }
 
     /// Takes over one that listens already.
@@ -144,7 +153,7 @@ impl UnixSocket {
         let adopted = listener.set_nonblocking(true);
         let adopted = adopted.and_then(|()| fs::set_permissions(&place.path, fs::Permissions::from_mode(place.mode)));
         match adopted {
-            Ok(()) => Ok(Self { listener, place, owns_file: true }),
+            Ok(()) => Ok(Self { listener, file: identity(&place.path), place }),
             Err(source) => Err(place.failed(source)),
         }
     }
@@ -160,7 +169,7 @@ impl UnixSocket {
 
     /// Leaves the file to another socket that has taken its place.
     pub fn leave_file(&mut self) {
-        self.owns_file = false;
+        self.file = None;
     }
 
     /// Makes it belong to the one that the process is about to become, if that is somebody else. Whoever was named for
@@ -223,9 +232,14 @@ fn unknown(place: &Place, kind: &'static str, account: &Account, file: &'static 
     UnixSocketError::NoSuchAccount { whose, path, kind, name: account.to_string(), file }
 }
 
+/// What tells a file from another one of the same name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        if self.owns_file {
+        if self.file.is_some() && self.file == identity(&self.place.path) {
             let _ = fs::remove_file(&self.place.path);
         }
     }
@@ -248,6 +262,19 @@ mod tests {
         let error = at("no/run/admin.sock").unwrap_err().to_string();
         assert!(error.contains("there is no directory") && error.contains("no/run and it can't be made"), "{error}");
         assert!(error.contains("can't open the admin socket") && error.ends_with("in [admin] socket"), "{error}");
+    }
+
+    // Seen to fail when it takes away whatever has its name.
+    #[test]
+    fn a_socket_that_was_superseded_leaves_the_file_to_the_other_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = place(directory.path().join("admin.sock"), 0o600);
+        let old = UnixSocket::supersede(place.clone()).unwrap();
+        let new = UnixSocket::supersede(place.clone()).unwrap();
+        drop(old);
+        assert!(UnixStream::connect(&place.path).is_ok());
+        drop(new);
+        assert!(!place.path.exists());
     }
 
     #[test]

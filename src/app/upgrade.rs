@@ -15,6 +15,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, Stdio};
 use std::time::Duration;
@@ -47,6 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Origin {
     program: PathBuf,
+    /// The name that it was called by, which says what its arguments mean.
+    called: OsString,
     arguments: Vec<OsString>,
 }
 
@@ -116,8 +119,9 @@ impl Origin {
     /// Of this process, to be asked before the working directory may have changed.
     pub fn of_this_process() -> io::Result<Self> {
         let mut arguments = std::env::args_os();
-        let called = arguments.next().map(PathBuf::from).unwrap_or_default();
-        Ok(Self { program: installed(&called, program_file()?), arguments: arguments.collect() })
+        let called = arguments.next().unwrap_or_default();
+        let program = installed(Path::new(&called), program_file()?);
+        Ok(Self { program, called, arguments: arguments.collect() })
     }
 
     /// Starts it, with one end of a pair of sockets as its standard input.
@@ -134,7 +138,7 @@ impl Origin {
 
     fn program_as(&self, part: &str) -> Program {
         let mut program = Program::new(&self.program);
-        program.args(&self.arguments).env(MARK, part);
+        program.arg0(&self.called).args(&self.arguments).env(MARK, part);
         program
     }
 }

@@ -8,12 +8,22 @@ use super::{Candidate, weighted};
 
 /// The server with the most credit, the first in the file among equals.
 pub(super) fn pick(candidates: &mut [Candidate]) -> Option<usize> {
+    pick_by(candidates, |credit, _| credit)
+}
+
+/// The same in the order of HAProxy's `static-rr`, whose map of a round counts credit in whole rounds only.
+pub(super) fn pick_static(candidates: &mut [Candidate]) -> Option<usize> {
+    pick_by(candidates, |credit, total| (credit + total).div_euclid(total.max(1)))
+}
+
+/// Whoever has the most credit, as `worth` counts it.
+fn pick_by(candidates: &mut [Candidate], worth: impl Fn(i64, i64) -> i64) -> Option<usize> {
     let total: i64 = candidates.iter().map(|candidate| i64::from(candidate.weight)).sum();
     for candidate in candidates.iter_mut() {
         candidate.credit += i64::from(candidate.weight);
     }
     // `max_by_key` keeps the last of equals, hence from the back.
-    let (place, _) = weighted(candidates).rev().max_by_key(|(_, candidate)| candidate.credit)?;
+    let (place, _) = weighted(candidates).rev().max_by_key(|(_, candidate)| worth(candidate.credit, total))?;
     candidates[place].credit -= total;
     Some(place)
 }
@@ -56,6 +66,20 @@ mod tests {
         assert_eq!(turns(&mut idle(&[2, 1, 1]), 8), [0, 1, 2, 0, 0, 1, 2, 0]);
         // With half of the weight, one of two neighbouring turns in each pair of a round is its own.
         assert_eq!(turns(&mut idle(&[4, 2, 2]), 8), [0, 1, 2, 0, 0, 1, 2, 0]);
+    }
+
+    // The orders of HAProxy 3.2.26, from its first session on. Seen to fail with `pick` in its place.
+    #[test]
+    fn static_round_robin_has_haproxys_order() {
+        let round = |weights: &[u16], count| {
+            let mut servers = idle(weights);
+            std::iter::from_fn(|| pick_static(&mut servers)).take(count).collect::<Vec<_>>()
+        };
+        assert_eq!(round(&[1, 2, 3], 12), [0, 2, 1, 2, 1, 2, 0, 2, 1, 2, 1, 2]);
+        assert_eq!(round(&[1, 1, 1], 4), [0, 1, 2, 0]);
+        let heavy = round(&[100, 10, 1], 24);
+        assert_eq!(heavy.iter().position(|place| *place == 1), Some(10));
+        assert_eq!(heavy.iter().filter(|place| **place == 0).count(), 22);
     }
 
     #[test]

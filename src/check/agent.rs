@@ -25,6 +25,9 @@ pub(super) async fn ask_for_ever(pool: Arc<Pool>, server: Arc<Server>, agent: Ag
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turn.tick().await;
+        if !pool.asks_agent_of(&server) {
+            continue;
+        }
         let Some(address) = address(&server, &agent).await else { continue };
         server.set_agent_asked(true);
         let word = ask(address, &agent).await;

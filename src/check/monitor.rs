@@ -130,10 +130,9 @@ impl Rounds {
                 self.schedule.hasten(number, now);
                 self.asked[number] |= all;
             }
-            if watched.server.is_probe_wanted_soon()
-                && let Some(check) = &watched.server.spec().check
-            {
-                self.schedule.bring_forward(number, now, check.fast_interval);
+            if watched.server.is_probe_wanted_soon() {
+                let soon = watched.pool.probe_interval_soon(&watched.server).unwrap_or(Duration::MAX / 4);
+                self.schedule.bring_forward(number, now, soon);
             }
         }
     }

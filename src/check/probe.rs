@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::client::TlsStream;
@@ -18,8 +18,9 @@ use self::script::Script;
 use self::seen::Seen;
 use crate::clock;
 use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
-use crate::model::{Check, Credential, Probe, ProbeTime, TlsProbe};
+use crate::model::{Check, Credential, Probe, ProbeTime, ProxyVersion, TlsProbe};
 use crate::net::tls::{self, Client, ClientError, Established};
+use crate::net::proxy_header::{self, Parties};
 use crate::net::{self, DialError, Way};
 
 mod http;
@@ -46,6 +47,7 @@ pub struct Prober {
     kind: Kind,
     timeout: Duration,
     time: ProbeTime,
+    send_proxy: Option<ProxyVersion>,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,7 @@ impl Prober {
             Probe::Http(probe) => Kind::Request(client(probe.tls.as_ref())?, Request::of(probe)),
             Probe::Script { steps, tls } => Kind::Script(Script::new(steps, client(tls.as_ref())?)),
         };
-        Ok(Self { kind, timeout: check.timeout, time: check.time })
+        Ok(Self { kind, timeout: check.timeout, time: check.time, send_proxy: check.send_proxy })
     }
 
     /// Probes whoever listens at this address; `interval` is the one in force, which bounds some probes.
@@ -146,6 +148,13 @@ struct Attempt<'a> {
     deadline: Instant,
 }
 
+/// A probe stands for nobody. The first version has no word for that; HAProxy says its own connection's ends there.
+fn introduction(version: ProxyVersion, tcp: &TcpStream) -> Vec<u8> {
+    let ends = || Some(Parties::new(tcp.local_addr().ok()?, tcp.peer_addr().ok()?));
+    let parties = if version == ProxyVersion::V1 { ends() } else { None };
+    proxy_header::encode(version, parties)
+}
+
 impl Attempt<'_> {
     async fn run(&self) -> Seen {
         if let Kind::Script(script) = &self.prober.kind {
@@ -181,10 +190,15 @@ impl Attempt<'_> {
 
     async fn connect_to(&self, address: SocketAddr) -> Result<TcpStream, Seen> {
         let dialled = timeout_at(self.dial_by, net::dial_by(address, self.way)).await;
-        dialled.unwrap_or(Err(DialError::TimedOut)).map_err(|error| match error {
+        let mut tcp = dialled.unwrap_or(Err(DialError::TimedOut)).map_err(|error| match error {
             DialError::TimedOut => Seen::down(DownCause::Unreachable, CheckStatus::L4Tout, self.too_late("connecting")),
             other => Seen::not_dialled(&other),
-        })
+        })?;
+        if let Some(version) = self.prober.send_proxy {
+            // What can't be written shows in what follows.
+            let _ = timeout_at(self.deadline, tcp.write_all(&introduction(version, &tcp))).await;
+        }
+        Ok(tcp)
     }
 
     async fn handshake(&self, client: &Client, tcp: TcpStream) -> Result<Established, Seen> {

@@ -80,10 +80,10 @@ impl Schedule {
         }
     }
 
-    /// A server is to be probed no later than so long after its last probe began.
+    /// A server is to be probed no later than so long from now on.
     pub fn bring_forward(&mut self, server: usize, now: Instant, interval: Duration) {
-        if let Place::Waiting { last: Some(last), earliest, due } = &mut self.places[server] {
-            let soon = now.max(*last + interval);
+        if let Place::Waiting { earliest, due, .. } = &mut self.places[server] {
+            let soon = now + interval;
             *due = soon.min(*due);
             *earliest = soon.min(*earliest);
         }

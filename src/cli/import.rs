@@ -27,7 +27,7 @@ pub fn run(options: &Options) -> Exit {
         Policy::Evenkeel => config::Policy::Evenkeel,
     };
     let choice = Choice { policy, lenient: options.lenient };
-    let input = Input { paths: options.files.clone(), dialect: Some(Dialect::Haproxy), choice };
+    let input = Input { paths: options.files.clone(), dialect: Some(Dialect::Haproxy), choice, ..Input::default() };
     match config::import(&input) {
         Ok((text, warnings)) => {
             tell(&warnings);

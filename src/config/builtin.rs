@@ -7,17 +7,17 @@ use super::leaf::{CheckType, Switch, Wait, Whole, Workers};
 use super::list::{List, OneOrMore, Statuses};
 use super::question::Method;
 use super::raw::{
-    Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendTimeouts, Keepalive, Limits, Log, Process,
-    Runtime, Security, Server, Stats, Timeouts,
+    Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendLog, FrontendTimeouts, Keepalive, Limits, Log,
+    Process, Runtime, Security, Server, Stats, Timeouts,
 };
 use super::read::Stated;
 use super::service::{Agent, Observe, ProbeLimit, Retry, Said};
-use super::target::{SyslogAddress, Tag, Target, TargetEntry, TargetType};
+use super::target::{LineText, SyslogAddress, Tag, Target, TargetEntry, TargetType};
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, RuntimeLevel, RuntimeSocket, Syslog,
-    SyslogProtocol, Watchfulness,
+    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, RuntimeLevel, RuntimeSocket,
+    Severities, Syslog, SyslogProtocol, Watchfulness,
 };
 
 /// A built-in value.
@@ -72,8 +72,24 @@ pub fn frontend() -> Frontend {
         client_keepalive: is(keepalive(Policy::evenkeel().client_keepalive)),
         timeouts: is(FrontendTimeouts::default()),
         accept_proxy: is(Switch::Off),
+        log: is(FrontendLog::default()),
+        reset_clients: is(true),
         on_silence: is(OnSilence::Close),
         ..Frontend::default()
+    }
+}
+
+/// What is logged of a frontend's sessions, but for what `[log]` says of all.
+pub fn frontend_log() -> FrontendLog {
+    let model = model::FrontendLog::default();
+    FrontendLog {
+        enabled: is(model.enabled),
+        silent_clients: is(model.silent_clients),
+        normal_sessions: is(model.normal_sessions),
+        asap: is(model.asap),
+        separate_errors: is(model.separate_errors),
+        line: is(LineText(model.line)),
+        ..FrontendLog::default()
     }
 }
 
@@ -180,7 +196,7 @@ fn request(schedule: Check) -> Check {
         headers: is(List(Vec::new())),
         body: is(Said(String::new())),
         expect: is(List(Vec::new())),
-        draining_on_404: is(false),
+        not_found_drains: is(false),
         ..schedule
     }
 }
@@ -219,7 +235,12 @@ pub fn limits() -> Limits {
 pub fn stats() -> Stats {
     let localhost = ListenAddress::Tcp(([127, 0, 0, 1], 9000).into());
     let listen = OneOrMore(is(localhost).into_iter().collect());
-    Stats { listen: is(Switch::On(listen)), freebind: is(false), ..Stats::default() }
+    Stats { listen: is(Switch::On(listen)), ..site() }
+}
+
+/// What each of several `[[stats]]` has that it doesn't state: all but where it listens.
+pub fn site() -> Stats {
+    Stats { freebind: is(false), frontend_only: is(false), own_pages: is(true), ..Stats::default() }
 }
 
 /// `[admin]`, all of it.
@@ -244,9 +265,11 @@ pub fn log() -> Log {
 
 /// Of a log target of this type, what neither it nor `[log]` states.
 pub fn log_target(kind: TargetType) -> Target {
-    let tagged = || Target { tag: is(Tag("evenkeel".to_owned())), ..Target::default() };
+    let (lines, Severities { least, gravest }) = (LogLines::All, Severities::ALL);
+    let any = || Target { lines: is(lines), least: is(least), gravest: is(gravest), ..Target::default() };
+    let tagged = || Target { tag: is(Tag("evenkeel".to_owned())), ..any() };
     match kind {
-        TargetType::Stdout => Target::default(),
+        TargetType::Stdout => any(),
         TargetType::Journald => Target { socket: is(SocketPath(PathBuf::from(LogPlace::JOURNAL))), ..tagged() },
         TargetType::Syslog => Target {
             address: is(SyslogAddress(DatagramAddress::Unix(PathBuf::from(Syslog::SOCKET)))),

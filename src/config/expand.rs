@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use super::builtin;
 use super::leaf::{Switch, VerifyMode};
-use super::list::List;
+use super::list::{List, OneOrMore};
 use super::preset::{KUBE_API, Parts};
 use super::raw::{
-    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendTimeouts, Limits, Log, Process, Runtime,
-    Security, Server, Stats, Timeouts,
+    Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendLog, FrontendTimeouts, Limits, Log,
+    Process, Runtime, Security, Server, Stats, Timeouts,
 };
 use super::read::{Span, Stated, fill};
 use super::value;
@@ -30,7 +30,7 @@ pub struct Expanded {
     pub limits: Limits,
     /// In the order of their ids: the preset's, then the file's as they follow one another there.
     pub proxies: Vec<Proxy>,
-    pub stats: Stats,
+    pub stats: Vec<Stats>,
     pub admin: Admin,
     pub log: Log,
     pub process: Process,
@@ -73,10 +73,11 @@ pub fn expand(file: File) -> Expanded {
     let backend_at = file.backend.as_ref().and_then(Stated::span);
     let parts = file.preset.as_ref().map(|preset| preset.value.parts(preset.span().unwrap_or_default(), controllers));
 
+    let log = complete_log(filled(file.log, &builtin::log()));
     let mut proxies = in_id_order(parts, values(file.frontend), values(file.backend), &defaults);
     for proxy in &mut proxies {
         match proxy {
-            Proxy::Frontend(frontend) => complete_frontend(frontend, &timeouts),
+            Proxy::Frontend(frontend) => complete_frontend(frontend, &timeouts, &log),
             Proxy::Backend(backend) => complete_backend(backend, &defaults, &timeouts),
         }
     }
@@ -91,13 +92,26 @@ pub fn expand(file: File) -> Expanded {
         defaults: policy_keys(&defaults),
         limits: filled(file.limits, &builtin::limits()),
         proxies,
-        stats: filled(file.stats, &builtin::stats()),
+        stats: complete_stats(file.stats),
         admin: filled(file.admin, &builtin::admin()),
-        log: complete_log(filled(file.log, &builtin::log())),
+        log,
         process: filled(file.process, &builtin::process()),
         security: filled(file.security, &builtin::security()),
         runtime: complete_runtime(values(file.runtime)),
     }
+}
+
+/// One page by default; each of several says itself where it is.
+fn complete_stats(stated: Option<Stated<OneOrMore<Stats>>>) -> Vec<Stats> {
+    let mut stats: Vec<Stats> =
+        stated.map(|list| list.value.0.into_iter().map(|item| item.value).collect()).unwrap_or_default();
+    if stats.len() > 1 {
+        stats.iter_mut().for_each(|one| one.fill(&builtin::site()));
+        return stats;
+    }
+    let mut one = stats.pop().unwrap_or_default();
+    one.fill(&builtin::stats());
+    vec![one]
 }
 
 /// A section, present or not, with its defaults.
@@ -170,6 +184,7 @@ fn frontend_over(stated: Option<Frontend>, defaults: &Defaults, preset: Option<&
     fill(&mut frontend.freebind, &defaults.freebind);
     fill(&mut frontend.backlog, &defaults.backlog);
     fill(&mut frontend.client_keepalive, &defaults.client_keepalive);
+    fill(&mut frontend.reset_clients, &defaults.reset_clients);
     if let Some(preset) = preset {
         frontend.fill(preset);
     }
@@ -206,8 +221,11 @@ fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Ba
     backend
 }
 
-fn complete_frontend(frontend: &mut Frontend, timeouts: &Timeouts) {
+fn complete_frontend(frontend: &mut Frontend, timeouts: &Timeouts, log: &Log) {
     frontend.fill(&builtin::frontend());
+    if let Some(own) = &mut frontend.log {
+        own.value.fill(&FrontendLog { null_sessions: log.null_sessions.clone(), ..builtin::frontend_log() });
+    }
     if let Some(own) = &mut frontend.timeouts {
         own.value.fill(&FrontendTimeouts {
             client: timeouts.client.clone(),
@@ -336,7 +354,7 @@ impl Check {
             "headers" => headers,
             "body" => body,
             "expect" => expect,
-            "draining_on_404" => draining_on_404,
+            "not_found_drains" => not_found_drains,
             "steps" => steps,
         }
     }

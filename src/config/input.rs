@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::haproxy::Choice;
+use super::haproxy::{Choice, Variables};
 use super::mistake::{Mistake, Mistakes};
+use super::overrides::Overrides;
 use super::report::Report;
 use super::source::Source;
 use crate::model::Dialect;
@@ -18,6 +19,10 @@ pub struct Input {
     pub dialect: Option<Dialect>,
     /// How a haproxy.cfg is read.
     pub choice: Choice,
+    /// Variables that it sees beside those of the process's environment.
+    pub set: Vec<(String, String)>,
+    /// What counts whatever the file says.
+    pub overrides: Overrides,
 }
 
 impl From<&Path> for Input {
@@ -51,6 +56,13 @@ impl Input {
             false => Dialect::Toml,
         };
         self.dialect.unwrap_or_else(by_name)
+    }
+
+    /// The environment as a haproxy.cfg sees it.
+    pub(super) fn variables(&self) -> Variables {
+        let Variables(mut variables) = Variables::of_the_process();
+        variables.extend(self.set.iter().cloned());
+        Variables(variables)
     }
 
     /// The text of all its files.

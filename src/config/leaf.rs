@@ -302,7 +302,7 @@ impl CheckType {
                 "client_certificate",
                 "client_key",
             ],
-            Self::Http => &["path", "method", "http_version", "headers", "body", "expect", "draining_on_404"],
+            Self::Http => &["path", "method", "http_version", "headers", "body", "expect", "not_found_drains"],
             Self::HttpOverTls => &[
                 "verify",
                 "ca_file",
@@ -316,7 +316,7 @@ impl CheckType {
                 "headers",
                 "body",
                 "expect",
-                "draining_on_404",
+                "not_found_drains",
             ],
             Self::Script => &["steps", "verify", "ca_file", "server_name", "alpn", "client_certificate", "client_key"],
             Self::KubeApiserver => {

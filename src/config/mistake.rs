@@ -11,7 +11,7 @@ use super::read::Span;
 use super::spelling;
 use super::value::{self, AddressError, DurationError, NetworkError};
 use super::when::{self, WhenError};
-use crate::model::{Descriptor, DescriptorName, NameError, PasswordHashError};
+use crate::model::{Descriptor, DescriptorName, LineFormatError, NameError, PasswordHashError};
 
 /// Whether a mistake keeps the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,10 +64,14 @@ pub enum Mistake {
     BadName { text: String, error: NameError },
     #[error("`{key}` can't be {text:?}: {reason}")]
     BadText { key: String, text: String, reason: &'static str },
+    #[error("{text:?} is no line of a log: {error}")]
+    BadLogLine { text: String, error: LineFormatError },
     #[error("`{key}` is empty")]
     EmptyList { key: String },
     #[error("there is no backend `{name}`")]
     UnknownBackend { name: String, known: Vec<String> },
+    #[error("there is no frontend or backend `{name}`")]
+    UnknownProxy { name: String, known: Vec<String> },
     #[error("two {things} are called `{name}`")]
     DuplicateName { things: &'static str, name: String },
     #[error("two servers of backend `{backend}` have the address {address}")]
@@ -138,6 +142,8 @@ pub enum Mistake {
     HalfIdentity { stated: &'static str, missing: &'static str },
     #[error("`{stated}` is only half of a login: `{missing}` is missing")]
     HalfLogin { stated: &'static str, missing: &'static str },
+    #[error("who may act is said for two stats sections, and is the same at all of them")]
+    TwoAccesses,
     #[error("`{key}` can't be used: {error}")]
     BadSecret { key: String, error: PasswordHashError },
     #[error("`token_file` and `client_certificate` are two ways to say who asks")]
@@ -170,6 +176,8 @@ pub enum Mistake {
     EmptyWord,
     #[error("the file says: {text}")]
     Said { text: String },
+    #[error("{what}")]
+    Finding { id: &'static str, what: String, fix: String },
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -179,9 +187,10 @@ macro_rules! kinds {
         pub const KINDS: &[&str] = &[$($kind),*];
 
         impl Mistake {
-            /// The mistake's kind, one of [`KINDS`].
+            /// The mistake's kind, one of [`KINDS`], or the id of a finding.
             pub fn kind(&self) -> &'static str {
                 match self {
+                    Self::Finding { id, .. } => id,
                     $(Self::$variant { .. } => $kind,)*
                 }
             }
@@ -209,8 +218,10 @@ kinds! {
     BadNetwork = "bad-network",
     BadName = "bad-name",
     BadText = "bad-text",
+    BadLogLine = "bad-log-line",
     EmptyList = "empty-list",
     UnknownBackend = "unknown-backend",
+    UnknownProxy = "unknown-proxy",
     DuplicateName = "duplicate-name",
     DuplicateAddress = "duplicate-address",
     DuplicateController = "duplicate-controller",
@@ -238,6 +249,7 @@ kinds! {
     StatusTwice = "status-twice",
     HalfIdentity = "half-identity",
     HalfLogin = "half-login",
+    TwoAccesses = "two-accesses",
     BadSecret = "bad-secret",
     TwoCredentials = "two-credentials",
     TokenFile = "token-file",
@@ -290,6 +302,7 @@ impl Mistake {
         match self {
             Self::DirectiveNoted { .. } | Self::Said { .. } => Severity::Note,
             Self::LeftOut { .. }
+            | Self::Finding { .. }
             | Self::EmptyWord
             | Self::UnusedBackend { .. }
             | Self::DuplicateAddress { .. }
@@ -322,6 +335,9 @@ impl Mistake {
             Self::UnknownKey { key, known, .. } => Some(key_hint(key, known)),
             Self::UnknownWord { word, known, .. } => Some(did_you_mean(word, known.iter().copied(), "it can be")),
             Self::UnknownBackend { name, known } => Some(known_backends(name, known)),
+            Self::UnknownProxy { name, known } => {
+                Some(did_you_mean(name, known.iter().map(String::as_str), "there are"))
+            }
             Self::Syntax { hint, .. } | Self::WrongType { hint, .. } | Self::MissingKey { hint, .. } => hint.clone(),
             Self::BadAddress { text, error } => Some(address_hint(text, error)),
             Self::BadNetwork { text, error } => Some(network_hint(text, error)),
@@ -374,6 +390,7 @@ impl Mistake {
             Self::DirectiveElsewhere { sections, .. } => Some(format!("it belongs into: {sections}")),
             Self::DirectiveRefused { instead, .. } => Some((*instead).to_owned()),
             Self::BadLine { hint, .. } => Some(hint.clone()),
+            Self::Finding { fix, .. } => Some(fix.clone()),
             Self::DirectiveNoted { .. } | Self::LeftOut { .. } | Self::Said { .. } => None,
             Self::EmptyWord => Some("a variable may have no value: write `${NAME-default}`, or define it".into()),
             Self::NotOfThisCheck { belongs_to, .. } => Some(format!("it is for checks of type {belongs_to}")),
@@ -391,6 +408,7 @@ impl Mistake {
                 Some("add `user`, the name that the password is for".into())
             }
             Self::HalfLogin { .. } => Some("add `password_hash`, which `evenkeel hash-password` makes".into()),
+            Self::TwoAccesses => Some("state `token_file`, `user` and `password_hash` for one of them".into()),
             Self::BadSecret { .. } => Some("`evenkeel hash-password` makes one".into()),
             Self::ScriptWithoutSteps => Some(r#"add `steps = ["connect", "expect +OK"]`"#.into()),
             Self::ManySteps { .. } => Some("what takes longer than that is no health check".into()),
@@ -406,6 +424,7 @@ impl Mistake {
             Self::OutOfRange { or_off, .. } => or_off.then(|| "\"off\" stands for no limit".into()),
             Self::BadName { .. }
             | Self::BadText { .. }
+            | Self::BadLogLine { .. }
             | Self::NotWholeSeconds { .. }
             | Self::CaFile { .. }
             | Self::TokenFile { .. }
@@ -543,6 +562,11 @@ impl Mistakes {
             found.also = found.also.and_then(|(span, label)| Some((origin(span)?, label)));
         }
         self
+    }
+
+    /// Each of them, as they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Found> {
+        self.0.iter()
     }
 
     /// Adds others to these.

@@ -16,9 +16,10 @@ use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::runtime::RuntimeListen;
 use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
+use super::site::{Login, Realm, Uri};
 use super::source::Source;
 use super::syntax;
-use super::target::{Target, TargetEntry};
+use super::target::{LineText, Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
     Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
@@ -49,6 +50,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("frontend", Frontend::KEYS),
     ("frontend.client_keepalive", Keepalive::KEYS),
     ("frontend.timeouts", FrontendTimeouts::KEYS),
+    ("frontend.log", FrontendLog::KEYS),
     ("frontend.listen", Door::KEYS),
     ("frontend.rule", Rule::KEYS),
     ("frontend.route", Route::KEYS),
@@ -88,6 +90,8 @@ pub type Long = Wait<1, YEAR>;
 pub type Interval = Wait<100, HOUR>;
 /// From one line of a session that lives on to the next.
 pub type Progress = Wait<SECOND, YEAR>;
+/// From one loading of a page to the next.
+pub type Refresh = Wait<SECOND, YEAR, SECOND>;
 /// For one probe.
 pub type ProbeTime = Wait<10, HOUR>;
 /// What the kernel takes as TCP_KEEPIDLE and TCP_KEEPINTVL (tcp(7)).
@@ -103,7 +107,7 @@ section! {
     "limits" => limits: Limits,
     "frontend" => frontend: List<Frontend, 0>,
     "backend" => backend: List<Backend, 0>,
-    "stats" => stats: Stats,
+    "stats" => stats: OneOrMore<Stats>,
     "admin" => admin: Admin,
     "log" => log: Log,
     "process" => process: Process,
@@ -122,6 +126,7 @@ section! {
     "freebind" => freebind: bool,
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
+    "reset_clients" => reset_clients: bool,
     "balance" => balance: Balance,
     "on_no_server" => on_no_server: OnNoServer,
     "on_down" => on_down: OnDown,
@@ -215,6 +220,8 @@ section! {
     "on_silence" => on_silence: OnSilence,
     "rule" => rule: List<Rule, 1>,
     "route" => route: List<Route, 1>,
+    "reset_clients" => reset_clients: bool,
+    "log" => log: FrontendLog,
 }
 
 section! {
@@ -232,6 +239,18 @@ section! {
     "source" => source: OneOrMore<Network>,
     "when" => when: Condition,
     "backend" => backend: BackendName,
+}
+
+section! {
+    /// What is logged of a frontend's sessions.
+    FrontendLog, "a frontend's `log`";
+    "enabled" => enabled: bool,
+    "null_sessions" => null_sessions: bool,
+    "silent_clients" => silent_clients: bool,
+    "normal_sessions" => normal_sessions: bool,
+    "asap" => asap: bool,
+    "separate_errors" => separate_errors: bool,
+    "line" => line: LineText,
 }
 
 section! {
@@ -321,7 +340,7 @@ section! {
     "headers" => headers: List<Header, 0>,
     "body" => body: Said,
     "expect" => expect: List<Answer, 0>,
-    "draining_on_404" => draining_on_404: bool,
+    "not_found_drains" => not_found_drains: bool,
     "steps" => steps: List<StepText, 1>,
 }
 
@@ -333,6 +352,20 @@ section! {
     "token_file" => token_file: FilePath,
     "user" => user: UserName,
     "password_hash" => password_hash: PasswordHash,
+    "name" => name: FrontendName,
+    "id" => id: Number,
+    "frontend_only" => frontend_only: bool,
+    "own_pages" => own_pages: bool,
+    "uri" => uri: Uri,
+    "refresh" => refresh: Switch<Refresh>,
+    "users" => users: List<Login, 1>,
+    "realm" => realm: Realm,
+    "hide_version" => hide_version: bool,
+    "legends" => legends: bool,
+    "scope" => scope: List<FrontendName, 1>,
+    "metrics" => metrics: Uri,
+    "monitor" => monitor: Uri,
+    "monitor_fail" => monitor_fail: List<Condition, 1>,
 }
 
 section! {

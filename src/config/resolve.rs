@@ -1,6 +1,7 @@
 //! From the expanded form to a [`model::Config`], or to what is wrong between its parts.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::door;
 use super::expand::{Expanded, Proxy};
@@ -13,8 +14,8 @@ use super::source::Source;
 use super::spelling;
 use super::value::duration_text;
 use crate::model::{
-    self, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, Keepalive, Listen, Network, ProxyId,
-    Server, ServerId, SourceLimits, Weight,
+    self, Backend, BackendTimeouts, Check, Closing, Config, Dialect, Frontend, FrontendLog, Keepalive, Listen, Network,
+    ProxyId, Server, ServerId, SourceLimits, Weight,
 };
 
 mod access;
@@ -27,6 +28,7 @@ mod process;
 mod routes;
 mod runtime;
 mod service;
+mod sites;
 mod targets;
 
 use checks::Checks;
@@ -63,8 +65,9 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     service::note_tracked(expanded, &backends, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
-    let access = access::access(&expanded.stats, &source.directory, mistakes);
+    let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
+    targets::note_unknown_proxies(expanded, &known, mistakes);
     let runtime = runtime::resolve(&expanded.runtime, &expanded.admin, &known, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,
@@ -73,7 +76,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         hosts: model::hosts(&backends),
         frontends,
         backends,
-        stats: listeners::stats(&expanded.stats, numbers.next(), access).into_iter().collect(),
+        stats,
         admin: process::admin(&expanded.admin),
         log: process::log(&expanded.log, targets),
         process: process::process(&expanded.process),
@@ -187,7 +190,21 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
         on_silence: filled(&raw.on_silence),
         closes_unrouted,
         handshake_timeout: filled(&timeouts.handshake).0,
+        log: Arc::new(frontend_log(&filled(&raw.log))),
+        reset_clients: filled(&raw.reset_clients),
     })
+}
+
+fn frontend_log(raw: &raw::FrontendLog) -> FrontendLog {
+    FrontendLog {
+        enabled: filled(&raw.enabled),
+        null_sessions: filled(&raw.null_sessions),
+        silent_clients: filled(&raw.silent_clients),
+        normal_sessions: filled(&raw.normal_sessions),
+        asap: filled(&raw.asap),
+        separate_errors: filled(&raw.separate_errors),
+        line: filled(&raw.line).0,
+    }
 }
 
 fn source_limits(raw: &raw::Frontend) -> SourceLimits {

@@ -33,6 +33,8 @@ enum Part {
     Frontend(String),
     Backend(String),
     Server(String, String),
+    /// One of several `[[stats]]`.
+    Stats(String),
 }
 
 /// One line of what changes from one configuration to another.
@@ -73,6 +75,7 @@ impl Named {
             match (section.as_str(), value) {
                 ("frontend", Value::Array(list)) => settings.add(list, Part::Frontend),
                 ("backend", Value::Array(list)) => settings.add(list, Part::Backend),
+                ("stats", Value::Array(list)) => settings.add(list, Part::Stats),
                 (_, value) => flatten(&section, value, &mut settings.process),
             }
         }
@@ -153,6 +156,8 @@ impl fmt::Display for Difference {
         match self {
             Self::Added(what) => write!(f, "+ {what}"),
             Self::Removed(what) => write!(f, "- {what}"),
+            // What no log may show.
+            Self::Changed { setting, .. } if setting.ends_with("users") => write!(f, "~ {setting}: others"),
             Self::Changed { setting, from, to } => write!(f, "~ {setting}: {from} → {to}"),
         }
     }
@@ -164,6 +169,7 @@ impl fmt::Display for Part {
             Self::Frontend(name) => write!(f, "frontend {name}"),
             Self::Backend(name) => write!(f, "backend {name}"),
             Self::Server(backend, name) => write!(f, "server {backend}/{name}"),
+            Self::Stats(name) => write!(f, "stats {name}"),
         }
     }
 }
@@ -172,7 +178,7 @@ impl Part {
     /// With the setting that tells one from another, and a remark.
     fn described(&self, settings: &BTreeMap<String, String>, remark: &str) -> String {
         let key = match self {
-            Self::Frontend(_) => "listen",
+            Self::Frontend(_) | Self::Stats(_) => "listen",
             Self::Backend(_) => "balance",
             Self::Server(..) => "address",
         };

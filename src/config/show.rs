@@ -19,7 +19,10 @@ pub fn show(expanded: &Expanded, source: &Source) -> String {
             Proxy::Backend(backend) => out.element("backend", backend),
         }
     }
-    out.section("stats", &expanded.stats);
+    match expanded.stats.as_slice() {
+        [one] => out.section("stats", one),
+        several => several.iter().for_each(|one| out.element("stats", one)),
+    }
     out.section("admin", &expanded.admin);
     out.section("log", &expanded.log);
     out.section("process", &expanded.process);

@@ -5,12 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use toml::de::DeValue;
 
-use super::leaf::words;
+use super::leaf::{Whole, words};
+use super::list::OneOrMore;
 use super::mistake::Mistake;
 use super::read::{Found, Origin, Reader, Value, section};
 use super::show::{Writer, quoted};
 use super::text::{SocketPath, Text};
-use crate::model::{DatagramAddress, Facility, LogFormat, LogLevel, Syslog, SyslogProtocol};
+use crate::model::{
+    DatagramAddress, Facility, FrontendName, LineFormat, LogFormat, LogLevel, LogLines, SessionLine, Severity, Syslog,
+    SyslogProtocol,
+};
 
 section! {
     /// One place that lines go to.
@@ -23,6 +27,11 @@ section! {
     "protocol" => protocol: SyslogProtocol,
     "facility" => facility: Facility,
     "tag" => tag: Tag,
+    "length" => length: Whole<80, 65_535>,
+    "lines" => lines: LogLines,
+    "proxies" => proxies: OneOrMore<FrontendName>,
+    "least" => least: Severity,
+    "gravest" => gravest: Severity,
 }
 
 /// A target in the list: a table, or its type alone.
@@ -80,7 +89,7 @@ impl TargetType {
         match self {
             Self::Stdout => &[],
             Self::Journald => &["socket", "tag"],
-            Self::Syslog => &["address", "protocol", "facility", "tag"],
+            Self::Syslog => &["address", "protocol", "facility", "tag", "length"],
         }
     }
 }
@@ -91,6 +100,17 @@ words!(TargetType {
     "syslog" => TargetType::Syslog,
 });
 words!(SyslogProtocol { "rfc3164" => SyslogProtocol::Rfc3164, "rfc5424" => SyslogProtocol::Rfc5424, });
+words!(LogLines { "all" => LogLines::All, "haproxy" => LogLines::Haproxys, });
+words!(Severity {
+    "emerg" => Severity::Emergency,
+    "alert" => Severity::Alert,
+    "crit" => Severity::Critical,
+    "err" => Severity::Error,
+    "warning" => Severity::Warning,
+    "notice" => Severity::Notice,
+    "info" => Severity::Info,
+    "debug" => Severity::Debug,
+});
 words!(Facility {
     "kern" => Facility::Kern,
     "user" => Facility::User,
@@ -157,5 +177,31 @@ impl Text for Tag {
 
     fn text(&self) -> String {
         self.0.clone()
+    }
+}
+
+/// What a session's line says in HAProxy's format: `tcplog`, `connect`, or variables as `log-format` has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineText(pub SessionLine);
+
+impl Text for LineText {
+    const WANTED: &'static str = "\"tcplog\", \"connect\", or a format such as \"%ci:%cp %b/%s %ts\"";
+
+    fn parse(text: &str, _: &str) -> Result<Self, Mistake> {
+        match text {
+            "tcplog" => Ok(Self(SessionLine::Tcplog)),
+            "connect" => Ok(Self(SessionLine::Connect)),
+            format => LineFormat::parse(format)
+                .map(|format| Self(SessionLine::Custom(format)))
+                .map_err(|error| Mistake::BadLogLine { text: text.to_owned(), error }),
+        }
+    }
+
+    fn text(&self) -> String {
+        match &self.0 {
+            SessionLine::Tcplog => "tcplog".to_owned(),
+            SessionLine::Connect => "connect".to_owned(),
+            SessionLine::Custom(format) => format.written().to_owned(),
+        }
     }
 }

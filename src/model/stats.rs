@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FrontendName, ListenAddress, ProxyId, Secret, StatsAccess};
+use super::{Condition, FrontendName, ListenAddress, ProxyId, Secret, StatsAccess};
 
 /// Where people and programs watch the process: the `[stats]` of a TOML file, or one `mode http` section of a
 /// haproxy.cfg.
@@ -63,6 +63,8 @@ pub struct StatsPage {
     pub realm: String,
     /// Whether the page keeps the program's version to itself.
     pub hide_version: bool,
+    /// Whether CSV and the like tell addresses and balance methods, too (`stats show-legends`).
+    pub legends: bool,
     /// The proxies that are shown, by name (`stats scope`); all, if none is named.
     pub scope: Vec<String>,
 }
@@ -81,6 +83,7 @@ impl StatsPage {
             users: Vec::new(),
             realm: Self::REALM.to_owned(),
             hide_version: false,
+            legends: false,
             scope: Vec::new(),
         }
     }
@@ -91,4 +94,6 @@ impl StatsPage {
 pub struct Monitor {
     /// The whole path, its query included.
     pub uri: String,
+    /// It says no as soon as one of these holds (`monitor fail`).
+    pub fail: Vec<Condition>,
 }

@@ -7,6 +7,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use crate::model::ProxyVersion;
+
 /// Longest header that is taken. Version 1 has at most 107 bytes, version 2 its extensions, which nobody reads here.
 pub const MAX: usize = 16 * 1024;
 
@@ -180,6 +182,14 @@ impl Parties {
 }
 
 // ---- sending ----
+
+/// The header of this version for a client that is passed on; `None` for one that stands for nobody.
+pub fn encode(version: ProxyVersion, parties: Option<Parties>) -> Vec<u8> {
+    match version {
+        ProxyVersion::V1 => encode_v1(parties),
+        ProxyVersion::V2 => encode_v2(parties),
+    }
+}
 
 /// The header of version 1 for a client that is passed on; `None` for one that can't be named.
 pub fn encode_v1(parties: Option<Parties>) -> Vec<u8> {

@@ -161,6 +161,12 @@ impl Stream {
         SocketAddr::try_from(address).map_err(io::Error::from)
     }
 
+    /// Whether bytes wait to be read.
+    pub fn has_unread(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        rustix::net::recv(&self.socket, &mut [0_u8], flags).is_ok_and(|(length, _)| length > 0)
+    }
+
     /// Reads into `bytes`; 0 is the end of the stream. A direction costs two calls, of which the second is the end: an
     /// event tells that the end has come, but not whether bytes have come before it.
     pub fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {

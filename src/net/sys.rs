@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "inherited descriptors, tokio's registration of a listener, TCP_INFO, IP_BIND_ADDRESS_NO_PORT, adjtimex and seccomp have no safe form"
+    reason = "inherited descriptors, tokio's registration of a listener, TCP_INFO, IP_BIND_ADDRESS_NO_PORT, adjtimex, seccomp, fork and the end by a signal have no safe form"
 )]
 
 use std::env;
@@ -135,6 +135,34 @@ pub fn filter_calls(program: &[libc::sock_filter], refusals: Refusals) -> io::Re
     // SAFETY: the structure and the `len` instructions that it points to live until the call returns.
     let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Makes a second process of this one, which begins here, too (fork(2)): its number, and `None` in itself.
+///
+/// It is refused where there is more than one thread: of those only the calling one would go on in the new process, with
+/// whatever locks the others hold.
+pub fn fork() -> io::Result<Option<u32>> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("there are threads already"));
+    }
+    // SAFETY: this thread is the only one, as was just seen, and so the new process lacks nothing that this one has.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some(pid.unsigned_abs())),
+    }
+}
+
+/// Ends the process by a signal, as if nobody had caught it: who waits for the process sees by which.
+pub fn end_by(signal: i32) -> ! {
+    // SAFETY: both calls take numbers alone; that this signal's own action comes back takes nothing from anyone, because
+    // the process ends with it.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+    // The first process of a container is not ended by a signal: then with what a shell would show.
+    std::process::exit(128 + signal)
 }
 
 /// Calls that no program of good intent makes and that have no safe form, with arguments that do no harm if the kernel

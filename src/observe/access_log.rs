@@ -189,6 +189,7 @@ impl std::fmt::Display for Short {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
     use std::time::SystemTime;
 
     use super::*;
@@ -215,6 +216,8 @@ pub(super) mod tests {
             moves: 1,
             ending: Ending::new(Who::Client, Phase::Data, Cause::Reset),
             concurrent: Concurrent::default(),
+            log: Arc::default(),
+            doorstep: None,
         }
     }
 

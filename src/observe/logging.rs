@@ -28,16 +28,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 use self::episode::Episode;
 use self::form::Form;
 pub use self::lines::Tally;
-use self::lines::{Line, Way};
+use self::lines::{Line, Wants, Way};
 pub(super) use self::lines::{Lines, News};
 use self::message::Message;
 pub(super) use self::moment::timestamp;
+use self::tcplog::Haproxys;
 use super::access_log::Records;
 use crate::event::{
     CertificateExpiry, Change, ConfigReload, Drained, IsolationChange, Limit, LimitReached, ReloadOutcome,
     ServerChange, ServerState, Upgrade, UpgradeOutcome,
 };
-use crate::model::{DatagramAddress, Log, LogFormat, LogLevel};
+use crate::model::{DatagramAddress, Log, LogFormat, LogLevel, LogTarget, Severity};
 
 /// Lines that wait for a target's thread at most.
 const QUEUE: usize = 4096;
@@ -61,7 +62,7 @@ pub type Connect = fn(&DatagramAddress) -> io::Result<Deliver>;
 /// A target, before its thread is there.
 struct Target {
     name: String,
-    level: LogLevel,
+    wants: Wants,
     form: Form,
     out: Out,
 }
@@ -86,9 +87,10 @@ impl Logging {
     ///
     /// A second call in one process keeps the first one's targets for `tracing` events.
     pub fn start(log: &Log, connect: Connect) -> io::Result<Self> {
-        let targets = log.targets.iter().map(|target| Target {
-            name: target.place.to_string(),
-            level: target.level,
+        let names = LogTarget::names(&log.targets);
+        let targets = log.targets.iter().zip(names).map(|(target, name)| Target {
+            name,
+            wants: Wants::of(target),
             form: Form::of(target),
             out: match target.place.address() {
                 None => Out::Stream(Box::new(io::stdout())),
@@ -104,7 +106,8 @@ impl Logging {
     /// Starts a writing thread alone: session records go to `out`.
     pub fn to(out: impl Write + Send + 'static, format: LogFormat, level: LogLevel) -> io::Result<Self> {
         let out = Out::Stream(Box::new(out));
-        Self::begin(vec![Target { name: "memory".to_owned(), level, form: Form::stream(format), out }])
+        let (wants, form) = (Wants::everything(format, level), Form::stream(format));
+        Self::begin(vec![Target { name: "memory".to_owned(), wants, form, out }])
     }
 
     fn begin(targets: Vec<Target>) -> io::Result<Self> {
@@ -159,7 +162,7 @@ impl Logging {
 
 impl Target {
     fn queue(&self) -> (Way, Receiver<Line>) {
-        Way::of(QUEUE, self.name.clone(), self.level)
+        Way::of(QUEUE, self.name.clone(), self.wants.clone())
     }
 }
 
@@ -295,11 +298,26 @@ pub fn change(change: &Change, host: Option<&str>) {
         },
         Change::Check(report) => {
             let (backend, server, outcome) = (&report.backend, &report.server, report.outcome.words());
-            tracing::info!(%backend, %server, outcome, check_report = true, "{}", report.text());
+            let Haproxys { severity, text } = tcplog::of_check(report);
+            tracing::info!(
+                %backend,
+                %server,
+                outcome,
+                haproxys_text = text,
+                haproxys_severity = u64::from(severity.code()),
+                "{}",
+                report.text()
+            );
         }
         // Those who bring these about have lines of their own, with what only they know.
         Change::Process(_) => {}
     }
+}
+
+/// Says in HAProxy's words what happens to a frontend or a backend, where whoever reads its lines waits for them.
+pub fn as_haproxy(severity: Severity, proxy: &str, text: &str) {
+    let haproxys_severity = u64::from(severity.code());
+    tracing::warn!(frontend = proxy, haproxys_text = text, haproxys_severity, "{text}");
 }
 
 /// What has become of a reload; its changes, or all mistakes, have had their lines.
@@ -342,6 +360,9 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
         None => ("", "set by the operator", 0.0),
     };
     let code = change.evidence.as_ref().and_then(|evidence| evidence.code);
+    let haproxys = tcplog::of_server(change);
+    let haproxys_text = haproxys.as_ref().map(|haproxys| haproxys.text.as_str());
+    let haproxys_severity = haproxys.as_ref().map(|haproxys| u64::from(haproxys.severity.code()));
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -358,6 +379,8 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
                 sessions = change.sessions,
                 active_left = change.active_left,
                 backup_left = change.backup_left,
+                haproxys_text,
+                haproxys_severity,
                 "server is {}",
                 change.to.word()
             )
@@ -369,7 +392,14 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
         _ => line!(info),
     }
     if change.leaves_nobody() {
-        tracing::error!(backend = %change.backend, usable_left = 0, "backend has no usable server left");
+        let Haproxys { severity, text } = tcplog::of_nobody_left(&change.backend);
+        tracing::error!(
+            backend = %change.backend,
+            usable_left = 0,
+            haproxys_text = text,
+            haproxys_severity = u64::from(severity.code()),
+            "backend has no usable server left"
+        );
     }
 }
 

@@ -34,6 +34,24 @@ impl Pool {
             .is_some_and(|member| member.standing.admin == AdminState::Maint || member.standing.is_unprobed())
     }
 
+    /// Has a server's agent count as having said so; `None` if it has none that is asked.
+    pub fn force_agent(self: &Arc<Self>, server: &Arc<Server>, up: bool) -> Option<()> {
+        let mut state = self.lock();
+        state.member(server)?.standing.force_agent(up)?;
+        self.settle(state);
+        Some(())
+    }
+
+    /// Has a server's agent asked, or no longer; `None` if it has none.
+    pub fn set_agent_asked(&self, server: &Arc<Server>, asked: bool) -> Option<()> {
+        self.lock().member(server)?.standing.set_agent_asked(asked)
+    }
+
+    /// Whether a server's agent is to be asked.
+    pub fn asks_agent_of(&self, server: &Arc<Server>) -> bool {
+        self.lock().member(server).is_some_and(|member| member.standing.is_agent_asked())
+    }
+
     /// Has the next configuration mean the server of this name that is here, also where it has another address: it keeps its
     /// health and its counts.
     pub fn expect_move(&self, server: Option<ServerName>) {

@@ -433,7 +433,11 @@ impl Standing {
             downtime: self.downtime + running.unwrap_or_default(),
             replaced_sessions,
             counts: server.counters.counts(),
-            agent: self.agent.as_ref().map(|agent| agent.snapshot(server.is_agent_asked())),
+            agent: self
+                .agent
+                .as_ref()
+                .filter(|agent| agent.is_asked())
+                .map(|agent| agent.snapshot(server.is_agent_asked())),
             tracked: spec.track.clone(),
             throttle: None,
         }

@@ -45,16 +45,33 @@ impl Share {
 pub(super) struct AgentStanding {
     health: Health,
     last: Option<Evidence>,
+    /// An operator has it left alone.
+    unasked: bool,
 }
 
 impl AgentStanding {
     /// Up until the agent says otherwise; each word of it counts at once.
     pub fn starting() -> Self {
-        Self { health: Health::starting(1, 1), last: None }
+        Self { health: Health::starting(1, 1), last: None, unasked: false }
     }
 
     pub fn is_up(&self) -> bool {
         self.health.is_up()
+    }
+
+    /// Has it count as having said so.
+    pub fn force(&mut self, up: bool) {
+        let _turn = self.health.apply(up);
+        self.last = None;
+    }
+
+    /// Has it asked from now on, or no longer.
+    pub fn set_asked(&mut self, asked: bool) {
+        self.unasked = !asked;
+    }
+
+    pub fn is_asked(&self) -> bool {
+        !self.unasked
     }
 
     /// What it said last, if that took the server down.

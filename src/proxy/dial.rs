@@ -16,7 +16,8 @@ use super::lease::{self, Assigned, Denied};
 use super::record::{Ended, Record};
 use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
-use crate::model::Retries;
+use crate::model::{ProxyVersion, Retries};
+use crate::net::proxy_header::{self, Parties};
 use crate::net::reactor::Stream;
 use crate::net::{self, DialError, Way};
 use crate::pool::counters;
@@ -52,17 +53,30 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
             // One getsockname: the kernel chose this address in connect, and it is the client's in the server's own logs.
             record.source = server.local_address().ok();
             tell_connected(&record, &pool, &leased);
+            if let Some(version) = leased.server.spec().send_proxy {
+                introduce(&record, &client, &server, version);
+            }
             Ok(Connected { client, server, record, leased })
         }
         Err(Failure::Dial(error)) => {
+            record.note_said(&client);
             lease::turn_away(&client, &pool);
             Err(record.end(ending_of(&error)))
         }
         Err(Failure::Ended(ending)) => {
+            record.note_said(&client);
             net::options::reset_on_close(&client);
             Err(record.end(ending))
         }
     }
+}
+
+/// Tells the server whose session it is, in one segment with what the client has said already. What can't be written
+/// shows in the relay.
+fn introduce(record: &Record, client: &Stream, server: &Stream, version: ProxyVersion) {
+    let parties = Parties::new(record.client(), record.destination(client));
+    let header = proxy_header::encode(version, Some(parties));
+    let _ = server.send_first(&header, client.has_unread());
 }
 
 fn tell_connected(record: &Record, pool: &Pool, leased: &Leased) {

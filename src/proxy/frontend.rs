@@ -20,8 +20,6 @@ pub struct Process {
     pub limit: Arc<Limit>,
     pub on_limit: OnLimit,
     pub counters: Arc<Counters>,
-    /// Whether a session that moved no byte has a log line.
-    pub log_null_sessions: bool,
     /// Whose sessions are logged step by step.
     pub traced: Arc<Traced>,
     /// Told of limits that are reached.
@@ -37,7 +35,6 @@ impl Process {
             limit: Limit::new(max_sessions),
             on_limit: config.limits.on_limit,
             counters: Arc::default(),
-            log_null_sessions: config.log.null_sessions,
             traced: Arc::default(),
             observe,
             accept_pauses: Arc::default(),
@@ -52,7 +49,6 @@ impl Process {
             limit: Arc::clone(&self.limit),
             on_limit: config.limits.on_limit,
             counters: Arc::clone(&self.counters),
-            log_null_sessions: config.log.null_sessions,
             traced: Arc::clone(&self.traced),
             observe: Arc::clone(&self.observe),
             accept_pauses: Arc::clone(&self.accept_pauses),

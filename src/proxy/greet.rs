@@ -63,6 +63,7 @@ async fn introduced(Accepted { client, mut record }: Accepted) -> Result<Greeted
             Ok(Greeted(Accepted { client, record }))
         }
         Err(ending) => {
+            record.is_on_the_doorstep = true;
             match ending.who {
                 Who::Killed => net::options::reset_on_close(&client),
                 _ => {

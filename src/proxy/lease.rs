@@ -27,10 +27,12 @@ pub async fn lease(Routed { client, mut record, pool }: Routed) -> Result<Assign
     match next(&client, &mut record, &pool, &Tried::new()).await {
         Ok(leased) => Ok(Assigned { client, record, pool, leased }),
         Err(Denied::NoServer) => {
+            record.note_said(&client);
             turn_away(&client, &pool);
             Err(record.end(Ending::new(Who::Server, Phase::Connect, Cause::NoServer)))
         }
         Err(Denied::Ended(ending)) => {
+            record.note_said(&client);
             net::options::reset_on_close(&client);
             Err(record.end(ending))
         }

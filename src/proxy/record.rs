@@ -13,7 +13,7 @@ use super::sources::Visit;
 use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
-use crate::event::{Cause, Concurrent, Ending, Phase, SessionRecord, SessionStage, Who};
+use crate::event::{Cause, Concurrent, Doorstep, Ending, Phase, SessionRecord, SessionStage, Who};
 use crate::model::BackendName;
 use crate::net;
 use crate::net::proxy_header::Parties;
@@ -52,6 +52,10 @@ pub struct Record {
     pub visit: Visit,
     /// It has sent something, whether or not that was passed on.
     pub heard: bool,
+    /// Whether it has had its only line.
+    told: bool,
+    /// Whether it ended before its client had said for whom it stands.
+    pub is_on_the_doorstep: bool,
     /// It stands for another client, as a PROXY protocol header says.
     proxied: bool,
     admission: Admission,
@@ -104,6 +108,8 @@ impl Record {
             backend: None,
             visit: Visit::Free,
             heard: false,
+            told: false,
+            is_on_the_doorstep: false,
             proxied: false,
             admission,
         });
@@ -139,6 +145,13 @@ impl Record {
     /// Where it has come in.
     pub fn door(&self) -> &Door {
         &self.admission.door
+    }
+
+    /// The listener's name, or its number in its frontend.
+    fn door_name(&self) -> String {
+        let spec = &self.door().spec;
+        let place = || self.frontend.spec.listen.iter().position(|listen| listen.address == spec.address);
+        spec.name.clone().unwrap_or_else(|| (place().unwrap_or_default() + 1).to_string())
     }
 
     /// What the client has connected to, at one of our addresses or, as a PROXY protocol header says, at another's.
@@ -181,8 +194,33 @@ impl Record {
         Ending::new(who, self.phase, cause)
     }
 
+    /// Notes which of our addresses the client has connected to, if its line says that.
+    pub fn note_destination(&mut self, client: &Stream) {
+        if self.frontend.spec.log.line.tells_the_destination() {
+            self.listener = self.destination(client);
+        }
+    }
+
+    /// Notes whether a client that gets no server has said something meanwhile. HAProxy reads while a session waits.
+    pub fn note_said(&mut self, client: &Stream) {
+        let has_waited = self.retries > 0 || self.queue_ahead > 0;
+        self.heard |= has_waited && client.has_unread();
+    }
+
+    /// Tells that the session is connected, where that has a line: one beside that of its end, or its only one.
+    pub fn tell_connected(&mut self) {
+        let is_early = self.frontend.spec.log.is_early();
+        if is_early || self.worker.records.opens() {
+            self.tell(SessionStage::Open);
+        }
+        self.told = is_early;
+    }
+
     /// Tells of a session that lives on.
     pub fn tell(&self, stage: SessionStage) {
+        if !self.frontend.spec.log.enabled {
+            return;
+        }
         self.worker
             .records
             .write_stage(stage, || self.so_far(self.started.elapsed(), Ending::NORMAL, self.concurrent()));
@@ -209,6 +247,8 @@ impl Record {
             moves: self.moves,
             ending,
             concurrent,
+            log: Arc::clone(&self.frontend.spec.log),
+            doorstep: self.is_on_the_doorstep.then(|| Doorstep { door: self.door_name(), heard: self.heard }),
         }
     }
 
@@ -282,12 +322,20 @@ impl Drop for Record {
         self.count(ending, bytes_out, total);
         self.leave_source();
         self.trace(Step::Ended, format_args!("by {}: {}", ending.who.word(), ending.cause.words()));
-        let null = bytes_in == 0 && bytes_out == 0 && !self.heard && is_its_own(ending);
-        // Whoever read that it was opened is to read of its end.
-        let opened = self.worker.records.opens() && self.phase == Phase::Data;
-        if self.visit == Visit::Untold || (null && !opened && !self.frontend.process.log_null_sessions) {
+        let log = &self.frontend.spec.log;
+        if self.told || !log.enabled || self.visit == Visit::Untold {
             return;
         }
-        self.worker.records.write(self.so_far(total, ending, concurrent));
+        let silent = bytes_in == 0 && !self.heard;
+        let null = silent && bytes_out == 0 && is_its_own(ending);
+        // Whoever read that it was opened is to read of its end.
+        let opened = self.worker.records.opens() && self.phase == Phase::Data;
+        if !opened && ((null && !log.null_sessions) || (silent && !log.silent_clients)) {
+            return;
+        }
+        let record = self.so_far(total, ending, concurrent);
+        if log.normal_sessions || record.is_error() {
+            self.worker.records.write(record);
+        }
     }
 }

@@ -40,9 +40,7 @@ pub fn relay(Connected { client, server, mut record, leased }: Connected) -> imp
         record.cell().set_fresh();
     }
     record.entered().touch();
-    if record.worker.records.opens() {
-        record.tell(SessionStage::Open);
-    }
+    record.tell_connected();
     let mut relay = Relay { record, client, server, up: Flow::default(), down: Flow::default(), half_closed: false };
     async move {
         let ending = relay.run().await;
@@ -211,13 +209,16 @@ impl Relay {
         self.up.stage != Stage::Open || self.down.stage != Stage::Open
     }
 
-    /// Passes a failure on to the other side as a reset; what that side has not taken is dropped.
+    /// Passes a failure on to the other side as a reset, unless its frontend's clients are to be spared; what that side
+    /// has not taken is dropped.
     fn fail(&self, Fault { side, error }: Fault) -> Ending {
         let (who, other) = match side {
             Side::Client => (Who::Client, &self.server),
             Side::Server => (Who::Server, &self.client),
         };
-        net::options::reset_on_close(other);
+        if side == Side::Client || self.record.frontend.spec.reset_clients {
+            net::options::reset_on_close(other);
+        }
         let cause = if net::is_timeout(&error) { Cause::TimedOut } else { Cause::Reset };
         if let (Side::Server, Cause::Reset, Some(server)) = (side, cause, &self.record.server) {
             server.host.note_reset();

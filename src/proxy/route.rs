@@ -28,6 +28,7 @@ pub fn route(Inspected { accepted, hello }: Inspected) -> Result<Routed, Ended> 
         return Err(record.end(Ending::new(Who::Server, Phase::Connect, Cause::NoRoute)));
     };
     record.enter_backend(&pool);
+    record.note_destination(&client);
     Ok(Routed { client, record, pool })
 }
 

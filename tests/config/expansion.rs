@@ -6,8 +6,9 @@ use evenkeel::config;
 use evenkeel::model::condition::{NamePattern, Test};
 use evenkeel::model::{
     AcceptProxy, ApiserverProbe, Backend, Balance, Check, Condition, Config, Credential, DatagramAddress, Facility,
-    Frontend, HostAddress, Listen, ListenAddress, LogFormat, LogLevel, LogPlace, LogTarget, Network, OnLimit,
-    OnNoServer, Policy, Probe, RuleStage, RuleVerdict, Server, SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
+    Frontend, FrontendLog, HostAddress, Listen, ListenAddress, LogFormat, LogLevel, LogLines, LogPlace, LogTarget,
+    Network, OnLimit, OnNoServer, Policy, Probe, RuleStage, RuleVerdict, Server, SessionLine, Severities, Severity,
+    SourceLimits, Syslog, SyslogProtocol, TlsProbe, Verify,
 };
 use proptest::prelude::*;
 
@@ -582,7 +583,7 @@ fn show_says_where_each_value_is_from() {
 #[test]
 fn a_log_without_a_target_goes_to_stdout() {
     let log = k0s("").log;
-    let stdout = LogTarget { place: LogPlace::Stdout, format: LogFormat::Text, level: LogLevel::Info };
+    let stdout = LogTarget::everything(LogPlace::Stdout, LogFormat::Text);
     assert_eq!((log.targets, log.open, log.progress), (vec![stdout.clone()], false, None));
     let stated = k0s("[log]\ntarget = 'stdout'\nformat = 'json'\nlevel = 'warn'").log.targets;
     assert_eq!(stated, [LogTarget { format: LogFormat::Json, level: LogLevel::Warn, ..stdout }]);
@@ -591,7 +592,8 @@ fn a_log_without_a_target_goes_to_stdout() {
 #[test]
 fn targets_are_said_in_several_ways() {
     let syslog = |address, protocol, facility, tag: &str| {
-        LogPlace::Syslog(Syslog { address, protocol, facility, tag: tag.to_owned() })
+        let length = Syslog::usual_length(protocol);
+        LogPlace::Syslog(Syslog { address, protocol, facility, tag: tag.to_owned(), length })
     };
     let journald = |socket: &str, tag: &str| LogPlace::Journald { socket: socket.into(), tag: tag.to_owned() };
     let udp = |address: &str| DatagramAddress::Udp(address.parse().unwrap());
@@ -613,8 +615,29 @@ fn targets_are_said_in_several_ways() {
         ),
     ] {
         let text = format!("[log]\n{text}");
-        assert_eq!(k0s(&text).log.targets, [LogTarget { place, format, level: LogLevel::Info }], "{text}");
+        assert_eq!(k0s(&text).log.targets, [LogTarget::everything(place, format)], "{text}");
     }
+}
+
+#[test]
+fn a_target_may_be_for_haproxys_lines_of_some_proxies_alone() {
+    let text = "[log]\ntarget = { type = 'syslog', lines = 'haproxy', proxies = ['kubeAPI', 'kubeAPI_backend'], least = \
+                'notice', gravest = 'err', length = 8192 }";
+    let target = k0s(text).log.targets.remove(0);
+    assert_eq!(target.lines, LogLines::Haproxys);
+    let names = target.proxies.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(names, Some(vec!["kubeAPI", "kubeAPI_backend"]));
+    assert_eq!(target.severities, Severities { least: Severity::Notice, gravest: Severity::Error });
+    assert!(matches!(target.place, LogPlace::Syslog(Syslog { length: 8192, .. })));
+}
+
+#[test]
+fn a_frontend_says_what_is_logged_of_its_sessions() {
+    let text = "[log]\nnull_sessions = true\n[[frontend]]\nname = 'kubeAPI'\nlog = { asap = true, line = 'connect' }";
+    let config = k0s(text);
+    let own = FrontendLog { null_sessions: true, asap: true, line: SessionLine::Connect, ..FrontendLog::default() };
+    assert_eq!(*config.frontends[0].log, own);
+    assert_eq!(*config.frontends[1].log, FrontendLog { null_sessions: true, ..FrontendLog::default() });
 }
 
 #[test]

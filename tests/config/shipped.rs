@@ -42,7 +42,7 @@ fn the_reference_configuration_says_what_the_haproxy_file_says() {
     let servers = [("k0s-ch-sion-1", "10.10.0.2"), ("k0s-at-vie-1", "10.10.1.2"), ("k0s-de-fra-1", "10.10.2.2")];
     assert_eq!(config.limits.max_sessions, 4000);
     assert_eq!(config.stats[0].listen, [ListenAddress::DualStack { port: 9000 }]);
-    assert!(!config.log.null_sessions);
+    assert!(config.frontends.iter().all(|frontend| !frontend.log.null_sessions));
     assert_eq!((config.frontends.len(), config.backends.len(), config.hosts.len()), (3, 3, 3));
     for (index, (name, port)) in services.into_iter().enumerate() {
         let (frontend, backend) = (&config.frontends[index], &config.backends[index]);
@@ -154,8 +154,9 @@ fn the_reference_has_every_key_that_the_code_knows_and_no_other() {
 fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<String, Value> {
     let pointer = match section {
         "" => "/properties".to_owned(),
-        "frontend" | "backend" => format!("/$defs/{section}/properties"),
+        "frontend" | "backend" | "stats" => format!("/$defs/{section}/properties"),
         "frontend.timeouts" => "/$defs/frontend/properties/timeouts/properties".to_owned(),
+        "frontend.log" => "/$defs/frontend/properties/log/properties".to_owned(),
         "backend.timeouts" => "/$defs/backend/properties/timeouts/properties".to_owned(),
         "frontend.client_keepalive" | "backend.server_keepalive" => "/$defs/keepalive/properties".to_owned(),
         "backend.check" => "/$defs/check/properties".to_owned(),
@@ -163,6 +164,8 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "frontend.listen" => "/$defs/door/properties".to_owned(),
         "frontend.rule" => "/$defs/rule/properties".to_owned(),
         "runtime" => "/properties/runtime/items/properties".to_owned(),
+        "backend.servers.observe" => "/$defs/server/properties/observe/anyOf/1/properties".to_owned(),
+        "backend.servers.agent" => "/$defs/server/properties/agent/anyOf/1/properties".to_owned(),
         "frontend.route" => "/$defs/route/properties".to_owned(),
         "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),

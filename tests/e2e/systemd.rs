@@ -436,3 +436,63 @@ fn a_new_process_that_is_killed_is_started_again() {
     until("it is started again", || (machine.property("NRestarts") == "1").then_some(()));
     until("it serves again", || machine.on(|| http::get(stats(), "/livez")).filter(|answer| answer.status == 200));
 }
+
+mod full {
+    use std::fs;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::harness::haproxy::ROOT;
+
+    /// As Debian's own file begins, with one frontend.
+    const CONFIG: &str = "global\n  log /dev/log local0\n  chroot /var/lib/haproxy\n  \
+                          stats socket /run/haproxy/admin.sock mode 660 level admin\n  stats timeout 30s\n  user haproxy\n  \
+                          group haproxy\n  daemon\ndefaults\n  mode tcp\n  log global\n  timeout connect 5s\n  \
+                          timeout client 50s\n  timeout server 50s\nfrontend front\n  bind :6443\n  default_backend back\n\
+                          backend back\n  server a 127.0.0.1:7000\n";
+
+    fn says(socket: &Path, command: &str) -> String {
+        let mut stream = UnixStream::connect(socket).unwrap();
+        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The unit is that of Debian's package, untouched; only the program of that name is another one.
+    #[test]
+    #[ignore = "needs Debian packages, HAProxy's unit and root: tests/run --full runs it"]
+    fn haproxys_own_unit_starts_reloads_and_stops_evenkeel() {
+        let unit = fs::read_to_string(format!("{ROOT}/usr/lib/systemd/system/haproxy.service")).unwrap();
+        let machine = Machine::boot("trixie", ECHO);
+        let _server = echo(&machine);
+        machine.write("etc/systemd/system/haproxy.service", &unit);
+        machine.write("etc/haproxy/haproxy.cfg", CONFIG);
+        machine.shell("ln -s /usr/lib/evenkeel/evenkeel /usr/sbin/haproxy; systemctl daemon-reload");
+        let property = |name: &str| {
+            machine.systemctl(&format!("show --value --property {name} haproxy.service")).trim().to_owned()
+        };
+
+        machine.systemctl("start haproxy.service");
+        let pid = property("MainPID");
+        assert_eq!(machine.run("cat", "/run/haproxy.pid").trim(), pid);
+        let mut client = machine.on(|| connect(front()));
+        client.say("before the reload");
+        client.hears("before the reload");
+        let master = machine.root().join("run/haproxy-master.sock");
+        assert!(says(&master, "show info").contains(&format!("\nPid: {pid}\n")));
+
+        machine.write("etc/haproxy/haproxy.cfg", &CONFIG.replace("bind :6443", "bind :6443\n  bind :8132"));
+        machine.systemctl("reload haproxy.service");
+        let second = SocketAddr::from(([127, 0, 0, 1], 8132));
+        until("the new port is open", || machine.on(|| TcpStream::connect(second)).ok());
+        client.say("after it");
+        client.hears("after it");
+        assert_eq!(property("MainPID"), pid);
+        machine.write("etc/haproxy/haproxy.cfg", &format!("{CONFIG}  frobnicate\n"));
+        assert!(!machine.try_systemctl("reload haproxy.service").status.success(), "it is checked before");
+
+        machine.systemctl("stop haproxy.service");
+        assert_eq!([property("ActiveState"), property("Result")], ["inactive", "success"]);
+    }
+}

@@ -12,6 +12,7 @@ pub mod program;
 pub mod runtime;
 pub mod schema;
 pub mod sockets;
+pub mod speaker;
 pub mod statistics;
 pub mod tls;
 pub mod wait;

@@ -109,7 +109,7 @@ fn a_kill_ends_its_session_and_no_other_and_the_record_says_so() {
     first.0.sees_fin();
     first.1.sees_fin();
     let record = app.next_session();
-    assert_eq!((&record["id"], &record["letters"]), (id, &"KD".into()));
+    assert_eq!((&record["id"], &record["letters"]), (id, &"KC".into()));
     assert_eq!(record["cause"], "closed by the operator");
     other.0.say("undisturbed");
     other.1.hears("undisturbed");

@@ -64,7 +64,7 @@ fn a_drain_over_a_time_closes_the_idlest_first_and_all_by_the_end() {
 /// The client of the next session of `a` that has ended, which the operator must have done.
 fn ended(app: &mut App) -> String {
     let record = app.next_line("a session's line", |line| line["message"] == "session" && line["server"] == "a");
-    assert_eq!((&record["letters"], &record["cause"]), (&"KD".into(), &"closed by the operator".into()));
+    assert_eq!((&record["letters"], &record["cause"]), (&"KC".into(), &"closed by the operator".into()));
     record["client"].as_str().unwrap().to_owned()
 }
 

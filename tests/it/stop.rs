@@ -85,7 +85,7 @@ fn sessions_that_stay_are_closed_within_the_grace() {
     assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
     let sessions = app.sessions();
     assert_eq!(sessions.len(), 20, "each has its line");
-    assert!(sessions.iter().all(|session| session["letters"] == "KD"), "{sessions:#?}");
+    assert!(sessions.iter().all(|session| session["letters"] == "KC"), "{sessions:#?}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What operators set beside states and weights: limits, addresses and where a server is probed. It holds until the next
 //! reload.
 
+use std::net::IpAddr;
+
 use super::Target;
 use crate::model::Endpoint;
 
@@ -15,6 +17,8 @@ pub enum Tuning {
     ServerSessions(Target, Option<u32>),
     /// Where a server is. It stays the same server.
     Address(Target, Endpoint),
-    /// On which port a server is probed.
-    CheckPort(Target, u16),
+    /// Where a server is probed.
+    Check { target: Target, address: Option<IpAddr>, port: Option<u16> },
+    /// Where a server's agent is asked, and how.
+    Agent { target: Target, address: Option<IpAddr>, port: Option<u16>, send: Option<String> },
 }

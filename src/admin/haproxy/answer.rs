@@ -1,5 +1,7 @@
 //! The answers at the places of a haproxy.cfg's `mode http` sections, and at those where statistics are looked for.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use base64ct::{Base64, Encoding};
 use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, Method, Response, StatusCode};
@@ -11,7 +13,8 @@ use super::super::router::{Answer, plain};
 use super::uri::{Form, Place, Wanted};
 use super::{metrics, stat, words};
 use crate::event::Snapshot;
-use crate::model::{Secret, Serves, StatsPage};
+use crate::model::condition::{Facts, Hello};
+use crate::model::{BackendName, Monitor, Secret, Serves, StatsPage};
 
 const CSV: &str = "text/plain";
 const JSON: &str = "application/json";
@@ -41,9 +44,23 @@ fn login(headers: &HeaderMap) -> Option<Vec<u8>> {
     scheme.eq_ignore_ascii_case("basic").then(|| Base64::decode_vec(credential.trim()).ok())?
 }
 
+/// Who asks, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    pub source: SocketAddr,
+    /// `None` if the kernel doesn't say it.
+    pub destination: Option<SocketAddr>,
+}
+
 /// What is at a place that isn't evenkeel's own.
-pub fn answer(place: Place<'_>, method: &Method, snapshot: impl Fn() -> Snapshot) -> Result<Response<Answer>, Refusal> {
+pub fn answer(
+    place: Place<'_>,
+    method: &Method,
+    ends: Ends,
+    snapshot: impl Fn() -> Snapshot,
+) -> Result<Response<Answer>, Refusal> {
     match place {
+        Place::Monitor(monitor) if fails(monitor, ends, &snapshot) => Ok(words::unavailable()),
         Place::Monitor(_) => Ok(words::ready()),
         Place::Metrics(query) => Ok(metrics_for(query, &snapshot())),
         Place::Statistics(Some(page), _) if *method == Method::POST => Ok(words::denied(&page.uri)),
@@ -51,6 +68,22 @@ pub fn answer(place: Place<'_>, method: &Method, snapshot: impl Fn() -> Snapshot
         Place::Statistics(page, wanted) => statistics(page, wanted, snapshot()),
         Place::Nowhere | Place::Ours => Ok(words::unavailable()),
     }
+}
+
+/// Whether a monitor is to be told that nobody should be sent here. Conditions of TLS never hold: this is HTTP.
+fn fails(monitor: &Monitor, ends: Ends, snapshot: impl Fn() -> Snapshot) -> bool {
+    if monitor.fail.is_empty() {
+        return false;
+    }
+    let snapshot = snapshot();
+    let usable = |name: &BackendName| {
+        let found = snapshot.backends.iter().find(|backend| backend.name == *name);
+        found.map_or(0, stat::usable_servers)
+    };
+    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    let destination = ends.destination.unwrap_or(nowhere);
+    let facts = Facts { source: ends.source, destination, hello: Hello::No, usable: &usable };
+    monitor.fail.iter().any(|condition| condition.holds(&facts))
 }
 
 /// HAProxy's families.
@@ -65,6 +98,7 @@ fn statistics(page: Option<&StatsPage>, wanted: Wanted, snapshot: Snapshot) -> R
     let Wanted { form, mut filter, no_refresh } = wanted;
     if let Some(page) = page {
         filter.proxies.clone_from(&page.scope);
+        filter.legends = page.legends;
     }
     let write: fn(&[stat::Row<'_>]) -> String = match form {
         Form::Csv => stat::csv,

@@ -268,6 +268,14 @@ impl<'a> Row<'a> {
     }
 }
 
+/// How many servers take new sessions, as HAProxy counts them (`nbsrv`): primaries, or one backup while there are none.
+pub fn usable_servers(backend: &BackendSnapshot) -> u32 {
+    match status::taking_sessions(backend, false) {
+        0 => status::taking_sessions(backend, true).min(1),
+        primaries => primaries,
+    }
+}
+
 /// The column of this name, which must be one.
 pub fn column(name: &str) -> &'static Column {
     COLUMNS.iter().find(|column| column.name == name).expect("whoever asks for a column knows its name")

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn the_first_that_is_meant_answers() {
         let serves = Serves {
-            monitor: Some(Monitor { uri: "/healthz".into() }),
+            monitor: Some(Monitor { uri: "/healthz".into(), fail: Vec::new() }),
             metrics: Some("/metrics".into()),
             ours: true,
             ..page("/")

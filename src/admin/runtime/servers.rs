@@ -104,8 +104,14 @@ impl StateRow<'_> {
         write!(text, "{} {} {} {} ", backend.id, backend.name, server.id, server.name)?;
         write!(text, "{} {} {} ", address(&server.address.host), self.operation(), self.administration())?;
         write!(text, "{} {} {since} ", server.weight, spec.weight)?;
-        write!(text, "{status} {result} {} {} 0 0 0 ", self.health(), self.check_state())?;
-        writeln!(text, "{name} {} - 0 {check_port} - - 0", server.address.port)
+        write!(text, "{status} {result} {} {} {} 0 0 ", self.health(), self.check_state(), self.agent_state())?;
+        let check_address = spec.check.as_ref().and_then(|check| check.address);
+        let check_address = check_address.map_or_else(|| "-".to_owned(), |address| address.to_string());
+        let agent = spec.agent.as_ref();
+        let agent_address = agent.and_then(|agent| agent.host.as_ref()).map_or_else(|| "-".to_owned(), address);
+        let agent_port = agent.map_or(0, |agent| agent.port);
+        write!(text, "{name} {} - 0 {check_port} ", server.address.port)?;
+        writeln!(text, "{check_address} {agent_address} {agent_port}")
     }
 
     /// Stopped, running, or without new sessions.
@@ -157,6 +163,15 @@ impl StateRow<'_> {
         let enabled = self.server.check.is_some();
         let paused = self.server.admin == AdminState::Maint;
         u8::from(running) | u8::from(configured) << 1 | u8::from(enabled) << 2 | u8::from(paused) << 3
+    }
+
+    /// As the check's, and the bit of an agent.
+    fn agent_state(&self) -> u8 {
+        let Some(_) = self.spec.agent else { return 0 };
+        let agent = self.server.agent.as_ref();
+        let running = agent.is_some_and(|agent| agent.running);
+        let paused = self.server.admin == AdminState::Maint;
+        16 | 2 | u8::from(running) | u8::from(agent.is_some()) << 2 | u8::from(paused) << 3
     }
 }
 

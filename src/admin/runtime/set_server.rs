@@ -6,7 +6,7 @@ use super::command::Asked;
 use super::target::{self, Found};
 use super::weight;
 use crate::admin::{Action, Tuning};
-use crate::event::{AdminState, ForcedHealth};
+use crate::event::{AdminState, ForcedHealth, ServerSnapshot};
 use crate::model::{Endpoint, HostAddress};
 
 const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | \
@@ -25,13 +25,12 @@ pub async fn set(asked: &Asked<'_>) -> String {
         "health" => health(asked, found, value).await,
         "addr" => address(asked, found, value).await,
         "check-port" => check_port(asked, found, value).await,
-        // No server has an agent, a name that is looked up by a resolvers section, or TLS.
-        "agent" | "agent-send" => "agent checks are not enabled on this server.\n".to_owned(),
-        "agent-addr" if value.is_empty() => {
-            "set server <b>/<s> agent-addr requires an address and optionally a port.\n".to_owned()
-        }
-        "agent-addr" | "agent-port" => "agent checks are not enabled on this server\n".to_owned(),
-        "check-addr" => "check-addr can't be set: servers are checked at their own address\n".to_owned(),
+        "check-addr" => check_address(asked, found, value).await,
+        "agent" => agent(asked, found, value).await,
+        "agent-addr" => agent_address(asked, found, value).await,
+        "agent-port" => agent_port(asked, found, value).await,
+        "agent-send" => agent_send(asked, found, value).await,
+        // Names have no resolvers section that could be told others, and sessions no TLS.
         "fqdn" => "set server <b>/<s> fqdn failed because no resolution is configured.\n".to_owned(),
         "ssl" => "'set server <srv> ssl' cannot be set.  default-server should define ssl settings\n".to_owned(),
         _ => USAGE.to_owned(),
@@ -45,11 +44,16 @@ pub fn weight(asked: &Asked<'_>) -> String {
         Ok(found) => found,
         Err(complaint) => return complaint.to_owned(),
     };
-    let snapshot = (asked.views.snapshot)();
-    let backend = snapshot.backends.iter().find(|backend| backend.name == found.backend.name);
-    let server = backend.and_then(|backend| backend.servers.iter().find(|server| server.name == found.server.name));
+    let server = server_of(asked, found);
     let weight = server.map_or(found.server.weight, |server| server.weight);
     format!("{weight} (initial {})\n", found.server.weight)
+}
+
+/// The server as it is.
+fn server_of(asked: &Asked<'_>, found: Found<'_>) -> Option<ServerSnapshot> {
+    let mut backends = (asked.views.snapshot)().backends.into_iter();
+    let backend = backends.find(|backend| backend.name == found.backend.name)?;
+    backend.servers.into_iter().find(|server| server.name == found.server.name)
 }
 
 /// `set weight`.
@@ -82,20 +86,108 @@ async fn health(asked: &Asked<'_>, found: Found<'_>, word: &str) -> String {
     }
 }
 
+// ---- where it is checked ----
+
+const NOT_CHECKED: &str = "health checks are not enabled on this server\n";
+
 async fn check_port(asked: &Asked<'_>, found: Found<'_>, text: &str) -> String {
-    let complaint = match (text, text.parse::<u32>()) {
-        ("", _) => "set server <b>/<s> check-port requires a port.\n",
-        _ if found.server.check.is_none() => "health checks are not enabled on this server\n",
-        (_, Err(_)) => "provided port is not an integer\n",
-        (_, Ok(port)) => match u16::try_from(port) {
-            Ok(port) if port > 0 => {
-                return asked.act(Action::Tune(Tuning::CheckPort(found.target(), port))).await;
-            }
-            _ => "provided port is invalid\n",
-        },
+    let port = match text {
+        "" => return "set server <b>/<s> check-port requires a port.\n".to_owned(),
+        _ if found.server.check.is_none() => return NOT_CHECKED.to_owned(),
+        text => port(text),
     };
-    complaint.to_owned()
+    match port {
+        Ok(port) => asked.act(Action::Tune(Tuning::Check { target: found.target(), address: None, port })).await,
+        Err(complaint) => complaint.to_owned(),
+    }
 }
+
+async fn check_address(asked: &Asked<'_>, found: Found<'_>, text: &str) -> String {
+    let place = match text {
+        "" => return "set server <b>/<s> check-addr requires an address and optionally a port.\n".to_owned(),
+        _ if found.server.check.is_none() => return NOT_CHECKED.to_owned(),
+        text => place(text, asked),
+    };
+    match place {
+        Ok((address, port)) => {
+            let address = Some(address);
+            asked.act(Action::Tune(Tuning::Check { target: found.target(), address, port })).await
+        }
+        Err(complaint) => complaint,
+    }
+}
+
+/// An address, and a port if one is stated behind it.
+fn place(text: &str, asked: &Asked<'_>) -> Result<(IpAddr, Option<u16>), String> {
+    let address = text.parse().map_err(|_| format!("invalid addr '{text}'\n"))?;
+    match asked.word(5) {
+        "port" => Ok((address, port(asked.word(6))?)),
+        _ => Ok((address, None)),
+    }
+}
+
+/// A port; 0 leaves it to be the server's own.
+fn port(text: &str) -> Result<Option<u16>, &'static str> {
+    let number: i64 = text.parse().map_err(|_| "provided port is not an integer\n")?;
+    let port = u16::try_from(number).map_err(|_| "provided port is invalid\n")?;
+    Ok((port > 0).then_some(port))
+}
+
+// ---- its agent ----
+
+const NO_AGENT: &str = "agent checks are not enabled on this server";
+
+async fn agent(asked: &Asked<'_>, found: Found<'_>, word: &str) -> String {
+    let is_asked = server_of(asked, found).is_some_and(|server| server.agent.is_some());
+    match word {
+        _ if !is_asked => format!("{NO_AGENT}.\n"),
+        "up" | "down" => asked.act(Action::SetAgent { target: found.target(), up: word == "up" }).await,
+        _ => "'set server <srv> agent' expects 'up' or 'down'.\n".to_owned(),
+    }
+}
+
+async fn agent_address(asked: &Asked<'_>, found: Found<'_>, text: &str) -> String {
+    let place = match text {
+        "" => return "set server <b>/<s> agent-addr requires an address and optionally a port.\n".to_owned(),
+        _ if found.server.agent.is_none() => return format!("{NO_AGENT}\n"),
+        text => place(text, asked),
+    };
+    match place {
+        Ok((address, port)) => tune_agent(asked, found, Some(address), port, None).await,
+        Err(complaint) => complaint,
+    }
+}
+
+async fn agent_port(asked: &Asked<'_>, found: Found<'_>, text: &str) -> String {
+    let port = match text {
+        "" => return "set server <b>/<s> agent-port requires a port.\n".to_owned(),
+        _ if found.server.agent.is_none() => return format!("{NO_AGENT}\n"),
+        text => port(text),
+    };
+    match port {
+        Ok(port) => tune_agent(asked, found, None, port, None).await,
+        Err(complaint) => complaint.to_owned(),
+    }
+}
+
+async fn agent_send(asked: &Asked<'_>, found: Found<'_>, text: &str) -> String {
+    match found.server.agent {
+        None => format!("{NO_AGENT}.\n"),
+        Some(_) => tune_agent(asked, found, None, None, Some(text.to_owned())).await,
+    }
+}
+
+async fn tune_agent(
+    asked: &Asked<'_>,
+    found: Found<'_>,
+    address: Option<IpAddr>,
+    port: Option<u16>,
+    send: Option<String>,
+) -> String {
+    asked.act(Action::Tune(Tuning::Agent { target: found.target(), address, port, send })).await
+}
+
+// ---- where it is ----
 
 async fn address(asked: &Asked<'_>, found: Found<'_>, text: &str) -> String {
     let old = &found.server.address;

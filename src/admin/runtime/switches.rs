@@ -42,16 +42,25 @@ pub async fn enable_health(asked: &Asked<'_>) -> String {
     }
 }
 
-/// No server has an agent.
-pub fn disable_agent(asked: &Asked<'_>) -> String {
+pub async fn disable_agent(asked: &Asked<'_>) -> String {
     let config = (asked.views.config)();
-    target::server(asked.word(2), &config).map_or_else(str::to_owned, |_| String::new())
+    match target::server(asked.word(2), &config) {
+        // There is nobody to be left alone.
+        Ok(found) if found.server.agent.is_none() => String::new(),
+        Ok(found) => asked.act(Action::AskAgent { target: found.target(), on: false }).await,
+        Err(complaint) => complaint.to_owned(),
+    }
 }
 
-pub fn enable_agent(asked: &Asked<'_>) -> String {
+pub async fn enable_agent(asked: &Asked<'_>) -> String {
     let config = (asked.views.config)();
-    let server = target::server(asked.word(2), &config);
-    server.map_or_else(str::to_owned, |_| "Agent was not configured on this server, cannot enable.\n".to_owned())
+    match target::server(asked.word(2), &config) {
+        Ok(found) if found.server.agent.is_none() => {
+            "Agent was not configured on this server, cannot enable.\n".to_owned()
+        }
+        Ok(found) => asked.act(Action::AskAgent { target: found.target(), on: true }).await,
+        Err(complaint) => complaint.to_owned(),
+    }
 }
 
 pub async fn disable_frontend(asked: &Asked<'_>) -> String {

@@ -186,7 +186,7 @@ async fn actions_are_those_that_the_words_mean() {
         (format!("set server {server} weight 50%"), "weight: Weight(0)"),
         (format!("set weight {server} 7"), "weight: Weight(7)"),
         (format!("set server {server} addr 10.9.9.9"), "Tune(Address("),
-        (format!("set server {server} check-port 7"), "Tune(CheckPort("),
+        (format!("set server {server} check-port 7"), "Tune(Check {"),
         (format!("disable health {server}"), "on: false"),
         (format!("enable health {server}"), "on: true"),
         ("disable frontend kubeAPI".into(), "SwitchFrontend { frontend: \"kubeAPI\", to: Paused }"),

@@ -121,6 +121,7 @@ pub fn runtime_files(config: &Config) -> impl Iterator<Item = &Path> {
         RuntimeAddress::Listen(_) => None,
     })
 }
+
 /// Ports of servers, of their checks and agents, and of name servers, if no others are to be connected to.
 pub fn ports(config: &Config) -> Option<BTreeSet<u16>> {
     (config.security.connect == Connect::Servers).then(|| {

@@ -79,6 +79,8 @@ pub struct Listen {
     /// `None` if only the socket knows it.
     pub port: Option<u16>,
     pub at: Span,
+    /// Whether the line names neither an address nor a family: IPv4 alone for HAProxy.
+    pub is_bare: bool,
 }
 
 /// The addresses of one `bind` line.
@@ -92,6 +94,7 @@ pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Ve
     let mut listen = Vec::new();
     let keys = keys(&options, mistakes);
     for text in addresses.text.split(',') {
+        let is_bare = is_bare(text);
         match expanded(text, &options) {
             Ok(some) => {
                 let at = addresses.span;
@@ -100,12 +103,19 @@ pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Ve
                     options: keys.clone(),
                     port,
                     at,
+                    is_bare,
                 }))
             }
             Err((what, hint)) => mistakes.push(Some(addresses.span), bad_line(what, hint)),
         }
     }
     listen
+}
+
+/// `:6443` and `*:6443`.
+pub fn is_bare(text: &str) -> bool {
+    let bare = |address: Address<'_>| matches!(address.host, "" | "*") && address.family.is_none();
+    !text.starts_with("fd@") && address(text).is_ok_and(bare)
 }
 
 /// What a line says of its listeners, as keys of TOML with their values.
@@ -132,6 +142,13 @@ fn keys(options: &Options, mistakes: &mut Mistakes) -> Vec<String> {
 }
 
 impl Listen {
+    /// What names no family takes both, as evenkeel has it.
+    pub fn take_both_families(&mut self) {
+        if let Some(port) = self.port.filter(|_| self.is_bare) {
+            self.address = format!(":{port}");
+        }
+    }
+
     /// In TOML's form.
     pub fn literal(&self) -> String {
         let address = quoted(&self.address);

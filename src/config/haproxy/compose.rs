@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::read::Span;
+use super::super::show::quoted;
+use super::super::value::duration_text;
 use super::argument::{number_of, time_of};
 use super::document::{Document, Section};
 use super::file::{Cfg, Kind, Proxy, Statement, bad_line};
 use super::{Choice, backend, frontend, log, pages, rules, runtime};
 use crate::model::ProxyId;
+
+/// The longest time that a process which takes nobody new can be left to its sessions.
+const FOR_EVER: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// What is being composed, and what all parts of it look at.
 pub struct Composer<'a> {
@@ -31,6 +36,8 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
     document.sections.extend(log::compose(&mut composer));
     document.sections.extend(runtime::compose(&mut composer));
     let mut numbers = Numbers::of(cfg);
+    let pages = cfg.proxies.iter().filter(|proxy| proxy.kind.has_frontend() && proxy.is_http() && proxy.is_page());
+    let several = pages.count() > 1;
     let mut has_page = false;
     for proxy in &cfg.proxies {
         let number = numbers.number(proxy);
@@ -43,7 +50,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
             document.sections.extend(backend::compose(proxy, number, &mut composer));
         }
         if is_http && proxy.kind.has_frontend() {
-            let page = pages::compose(proxy, has_page, &mut composer);
+            let page = pages::compose(proxy, number, several, &mut composer);
             has_page |= page.is_some();
             document.sections.extend(page);
         }
@@ -125,8 +132,13 @@ impl Composer<'_> {
         }
     }
 
+    /// How long sessions may stay once nobody new is taken: for ever, unless that is stated.
     fn process(&mut self) -> Option<Section> {
-        let statement = self.cfg.global("hard-stop-after")?;
+        let Some(statement) = self.cfg.global("hard-stop-after") else {
+            let mut section = Section::new("[process]", None);
+            section.instead("upgrade_grace", quoted(&duration_text(FOR_EVER)), "evenkeel: 1d");
+            return self.as_haproxy().then_some(section);
+        };
         let Some(word) = statement.arguments.first() else {
             self.wrong(statement.at, "`hard-stop-after` has no time", "write it as `hard-stop-after 30s`");
             return None;
@@ -134,6 +146,7 @@ impl Composer<'_> {
         let (time, at) = time_of(word, self.mistakes)?;
         let mut section = Section::new("[process]", Some(statement.at));
         section.wait("shutdown_grace", time.min(super::HOUR), Some(at));
+        section.wait("upgrade_grace", time.min(FOR_EVER), Some(at));
         Some(section)
     }
 
@@ -158,7 +171,7 @@ impl Proxy {
 
     /// Whether it serves something itself.
     pub fn is_page(&self) -> bool {
-        self.all().any(|statement| pages::SERVES.contains(&statement.keyword.words))
+        self.all().any(|statement| pages::serves(statement.keyword.words))
     }
 
     /// A `listen` section that leads elsewhere by `default_backend`.
@@ -175,7 +188,7 @@ struct Numbers {
 
 impl Numbers {
     fn of(cfg: &Cfg) -> Self {
-        Self { stated: cfg.proxies.iter().filter_map(stated_number).collect(), next: ProxyId::FIRST.0 }
+        Self { stated: cfg.proxies.iter().filter_map(stated_number).collect(), next: first_number(cfg) }
     }
 
     fn number(&mut self, proxy: &Proxy) -> u32 {
@@ -188,6 +201,12 @@ impl Numbers {
         self.next += 1;
         self.next - 1
     }
+}
+
+/// HAProxy keeps the first number for the runtime API, if `global` says anything of it.
+fn first_number(cfg: &Cfg) -> u32 {
+    let api = ["stats socket", "stats timeout", "stats maxconn"];
+    if api.iter().any(|keyword| cfg.global(keyword).is_some()) { ProxyId::FIRST.0 } else { 1 }
 }
 
 fn stated_number(proxy: &Proxy) -> Option<u32> {

@@ -6,7 +6,7 @@ use super::words::Variables;
 pub const VERSION: [u32; 3] = [3, 2, 0];
 
 /// Features of HAProxy's builds (`haproxy -vv`) that evenkeel has, too, or has no need of to behave alike.
-const FEATURES: [&str; 14] = [
+pub const FEATURES: [&str; 14] = [
     "ACCEPT4",
     "CPU_AFFINITY",
     "CRYPT_H",

@@ -6,6 +6,7 @@ use super::bind;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Kind, Proxy, Statement};
+use super::log;
 use super::rules;
 use super::service;
 
@@ -24,6 +25,11 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
     }
     if let Some((time, at)) = composer.time(proxy, "timeout client") {
         section.wait("timeouts.client", time, Some(at));
+    }
+    log::sessions(proxy, &mut section, composer);
+    if composer.as_haproxy() {
+        let remark = "evenkeel's way, true: a client learns at once that its server has reset the session";
+        section.instead("reset_clients", false, remark);
     }
     rules::waits(proxy, &mut section, composer);
     match keepalive(proxy, "option clitcpka") {
@@ -56,8 +62,16 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         return;
     };
     let at = first.at;
+    let is_bare = listen.iter().any(|listen| listen.is_bare);
+    if !composer.as_haproxy() {
+        listen.iter_mut().for_each(bind::Listen::take_both_families);
+    }
     let addresses: Vec<_> = listen.iter().map(bind::Listen::literal).collect();
-    section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
+    let addresses = format!("[{}]", addresses.join(", "));
+    match is_bare && composer.as_haproxy() {
+        true => section.remarked("listen", addresses, Some(at), "evenkeel's way, \":6443\": IPv6 comes in, too"),
+        false => section.set("listen", addresses, Some(at)),
+    }
 }
 
 fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {

@@ -16,7 +16,7 @@ pub fn http(proxy: &Proxy, chk: &Statement, over_tls: bool, section: &mut Sectio
     }
     request.compose(chk.at, section);
     if let Some(drains) = proxy.last("http-check disable-on-404") {
-        section.set("check.draining_on_404", true, Some(drains.at));
+        section.set("check.not_found_drains", true, Some(drains.at));
     }
     let expects: Vec<_> = proxy.every("http-check expect").collect();
     let texts: Vec<_> = expects.iter().filter_map(|statement| expectation(statement, composer)).collect();
@@ -240,4 +240,84 @@ pub fn escaped(text: &str) -> String {
         }
     }
     out + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, haproxy::Choice};
+    use crate::model::{ExpectForm, HttpProbe, HttpVersion, Pattern, Probe, Step};
+
+    /// What the first server's check of a file with these lines asks.
+    fn probe(lines: &str, words: &str) -> Probe {
+        let text = format!("listen b\n bind :1\n{lines}\n server s 10.0.0.1:1 check {words}\n");
+        let loaded = config::parse_haproxy(&text, "haproxy.cfg", Choice::default());
+        let config = loaded.unwrap_or_else(|report| panic!("{}", report.render(false))).0;
+        config.backends[0].servers[0].check.as_ref().unwrap().probe.clone()
+    }
+
+    fn request(lines: &str) -> HttpProbe {
+        match probe(lines, "") {
+            Probe::Http(request) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refusals(lines: &str) -> String {
+        let text = format!("listen b\n bind :1\n{lines}\n server s 10.0.0.1:1 check\n");
+        config::parse_haproxy(&text, "haproxy.cfg", Choice::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn httpchk_is_a_request_in_its_old_form_and_in_its_new_one() {
+        assert_eq!(request("option httpchk"), HttpProbe::default());
+        assert_eq!(request("option httpchk /x").target, "/x");
+        let old = request("option httpchk GET /x HTTP/1.1\\r\\nHost:\\ a.b");
+        assert_eq!((old.method.as_str(), old.target.as_str(), old.version), ("GET", "/x", HttpVersion::Http11));
+        assert_eq!(old.headers, [("Host".to_owned(), "a.b".to_owned())]);
+        let new =
+            request("option httpchk\n http-check send meth POST uri /y ver HTTP/1.1 hdr Host a.b hdr X-Y z body hi");
+        assert_eq!((new.method.as_str(), new.target.as_str(), new.body.as_str()), ("POST", "/y", "hi"));
+        assert_eq!(new.headers.len(), 2);
+        assert!(matches!(
+            probe("option httpchk", "check-ssl verify none"),
+            Probe::Http(HttpProbe { tls: Some(_), .. })
+        ));
+        assert!(refusals("option httpchk\n http-check send hdr").contains("`http-check send hdr` is not supported"));
+    }
+
+    #[test]
+    fn an_answer_is_expected_as_http_check_says() {
+        let expects = |rule: &str| request(&format!("option httpchk\n http-check expect {rule}")).expect.remove(0);
+        assert!(expects("status 200-204,301").holds(301, b"") && !expects("status 200").holds(302, b""));
+        assert!(expects("! status 500").holds(404, b"") && expects("rstatus ^4").holds(404, b""));
+        assert!(expects("string all\\ is\\ well").holds(500, b"so all is well"));
+        assert!(!expects("comment \"a remark\" ! rstring ^down").holds(200, b"down"));
+        assert!(refusals("option httpchk\n http-check expect hdr name x").contains("is not supported"));
+        assert!(request("option httpchk\n http-check disable-on-404").drains_on_404);
+    }
+
+    #[test]
+    fn tcp_check_is_a_conversation_or_a_connection() {
+        assert_eq!(probe("option tcp-check", ""), Probe::Tcp);
+        let rules = "option tcp-check\n tcp-check connect port 6380\n tcp-check send PING\\r\\n\n tcp-check expect string +PONG\n \
+                     tcp-check send-binary 0d0a\n tcp-check expect ! rstring ^-ERR";
+        let Probe::Script { steps, tls: None } = probe(rules, "") else { panic!() };
+        assert_eq!(steps[..2], [Step::Connect { port: Some(6380), tls: false }, Step::Send(b"PING\r\n".to_vec())]);
+        let pong = Step::Expect { negated: false, pattern: Pattern::Text(b"+PONG".to_vec()), form: ExpectForm::String };
+        assert_eq!(steps[2..4], [pong, Step::Send(vec![13, 10])]);
+        assert!(matches!(steps[4], Step::Expect { negated: true, form: ExpectForm::Regex, .. }));
+        let over_tls = probe("option tcp-check\n tcp-check expect string hi", "check-ssl verify none");
+        let Probe::Script { steps, tls: Some(_) } = over_tls else { panic!() };
+        assert_eq!(steps[0], Step::Connect { port: None, tls: true });
+        assert!(refusals("option tcp-check\n tcp-check connect send-proxy").contains("is not supported"));
+    }
+
+    #[test]
+    fn any_text_is_a_string_of_toml_on_one_line() {
+        let text = "a\"b\\c\r\n\t\u{1}ä";
+        let toml: toml::Table = format!("x = {}", escaped(text)).parse().unwrap();
+        assert_eq!(toml["x"].as_str(), Some(text));
+        assert!(!escaped(text).contains('\n'));
+    }
 }

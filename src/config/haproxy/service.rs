@@ -44,7 +44,10 @@ pub fn retries(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>
 pub fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     let Some(statement) = proxy.last("balance") else {
         // HAProxy's default (configuration manual, section 4.2, `balance`).
-        section.text("balance", "roundrobin", None);
+        if composer.as_haproxy() {
+            let remark = "evenkeel's way, \"leastconn\": sessions last for days, and who has the fewest is due";
+            section.instead("balance", "\"roundrobin\"", remark);
+        }
         return;
     };
     let Some(word) = statement.arguments.first() else {
@@ -52,7 +55,10 @@ pub fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>
     };
     match word.text.as_str() {
         // HAProxy gives an idle server the next session whatever the weights.
-        "leastconn" if composer.as_haproxy() => section.text("balance", "idle-first", Some(word.span)),
+        "leastconn" if composer.as_haproxy() => {
+            let remark = "evenkeel's way, \"leastconn\": an idle server has to wait for its turn by weight, too";
+            section.remarked("balance", "\"idle-first\"", Some(word.span), remark);
+        }
         method @ ("leastconn" | "roundrobin" | "static-rr" | "first" | "source" | "random") => {
             section.text("balance", method, Some(word.span));
         }
@@ -280,5 +286,123 @@ fn agent(options: &Options, section: &mut Section, composer: &mut Composer<'_>) 
     }
     if let Some(word) = options.value("agent-send") {
         section.set("agent.send", escaped(&word.text), Some(word.span));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroI32;
+    use std::time::Duration;
+
+    use crate::config;
+    use crate::config::haproxy::Choice;
+    use crate::model::{
+        self, Balance, HostAddress, InitState, OnDown, OnErrors, OnPrimaryBack, ProbeTime, ProxyVersion, Redispatch,
+        Retries, Server, Watchfulness,
+    };
+
+    /// The backend of a file with these lines in it, and `words` on its first server's line.
+    fn backend(lines: &str, words: &str) -> model::Backend {
+        let text = format!("listen b\n bind :1\n{lines}\n server s 10.0.0.1:1 {words}\n server t 10.0.0.2:1 check\n");
+        let loaded = config::parse_haproxy(&text, "haproxy.cfg", Choice::default());
+        loaded.unwrap_or_else(|report| panic!("{}", report.render(false))).0.backends.remove(0)
+    }
+
+    fn server(words: &str) -> Server {
+        backend("", words).servers.remove(0)
+    }
+
+    fn refusals(lines: &str, words: &str) -> String {
+        let text = format!("listen b\n bind :1\n{lines}\n server s 10.0.0.1:1 {words}\n");
+        config::parse_haproxy(&text, "haproxy.cfg", Choice::default()).unwrap_err().to_string()
+    }
+
+    // Seen to fail with the option without a number taken for every retry.
+    #[test]
+    fn retries_are_counted_and_go_elsewhere_by_option_redispatch() {
+        let counted = |most, redispatch| Retries::Counted { most, redispatch };
+        let every = |number| Redispatch::Every(NonZeroI32::new(number).unwrap());
+        assert_eq!(backend("", "").retries, counted(3, Redispatch::Never));
+        assert_eq!(backend("retries 5\n option redispatch", "").retries, counted(5, Redispatch::LAST));
+        assert_eq!(backend("option redispatch 1", "").retries, counted(3, every(1)));
+        assert_eq!(backend("option redispatch -2", "").retries, counted(3, every(-2)));
+        assert!(refusals("option redispatch often", "").contains("`often` is no such number"));
+    }
+
+    #[test]
+    fn every_balance_method_is_known() {
+        let balance = |line| {
+            let backend = backend(line, "");
+            (backend.balance, backend.draws)
+        };
+        assert_eq!(balance(""), (Balance::RoundRobin, 2));
+        assert_eq!(balance("balance leastconn"), (Balance::IdleFirst, 2));
+        assert_eq!(balance("balance static-rr"), (Balance::StaticRoundRobin, 2));
+        assert_eq!(balance("balance random(4)"), (Balance::Random, 4));
+        assert_eq!(balance("balance source\n hash-type consistent"), (Balance::Source, 2));
+        assert!(refusals("balance uri", "").contains("`balance uri` is not supported"));
+        assert!(backend("option allbackups\n option log-health-checks", "").all_backups);
+        assert!(backend("option log-health-checks", "").log_health_checks);
+    }
+
+    #[test]
+    fn a_server_line_says_how_its_sessions_and_its_health_fare() {
+        let told = server("check slowstart 9s on-marked-down shutdown-sessions on-marked-up shutdown-backup-sessions");
+        assert_eq!(told.slow_start, Some(Duration::from_secs(9)));
+        assert_eq!((told.on_down, told.on_primary_back), (Some(OnDown::Close), Some(OnPrimaryBack::Close)));
+        let observes = |words: &str| server(&format!("check observe layer4 {words}")).observe;
+        let ten = Watchfulness { errors: 10, then: OnErrors::FailProbe };
+        assert_eq!(observes(""), Some(ten));
+        let down = Watchfulness { errors: 2, then: OnErrors::Down };
+        assert_eq!(observes("error-limit 2 on-error mark-down"), Some(down));
+        assert_eq!(server("observe layer4").observe, None, "it has no health");
+        assert!(refusals("", "check observe layer7").contains("`observe layer7` is not supported"));
+        let tracked = server("track t").track.unwrap();
+        assert_eq!((tracked.backend.as_str(), tracked.server.as_str()), ("b", "t"));
+        assert_eq!(server("check init-state fully-down").init_state, InitState::FullyDown);
+        assert_eq!(server("init-addr last,10.0.0.9,none").initial_address, Some("10.0.0.9".parse().unwrap()));
+        assert_eq!(server("id 77").id.0, 77);
+    }
+
+    #[test]
+    fn a_server_line_says_by_which_way_it_is_reached() {
+        let way = |words: &str| {
+            let server = server(words);
+            (server.source.map(|source| source.to_string()), server.interface, server.user_timeout, server.send_proxy)
+        };
+        let source = |text: &str| Some(text.to_owned());
+        assert_eq!(way("source 10.0.0.5"), (source("10.0.0.5:0"), None, None, None));
+        assert_eq!(way("source 10.0.0.5:4000 interface eth1").1.as_deref(), Some("eth1"));
+        assert_eq!(way("tcp-ut 30s send-proxy-v2").2, Some(Duration::from_secs(30)));
+        assert_eq!(way("send-proxy").3, Some(ProxyVersion::V1));
+        assert_eq!(way("send-proxy send-proxy-v2").3, Some(ProxyVersion::V2));
+        let inherited = backend("source 10.0.0.5 interface eth1", "").servers.remove(0);
+        assert_eq!(
+            (inherited.source, inherited.interface.as_deref()),
+            (Some("10.0.0.5:0".parse().unwrap()), Some("eth1"))
+        );
+        assert!(refusals("", "source 0.0.0.0 usesrc clientip").contains("usesrc"));
+    }
+
+    #[test]
+    fn an_agent_and_a_check_have_places_and_times_of_their_own() {
+        let agent =
+            server("agent-check agent-port 9999 agent-inter 5s agent-addr 10.0.0.8 agent-send hi\\n").agent.unwrap();
+        assert_eq!((agent.port, agent.interval, agent.send.as_slice()), (9999, Duration::from_secs(5), &b"hi\n"[..]));
+        assert_eq!(agent.host, Some(HostAddress::Ip("10.0.0.8".parse().unwrap())));
+        assert!(refusals("", "agent-check").contains("no port"));
+        let check = server("check addr 10.0.0.7 inter 1s check-send-proxy send-proxy-v2").check.unwrap();
+        assert_eq!((check.address, check.time), (Some("10.0.0.7".parse().unwrap()), ProbeTime::Interval));
+        assert_eq!(check.send_proxy, Some(ProxyVersion::V2));
+        let timed = backend("timeout check 5s\n timeout connect 3s", "check inter 1s").servers.remove(0).check.unwrap();
+        assert_eq!((timed.timeout, timed.time), (Duration::from_secs(5), ProbeTime::Dial(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn a_keepalive_has_the_times_that_are_stated_and_the_kernels_for_the_rest() {
+        let keepalive = backend("option srvtcpka\n srvtcpka-idle 20s\n srvtcpka-cnt 4", "").keepalive.unwrap();
+        let seconds = (keepalive.idle.as_secs(), keepalive.interval.as_secs(), keepalive.count);
+        assert_eq!(seconds, (20, 75, 4));
+        assert_eq!(backend("srvtcpka-idle 20s", "").keepalive, None, "it is off");
     }
 }

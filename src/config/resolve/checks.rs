@@ -243,7 +243,7 @@ fn request(raw: &raw::Check, tls: Option<TlsProbe>) -> HttpProbe {
         headers: headers.collect(),
         body: filled(&raw.body).0,
         expect: filled(&raw.expect).0.into_iter().map(|answer| answer.value.expect).collect(),
-        drains_on_404: filled(&raw.draining_on_404),
+        drains_on_404: filled(&raw.not_found_drains),
     }
 }
 
@@ -267,7 +267,7 @@ fn note_foreign_fields(raw: &raw::Check, kind: CheckType, mistakes: &mut Mistake
         ("headers", raw.headers.as_ref().and_then(Stated::span)),
         ("body", raw.body.as_ref().and_then(Stated::span)),
         ("expect", raw.expect.as_ref().and_then(Stated::span)),
-        ("draining_on_404", raw.draining_on_404.as_ref().and_then(Stated::span)),
+        ("not_found_drains", raw.not_found_drains.as_ref().and_then(Stated::span)),
         ("steps", raw.steps.as_ref().and_then(Stated::span)),
     ];
     let type_at = raw.kind.as_ref().and_then(Stated::span);

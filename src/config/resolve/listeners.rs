@@ -5,28 +5,8 @@ use std::net::SocketAddr;
 
 use super::super::expand::Expanded;
 use super::super::mistake::{Mistake, Mistakes};
-use super::super::raw;
 use super::super::read::Origin;
-use super::filled;
-use crate::model::{
-    Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, RuntimeAddress, Serves, Stats, StatsAccess,
-};
-
-/// `None` if it is off.
-pub fn stats(raw: &raw::Stats, id: ProxyId, access: StatsAccess) -> Option<Stats> {
-    let listen = filled(&raw.listen);
-    let listen = listen.on()?.0.iter().map(|address| address.value).collect();
-    Some(Stats {
-        id,
-        name: FrontendName::new(Stats::NAME).expect("it has letters only"),
-        listen,
-        freebind: filled(&raw.freebind),
-        max_sessions: Stats::MAX_SESSIONS,
-        access,
-        serves: Serves::ours(),
-        is_listen: true,
-    })
-}
+use crate::model::{Endpoint, HostAddress, ListenAddress, RuntimeAddress};
 
 /// A listener as it stands in the file.
 struct Listener {
@@ -139,9 +119,9 @@ fn frontends_listeners(expanded: &Expanded) -> Vec<Listener> {
 
 fn listeners(expanded: &Expanded) -> Vec<Listener> {
     let mut listeners = frontends_listeners(expanded);
-    let stats = expanded.stats.listen.as_ref().filter(|_| !expanded.stats.refused.contains(&"listen"));
-    let stats = stats.and_then(|listen| listen.value.on());
-    for address in stats.iter().flat_map(|listen| &listen.0) {
+    let stats = expanded.stats.iter().filter(|stats| !stats.refused.contains(&"listen"));
+    let stats = stats.filter_map(|stats| stats.listen.as_ref()?.value.on());
+    for address in stats.flat_map(|listen| &listen.0) {
         let owner = match address.origin {
             Origin::BuiltIn => "the stats page, by default",
             _ => "the stats page",

@@ -77,6 +77,18 @@ pub fn note_preset(expanded: &Expanded, mistakes: &mut Mistakes) {
 pub fn note_duplicate_names(expanded: &Expanded, mistakes: &mut Mistakes) {
     note_twice(expanded.frontends().map(|frontend| &frontend.name), "frontends", mistakes);
     note_twice(expanded.backends().map(|backend| &backend.name), "backends", mistakes);
+    note_twice(expanded.stats.iter().map(|stats| &stats.name), "stats sections", mistakes);
+    note_nameless_stats(expanded, mistakes);
+}
+
+/// Notes stats sections without a name, where there are several.
+fn note_nameless_stats(expanded: &Expanded, mistakes: &mut Mistakes) {
+    let nameless = |stats: &&raw::Stats| stats.name.is_none() && !stats.refused.contains(&"name");
+    for stats in expanded.stats.iter().filter(nameless).filter(|_| expanded.stats.len() > 1) {
+        let hint = Some("add `name = \"monitor\"`".to_owned());
+        let place = "this stats section".to_owned();
+        mistakes.push(Some(stats.at), Mistake::MissingKey { key: "name", place, hint });
+    }
 }
 
 /// Notes servers of one name in a backend, and those of one address.

@@ -16,8 +16,9 @@ pub struct Numbers {
 
 impl Numbers {
     pub fn of(expanded: &Expanded) -> Self {
-        let stated = expanded.proxies.iter().filter_map(|proxy| stated(proxy)?.0.as_ref().map(|id| id.value.0));
-        Self { stated: stated.collect(), next: ProxyId::FIRST.0 }
+        let proxies = expanded.proxies.iter().filter_map(|proxy| stated(proxy)?.0.as_ref());
+        let sites = expanded.stats.iter().filter_map(|stats| stats.id.as_ref());
+        Self { stated: proxies.chain(sites).map(|id| id.value.0).collect(), next: ProxyId::FIRST.0 }
     }
 
     /// The number of a proxy that states this one, or none.
@@ -57,6 +58,14 @@ pub fn note_duplicates(expanded: &Expanded, mistakes: &mut Mistakes) {
                 mistakes.push_pair(id.span(), first.span(), "first here", mistake);
             }
             None => drop(seen.insert(id.value.0, (is_frontend, name, id))),
+        }
+    }
+    let mut seen: HashMap<u32, &Stated<raw::Number>> =
+        seen.into_iter().map(|(id, (.., stated))| (id, stated)).collect();
+    for id in expanded.stats.iter().filter_map(|stats| stats.id.as_ref()) {
+        if let Some(first) = seen.insert(id.value.0, id) {
+            let mistake = Mistake::DuplicateName { things: "proxies", name: format!("number {}", id.value.0) };
+            mistakes.push_pair(id.span(), first.span(), "first here", mistake);
         }
     }
 }

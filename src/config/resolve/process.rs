@@ -31,12 +31,7 @@ pub fn admin(raw: &raw::Admin) -> Option<Admin> {
 
 /// What is logged.
 pub fn log(raw: &raw::Log, targets: Vec<LogTarget>) -> Log {
-    Log {
-        targets,
-        null_sessions: filled(&raw.null_sessions),
-        open: filled(&raw.open),
-        progress: filled(&raw.progress).on().map(|wait| wait.0),
-    }
+    Log { targets, open: filled(&raw.open), progress: filled(&raw.progress).on().map(|wait| wait.0) }
 }
 
 /// The process as a whole.

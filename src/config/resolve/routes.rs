@@ -43,7 +43,7 @@ fn whom(raw: &raw::Route, known: &Known<'_>, mistakes: &mut Mistakes) -> Conditi
     Condition::all(tests)
 }
 
-fn note_unknown_backends(when: &Stated<Condition>, known: &Known<'_>, mistakes: &mut Mistakes) {
+pub fn note_unknown_backends(when: &Stated<Condition>, known: &Known<'_>, mistakes: &mut Mistakes) {
     for test in when.value.tests() {
         if let Test::UsableServers { backend, .. } = test {
             known.note_unknown(&Some(Stated { value: backend.clone(), origin: when.origin }), mistakes);

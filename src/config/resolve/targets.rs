@@ -1,37 +1,55 @@
 //! Where the log goes.
 
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::BTreeSet;
 
+use super::super::expand::Expanded;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::{Span, Stated};
 use super::super::target::{Target, TargetType};
 use super::filled;
-use crate::model::{LogPlace, LogTarget, Syslog};
+use super::names::Known;
+use crate::model::{LogPlace, LogTarget, Severities, Syslog};
 
 /// Each target is a thread and a queue.
-const MAX_TARGETS: usize = 8;
+const MAX_TARGETS: usize = 32;
 
 /// The targets, without those that are wrong.
 pub fn resolve(raw: &raw::Log, mistakes: &mut Mistakes) -> Vec<LogTarget> {
     let stated = filled(&raw.target).0;
     note_too_many(stated.len(), raw.target.as_ref().and_then(Stated::span), mistakes);
-    let mut places: HashMap<String, Option<Span>> = HashMap::new();
-    let mut targets = Vec::new();
+    let mut targets: Vec<LogTarget> = Vec::new();
+    let mut places: Vec<Option<Span>> = Vec::new();
     for entry in &stated {
         let Some(target) = target(&entry.value.0, mistakes) else { continue };
-        match places.entry(target.place.to_string()) {
-            Entry::Occupied(first) => {
-                let mistake = Mistake::DuplicateTarget { place: first.key().clone() };
-                mistakes.push_pair(entry.span(), *first.get(), "first here", mistake);
+        match targets.iter().position(|first| first.is_same_as(&target)) {
+            Some(first) => {
+                let mistake = Mistake::DuplicateTarget { place: target.place.to_string() };
+                mistakes.push_pair(entry.span(), places[first], "first here", mistake);
             }
-            Entry::Vacant(place) => {
-                place.insert(entry.span());
+            None => {
+                places.push(entry.span());
                 targets.push(target);
             }
         }
     }
     targets
+}
+
+/// Notes each frontend or backend that a target names and that isn't there.
+pub fn note_unknown_proxies(expanded: &Expanded, known: &Known<'_>, mistakes: &mut Mistakes) {
+    if known.incomplete {
+        return;
+    }
+    let frontends = expanded.frontends().filter_map(|frontend| Some(frontend.name.as_ref()?.value.to_string()));
+    let backends = expanded.backends().filter_map(|backend| Some(backend.name.as_ref()?.value.to_string()));
+    let names: BTreeSet<String> = frontends.chain(backends).collect();
+    let targets = filled(&expanded.log.target).0;
+    let named = targets.iter().filter_map(|target| target.value.0.proxies.as_ref()).flat_map(|names| &names.value.0);
+    for unknown in named.filter(|name| !names.contains(name.value.as_str())) {
+        let known = names.iter().cloned().collect();
+        mistakes.push(unknown.span(), Mistake::UnknownProxy { name: unknown.value.to_string(), known });
+    }
 }
 
 fn note_too_many(count: usize, at: Option<Span>, mistakes: &mut Mistakes) {
@@ -71,9 +89,22 @@ fn target(raw: &Target, mistakes: &mut Mistakes) -> Option<LogTarget> {
             protocol: filled(&raw.protocol),
             facility: filled(&raw.facility),
             tag: filled(&raw.tag).0,
+            length: length(raw),
         }),
     };
-    Some(LogTarget { place, format: filled(&raw.format), level: filled(&raw.level) })
+    Some(LogTarget {
+        place,
+        format: filled(&raw.format),
+        level: filled(&raw.level),
+        lines: filled(&raw.lines),
+        proxies: raw.proxies.as_ref().map(|names| names.value.0.iter().map(|name| name.value.to_string()).collect()),
+        severities: Severities { least: filled(&raw.least), gravest: filled(&raw.gravest) },
+    })
+}
+
+/// As receivers of its protocol take them, unless it is stated.
+fn length(raw: &Target) -> usize {
+    raw.length.as_ref().map_or_else(|| Syslog::usual_length(filled(&raw.protocol)), |length| length.value.0 as usize)
 }
 
 /// Notes each key that targets of another type have.
@@ -96,6 +127,7 @@ fn place_of(raw: &Target, key: &str) -> Option<Span> {
         "protocol" => raw.protocol.as_ref().and_then(Stated::span),
         "facility" => raw.facility.as_ref().and_then(Stated::span),
         "tag" => raw.tag.as_ref().and_then(Stated::span),
+        "length" => raw.length.as_ref().and_then(Stated::span),
         _ => None,
     };
     Some(stated.unwrap_or(raw.at))

@@ -7,12 +7,15 @@ use std::os::fd::AsFd;
 use super::message::level_word;
 use super::syslog::Header;
 use super::{News, journal, syslog, tcplog, timestamp};
-use crate::model::{LogFormat, LogLevel, LogPlace, LogTarget, Severity};
+use crate::model::{LogFormat, LogLevel, LogLines, LogPlace, LogTarget, Severities, Severity};
 use crate::observe::access_log;
 
 #[derive(Debug)]
 pub(super) struct Form {
     pub(super) format: LogFormat,
+    /// Whether it is for whoever expects HAProxy's lines, and no others.
+    pub(super) lines: LogLines,
+    severities: Severities,
     frame: Frame,
 }
 
@@ -39,12 +42,13 @@ impl Form {
             LogPlace::Journald { tag, .. } => Frame::Journal { tag: tag.clone() },
             LogPlace::Syslog(syslog) => Frame::Syslog(Header::of(syslog)),
         };
-        Self { format: target.format, frame }
+        Self { format: target.format, lines: target.lines, severities: target.severities, frame }
     }
 
     /// Plain lines.
     pub(super) fn stream(format: LogFormat) -> Self {
-        Self { format, frame: Frame::Stream { colours: false } }
+        let frame = Frame::Stream { colours: false };
+        Self { format, lines: LogLines::All, severities: Severities::ALL, frame }
     }
 
     /// Appends one line of a stream, or one whole datagram.
@@ -89,11 +93,19 @@ impl Form {
         }
     }
 
+    /// What the target is to take a line as.
     pub(super) fn severity(&self, news: &News) -> Severity {
-        match (self.format, news) {
-            (LogFormat::Tcplog, News::Message(message)) => tcplog::severity(message),
-            _ => Severity::of(news.level()),
-        }
+        let severity = severity(self.format, news);
+        self.severities.of(severity).unwrap_or(severity)
+    }
+}
+
+/// How grave a line of this format is.
+pub(super) fn severity(format: LogFormat, news: &News) -> Severity {
+    match (format, news) {
+        (LogFormat::Tcplog, News::Message(message)) => tcplog::severity(message),
+        (LogFormat::Tcplog, News::Session(_, record)) => tcplog::session_severity(record),
+        _ => Severity::of(news.level()),
     }
 }
 

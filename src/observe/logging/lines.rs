@@ -1,13 +1,16 @@
 //! Lines on their way: what they say, and the bounded queue of each target.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::SystemTime;
 
+use super::form::severity;
 use super::message::Message;
 use crate::event::{LogTargetSnapshot, SessionRecord, SessionStage};
-use crate::model::LogLevel;
+use crate::model::{LogFormat, LogLevel, LogLines, LogTarget, Severities};
 
 /// What a line says.
 #[derive(Debug, Clone)]
@@ -21,6 +24,25 @@ impl News {
         match self {
             Self::Message(message) => message.level,
             Self::Session(..) => LogLevel::Info,
+        }
+    }
+
+    /// Whether HAProxy would write it.
+    fn is_haproxys(&self) -> bool {
+        match self {
+            Self::Message(message) => message.haproxys.is_some(),
+            Self::Session(..) => true,
+        }
+    }
+
+    /// The frontend or the backend that it is about.
+    fn proxy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Message(message) => {
+                let field = ["backend", "frontend"].into_iter().find_map(|name| message.field(name))?;
+                Some(field.to_string().into())
+            }
+            Self::Session(_, record) => Some(record.frontend.as_str().into()),
         }
     }
 
@@ -43,6 +65,40 @@ impl News {
     }
 }
 
+/// Which lines a target takes.
+#[derive(Debug, Clone)]
+pub(super) struct Wants {
+    pub(super) level: LogLevel,
+    pub(super) format: LogFormat,
+    pub(super) lines: LogLines,
+    pub(super) proxies: Option<Arc<BTreeSet<String>>>,
+    pub(super) severities: Severities,
+}
+
+impl Wants {
+    pub(super) fn of(target: &LogTarget) -> Self {
+        Self {
+            level: target.level,
+            format: target.format,
+            lines: target.lines,
+            proxies: target.proxies.clone().map(Arc::new),
+            severities: target.severities,
+        }
+    }
+
+    /// Everything from a level on.
+    pub(super) fn everything(format: LogFormat, level: LogLevel) -> Self {
+        Self { level, format, lines: LogLines::All, proxies: None, severities: Severities::ALL }
+    }
+
+    fn takes(&self, news: &News) -> bool {
+        self.level >= news.level()
+            && (self.lines == LogLines::All || news.is_haproxys())
+            && self.proxies.as_ref().is_none_or(|proxies| news.proxy().is_some_and(|name| proxies.contains(&*name)))
+            && self.severities.of(severity(self.format, news)).is_some()
+    }
+}
+
 /// One line on its way.
 #[derive(Debug)]
 pub(super) enum Line {
@@ -55,15 +111,15 @@ pub(super) enum Line {
 #[derive(Debug, Clone)]
 pub(super) struct Way {
     pub(super) queue: SyncSender<Line>,
-    level: LogLevel,
+    wants: Wants,
     pub(super) tally: Arc<Tally>,
 }
 
 impl Way {
     /// A way of so many places, and its end.
-    pub(super) fn of(places: usize, name: String, level: LogLevel) -> (Self, Receiver<Line>) {
+    pub(super) fn of(places: usize, name: String, wants: Wants) -> (Self, Receiver<Line>) {
         let (queue, arriving) = sync_channel(places);
-        (Self { queue, level, tally: Tally::new(name) }, arriving)
+        (Self { queue, wants, tally: Tally::new(name) }, arriving)
     }
 
     fn send(&self, news: News) {
@@ -78,22 +134,23 @@ impl Way {
 pub(in crate::observe) struct Lines(pub(super) Arc<[Way]>);
 
 impl Lines {
-    /// Sends to each target that wants lines of this level; says whether there is one. A single target costs no copy.
+    /// Sends to each target that takes such lines; says whether there is one. A single target costs no copy.
     pub(in crate::observe) fn send(&self, news: News) -> bool {
-        let level = news.level();
-        let mut wanting = self.0.iter().filter(|way| way.level >= level);
-        let Some(mut way) = wanting.next() else { return false };
-        for next in wanting {
+        let mut taken = self.0.iter().filter(|way| way.wants.takes(&news)).peekable();
+        while let Some(way) = taken.next() {
+            if taken.peek().is_none() {
+                drop(taken);
+                way.send(news);
+                return true;
+            }
             way.send(news.clone());
-            way = next;
         }
-        way.send(news);
-        true
+        false
     }
 
     /// The least grave level that any target wants.
     pub(super) fn level(&self) -> LogLevel {
-        self.0.iter().map(|way| way.level).max().unwrap_or(LogLevel::Error)
+        self.0.iter().map(|way| way.wants.level).max().unwrap_or(LogLevel::Error)
     }
 
     /// All but the one of this number.

@@ -8,9 +8,10 @@ use std::time::SystemTime;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
+use super::tcplog::Haproxys;
 use super::timestamp;
 use crate::clock;
-use crate::model::LogLevel;
+use crate::model::{LogLevel, Severity};
 
 /// Bytes of a text at most: a message quotes what peers say, and they may say much.
 const TEXT: usize = 2048;
@@ -22,7 +23,13 @@ pub(in crate::observe) struct Message {
     pub(super) level: LogLevel,
     pub(super) text: String,
     pub(super) fields: Vec<(&'static str, Value)>,
+    /// What HAProxy writes of the same.
+    pub(super) haproxys: Option<Haproxys>,
 }
+
+/// The fields of an event that are no fields of the message: what HAProxy writes of it, and how gravely.
+pub(super) const HAPROXYS_TEXT: &str = "haproxys_text";
+pub(super) const HAPROXYS_SEVERITY: &str = "haproxys_severity";
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
@@ -63,7 +70,7 @@ impl fmt::Display for Value {
 impl Message {
     /// One of now, without fields.
     pub(super) fn new(level: LogLevel, text: &str) -> Self {
-        Self { at: clock::wall(), level, text: text.to_owned(), fields: Vec::new() }
+        Self { at: clock::wall(), level, text: text.to_owned(), fields: Vec::new(), haproxys: None }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
@@ -116,8 +123,14 @@ impl Message {
         write!(out, "}}")
     }
 
+    fn haproxys_mut(&mut self) -> &mut Haproxys {
+        self.haproxys.get_or_insert_with(|| Haproxys { severity: Severity::Notice, text: String::new() })
+    }
+
     fn note(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
+            (HAPROXYS_TEXT, Value::Quoted(text) | Value::Plain(text)) => self.haproxys_mut().text = text,
+            (HAPROXYS_SEVERITY, Value::Unsigned(code)) => self.haproxys_mut().severity = Severity::from_code(code),
             ("message", Value::Quoted(text) | Value::Plain(text)) => self.text = text,
             (name, value) => self.fields.push((name.trim_start_matches("r#"), value)),
         }

@@ -20,6 +20,19 @@ const RFC3164: &[BorrowedFormatItem<'_>] =
 const TCPLOG: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second].[subsecond digits:3]");
 
+/// As HAProxy's `%T` and `%Tl` have it.
+const WITH_ZONE: &[BorrowedFormatItem<'_>] = format_description!(
+    "[day]/[month repr:short]/[year]:[hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]"
+);
+
+/// Whose time a date is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zone {
+    Utc,
+    /// The host's.
+    Local,
+}
+
 /// Wall time as it stands at the beginning of a line.
 pub(in crate::observe) fn timestamp(at: SystemTime) -> String {
     OffsetDateTime::from(at).format(TIMESTAMP).unwrap_or_default()
@@ -31,6 +44,11 @@ pub(super) fn rfc3164(at: SystemTime) -> String {
 
 pub(super) fn tcplog(at: SystemTime) -> String {
     local(at).format(TCPLOG).unwrap_or_default()
+}
+
+pub(super) fn with_zone(at: SystemTime, zone: Zone) -> String {
+    let at = if zone == Zone::Utc { OffsetDateTime::from(at) } else { local(at) };
+    at.format(WITH_ZONE).unwrap_or_default()
 }
 
 /// Has the host's time zone read, of which the library then knows.
@@ -57,5 +75,6 @@ mod tests {
         assert_eq!(at(1_065_910_455, 3).format(RFC3164).unwrap(), "Oct 11 22:14:15");
         assert_eq!(at(1_044_466_338, 0).format(RFC3164).unwrap(), "Feb  5 17:32:18");
         assert_eq!(at(1_233_922_371, 443).format(TCPLOG).unwrap(), "06/Feb/2009:12:12:51.443");
+        assert_eq!(at(1_233_922_371, 443).format(WITH_ZONE).unwrap(), "06/Feb/2009:12:12:51 +0000");
     }
 }

@@ -5,13 +5,8 @@ use std::io::{self, Write};
 use super::form::Form;
 use super::message::write_escaped;
 use super::{News, moment, timestamp};
-use crate::model::{Facility, LogFormat, Severity, Syslog, SyslogProtocol};
+use crate::model::{Facility, LogFormat, LogLines, Severity, Syslog, SyslogProtocol};
 use crate::observe::access_log;
-
-/// Bytes that a receiver takes for certain: of RFC 3164 (section 4.1), and of RFC 5424 (section 6.1, where more is a
-/// matter of luck).
-const LONGEST_RFC3164: usize = 1024;
-const LONGEST_RFC5424: usize = 2048;
 
 /// Names our structured data. No number is registered for evenkeel: this is the one for examples (RFC 5612).
 const STRUCTURE: &str = "evenkeel@32473";
@@ -24,6 +19,7 @@ pub(super) struct Header {
     tag: String,
     host: String,
     process: u32,
+    longest: usize,
 }
 
 impl Header {
@@ -34,6 +30,7 @@ impl Header {
             tag: syslog.tag.clone(),
             host: host_name(&rustix::system::uname().nodename().to_string_lossy()),
             process: std::process::id(),
+            longest: syslog.length,
         }
     }
 
@@ -53,27 +50,41 @@ fn host_name(name: &str) -> String {
 pub(super) fn write(header: &Header, form: &Form, news: &News, out: &mut Vec<u8>) -> io::Result<()> {
     let begin = out.len();
     let priority = header.priority(form.severity(news));
-    let longest = match header.protocol {
+    match header.protocol {
         SyslogProtocol::Rfc3164 => {
             write!(out, "<{priority}>{} {}[{}]: ", moment::rfc3164(news.at()), header.tag, header.process)?;
-            LONGEST_RFC3164
         }
         SyslogProtocol::Rfc5424 => {
             write!(out, "<{priority}>1 {} {} ", timestamp(news.at()), header.host)?;
-            write!(out, "{} {} {} ", header.tag, header.process, news.kind())?;
-            write_structure(form.format, news, out)?;
-            out.push(b' ');
-            LONGEST_RFC5424
+            write!(out, "{} {} ", header.tag, header.process)?;
+            write_fields(header, form, news, out)?;
         }
-    };
+    }
     form.body(news, out)?;
-    cut(out, begin + longest);
+    if form.lines == LogLines::Haproxys {
+        // HAProxy says less than the receiver takes, and ends each message as a line.
+        out.truncate(begin + header.longest - 1);
+        out.push(b'\n');
+    } else {
+        cut(out, begin + header.longest);
+    }
+    Ok(())
+}
+
+/// MSGID and the fields; HAProxy has neither.
+fn write_fields(header: &Header, form: &Form, news: &News, out: &mut Vec<u8>) -> io::Result<()> {
+    if form.lines == LogLines::Haproxys {
+        return write!(out, "- - ");
+    }
+    write!(out, "{} ", news.kind())?;
+    write_structure(header.longest, form.format, news, out)?;
+    out.push(b' ');
     Ok(())
 }
 
 /// The line's fields as structured data (RFC 5424, section 6.3); `-` if the message has them as JSON, or if they would
 /// leave it too little room.
-fn write_structure(format: LogFormat, news: &News, out: &mut Vec<u8>) -> io::Result<()> {
+fn write_structure(longest: usize, format: LogFormat, news: &News, out: &mut Vec<u8>) -> io::Result<()> {
     let begin = out.len();
     if format != LogFormat::Json {
         write!(out, "[{STRUCTURE}")?;
@@ -90,7 +101,7 @@ fn write_structure(format: LogFormat, news: &News, out: &mut Vec<u8>) -> io::Res
         out.push(b']');
     }
     let empty = out.len() - begin <= STRUCTURE.len() + 2;
-    if empty || out.len() - begin > LONGEST_RFC5424 / 2 {
+    if empty || out.len() - begin > longest / 2 {
         out.truncate(begin);
         out.push(b'-');
     }
@@ -139,7 +150,8 @@ mod tests {
 
     fn header(protocol: SyslogProtocol, facility: Facility) -> Header {
         let host = "mymachine.example.com".to_owned();
-        Header { protocol, facility, tag: "su".to_owned(), host, process: 230 }
+        let longest = Syslog::usual_length(protocol);
+        Header { protocol, facility, tag: "su".to_owned(), host, process: 230, longest }
     }
 
     fn form(format: LogFormat) -> Form {
@@ -188,7 +200,7 @@ mod tests {
     fn fields_are_structured_data_with_its_escapes() {
         let fields = message(0, "x").with("iut", "3").with("eventSource", "Application").with("eventID", "1011");
         let mut out = Vec::new();
-        write_structure(LogFormat::Text, &News::Message(Box::new(fields)), &mut out).unwrap();
+        write_structure(2048, LogFormat::Text, &News::Message(Box::new(fields)), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, r#"[evenkeel@32473 iut="3" eventSource="Application" eventID="1011"]"#);
         // Tried: without the escape of `]` the data would end within the value.
@@ -213,9 +225,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut_and_says_so() {
-        for (protocol, longest) in
-            [(SyslogProtocol::Rfc3164, LONGEST_RFC3164), (SyslogProtocol::Rfc5424, LONGEST_RFC5424)]
-        {
+        for (protocol, longest) in [(SyslogProtocol::Rfc3164, 1024), (SyslogProtocol::Rfc5424, 2048)] {
             let long = message(0, &"ä".repeat(2000)).with("detail", "y".repeat(1500).as_str());
             let header = header(protocol, Facility::Daemon);
             let text = written(&header, LogFormat::Text, &News::Message(Box::new(long)));
@@ -236,11 +246,33 @@ mod tests {
             protocol: SyslogProtocol::Rfc3164,
             facility: Facility::Local2,
             tag: "evenkeel".to_owned(),
+            length: 1024,
         });
-        let form = Form::of(&LogTarget { place, format: LogFormat::Text, level: LogLevel::Info });
+        let form = Form::of(&LogTarget::everything(place, LogFormat::Text));
         let mut out = Vec::new();
         form.write(&News::Message(Box::new(message(0, "stopped"))), &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with(&format!(" evenkeel[{}]: stopped", std::process::id())), "{text:?}");
+    }
+
+    /// Seen of HAProxy 3.2.26: a datagram ends as a line does, also one that was cut, of whose end nothing is said.
+    #[test]
+    fn whoever_waits_for_haproxys_lines_has_them_with_their_ends() {
+        let target = |protocol, length| {
+            let address = DatagramAddress::Unix("/dev/log".into());
+            let (facility, tag) = (Facility::Local0, "haproxy".to_owned());
+            let place = LogPlace::Syslog(Syslog { address, protocol, facility, tag, length });
+            Form::of(&LogTarget { lines: LogLines::Haproxys, ..LogTarget::everything(place, LogFormat::Tcplog) })
+        };
+        let written = |form: &Form| {
+            let mut out = Vec::new();
+            form.write(&News::Session(SessionStage::End, Box::new(record())), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert!(written(&target(SyslogProtocol::Rfc3164, 1024)).ends_with(" CD 0/0/0/0/+1 0/0\n"));
+        let rfc5424 = written(&target(SyslogProtocol::Rfc5424, 1024));
+        assert!(rfc5424.contains(&format!(" haproxy {} - - 192.0.2.7:40000 [", std::process::id())), "{rfc5424}");
+        let cut = written(&target(SyslogProtocol::Rfc3164, 80));
+        assert!(cut.len() == 80 && cut.ends_with('\n'), "{cut:?}");
     }
 }

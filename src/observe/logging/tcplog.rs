@@ -1,28 +1,71 @@
-//! HAProxy's `option tcplog` (configuration manual, section 8.2.2), and its messages on what becomes of servers.
-//!
-//! An early line of a session is as `option logasap` has it: a `+` stands before what still grows.
+//! Lines as HAProxy writes them: of sessions as its frontend has them (configuration manual, section 8.2), and of what
+//! becomes of servers.
+
+mod custom;
+mod server;
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::message::{Message, Value};
+pub(super) use self::server::{Haproxys, of_check, of_nobody_left, of_server};
+use super::message::Message;
 use super::moment;
-use crate::event::{CheckStatus, Concurrent, Phase, SessionRecord, SessionStage};
-use crate::model::{LogLevel, Severity};
+use crate::event::{Cause, Concurrent, Doorstep, Phase, SessionRecord, SessionStage, Who};
+use crate::model::{LogLevel, SessionLine, Severity};
 
 pub(super) fn session(stage: SessionStage, record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
-    let more = if stage == SessionStage::End { "" } else { "+" };
+    if let Some(doorstep) = &record.doorstep {
+        return unknown_client(doorstep, record, out);
+    }
+    match &record.log.line {
+        SessionLine::Tcplog => tcplog(stage, record, out),
+        SessionLine::Connect => connect(record, out),
+        SessionLine::Custom(format) => custom::write(format, stage, record, out),
+    }
+}
+
+/// How grave a session's line is: an error's own level only where the frontend wants it so.
+pub(super) fn session_severity(record: &SessionRecord) -> Severity {
+    if record.log.separate_errors && record.is_error() { Severity::Error } else { Severity::Info }
+}
+
+/// A client that has not said for whom it stands, which HAProxy tells of in a form of its own.
+fn unknown_client(doorstep: &Doorstep, record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
+    let why = match (record.ending.cause, record.ending.who) {
+        (Cause::BadProxyHeader, _) => "Received something which does not look like a PROXY protocol header",
+        (Cause::Reset, _) => "Connection error while waiting for PROXY protocol header",
+        _ if doorstep.heard => "Truncated PROXY protocol header received",
+        (_, Who::ClientTimeout) => "Timeout while waiting for PROXY protocol header",
+        _ => "Connection closed while waiting for PROXY protocol header",
+    };
+    write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
+    write!(out, "[{}] {}/{}: {why}", moment::tcplog(record.accepted), record.frontend, doorstep.door)
+}
+
+/// What HAProxy writes where its file asks for no format: who has come, and where to.
+fn connect(record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
+    let (client, to) = (record.client, record.listener);
+    write!(out, "Connect from {}:{} to {}:{}", client.ip(), client.port(), to.ip(), to.port())?;
+    write!(out, " ({}/TCP)", record.frontend)
+}
+
+/// HAProxy's `option tcplog`.
+fn tcplog(stage: SessionStage, record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
+    let grows = growing(stage, record);
     let [who, phase] = record.ending.letters();
     write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
-    write!(out, "[{}] {} {}/", moment::tcplog(record.accepted), record.frontend, backend(record))?;
-    match &record.server {
-        Some(server) => write!(out, "{server} ")?,
-        None => write!(out, "<NOSRV> ")?,
-    }
-    let (waited, dialled) = (milliseconds(record.waited_for_a_server()), milliseconds(record.dialled));
-    write!(out, "{waited}/{dialled}/{more}{} ", record.total.as_millis())?;
-    write!(out, "{more}{} {who}{phase} ", record.bytes_out)?;
-    write_counts(stage, record, out)
+    write!(out, "[{}] {} {}/{} ", moment::tcplog(record.accepted), record.frontend, backend(record), server(record))?;
+    let (waited, dialled) = (milliseconds(waited(record)), milliseconds(record.dialled));
+    write!(out, "{waited}/{dialled}/{grows}{} ", record.total.as_millis())?;
+    write!(out, "{grows}{} {who}{phase} ", record.bytes_out)?;
+    let Concurrent { process, frontend, backend, server, server_queue, backend_queue } = concurrent(stage, record);
+    write!(out, "{process}/{frontend}/{backend}/{server}/{}{} ", moved(record), record.retries)?;
+    write!(out, "{server_queue}/{backend_queue}")
+}
+
+/// Stands before what still grows: in lines before the end, and in all of a frontend whose lines come before it.
+fn growing(stage: SessionStage, record: &SessionRecord) -> &'static str {
+    if stage == SessionStage::End && !record.log.asap { "" } else { "+" }
 }
 
 /// HAProxy names the frontend a second time until the backend is known.
@@ -33,156 +76,56 @@ fn backend(record: &SessionRecord) -> &str {
     }
 }
 
+fn server(record: &SessionRecord) -> &str {
+    record.server.as_ref().map_or("<NOSRV>", |server| server.as_str())
+}
+
+/// What HAProxy prints as `Tw`: -1 for a session that never waited and had no server.
+fn waited(record: &SessionRecord) -> Option<Duration> {
+    record.waited.filter(|_| record.server.is_some() || record.ending.phase == Phase::Queue)
+}
+
 /// -1 for what did not come about.
 fn milliseconds(time: Option<Duration>) -> i128 {
     time.map_or(-1, |time| time.as_millis() as i128)
 }
 
-fn write_counts(stage: SessionStage, record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
-    let Concurrent { process, frontend, backend, server, server_queue, backend_queue } = record.concurrent;
-    // A session that has ended has left its backend and its server, and is still one of the frontend's.
+/// A session that has ended has left its backend and its server, and is still one of the frontend's.
+fn concurrent(stage: SessionStage, record: &SessionRecord) -> Concurrent {
     let own = u32::from(stage == SessionStage::End);
-    let (backend, server) = (backend.saturating_sub(own), server.saturating_sub(own));
-    let redispatched = if record.moves > 0 { "+" } else { "" };
-    write!(out, "{process}/{frontend}/{backend}/{server}/{redispatched}{} ", record.retries)?;
-    write!(out, "{server_queue}/{backend_queue}")
+    let Concurrent { backend, server, .. } = record.concurrent;
+    Concurrent { backend: backend.saturating_sub(own), server: server.saturating_sub(own), ..record.concurrent }
 }
 
-impl SessionRecord {
-    /// What HAProxy prints as `Tw`: -1 also if the wait ended without a server.
-    fn waited_for_a_server(&self) -> Option<Duration> {
-        self.waited.filter(|_| self.server.is_some())
-    }
+/// Stands before the retries of one that went to another server.
+fn moved(record: &SessionRecord) -> &'static str {
+    if record.moves > 0 { "+" } else { "" }
 }
 
 /// A message: HAProxy's own where it has one, and otherwise the words and fields of the text format.
 pub(super) fn message(message: &Message, out: &mut Vec<u8>) -> io::Result<()> {
-    match Said::of(message) {
-        Some(Said::Server { turn, change }) => change.write(turn, out),
-        Some(Said::NobodyLeft { backend }) => write!(out, "backend {backend} has no server available!"),
+    match &message.haproxys {
+        Some(haproxys) => out.write_all(haproxys.text.as_bytes()),
         None => message.write_text(false, out),
     }
 }
 
 /// As HAProxy logs it; alarms are built on that.
 pub(super) fn severity(message: &Message) -> Severity {
-    match Said::of(message) {
-        Some(Said::Server { turn: Turn::Down | Turn::Maintenance, .. }) => Severity::Alert,
-        Some(Said::Server { .. }) => Severity::Notice,
-        Some(Said::NobodyLeft { .. }) => Severity::Emergency,
+    match &message.haproxys {
+        Some(haproxys) => haproxys.severity,
         None if message.level == LogLevel::Error => Severity::Alert,
         None => Severity::of(message.level),
     }
 }
 
-/// What HAProxy has words for. A line's fields are an interface: they tell what it is about.
-enum Said<'a> {
-    Server { turn: Turn, change: ServerLine<'a> },
-    NobodyLeft { backend: &'a Value },
-}
-
-#[derive(Clone, Copy)]
-enum Turn {
-    Up,
-    Down,
-    Stopping,
-    Drain,
-    Maintenance,
-}
-
-/// The fields of a server's change.
-struct ServerLine<'a> {
-    backend: &'a Value,
-    server: &'a Value,
-    status: String,
-    detail: String,
-    code: Option<&'a Value>,
-    took: f64,
-    sessions: &'a Value,
-    active: &'a Value,
-    backup: &'a Value,
-}
-
-impl<'a> Said<'a> {
-    fn of(message: &'a Message) -> Option<Self> {
-        let backend = message.field("backend")?;
-        if message.field("usable_left").is_some() {
-            return Some(Self::NobodyLeft { backend });
-        }
-        let turn = Turn::to(&message.field("to")?.to_string())?;
-        let text = |name| message.field(name).map(ToString::to_string).unwrap_or_default();
-        let change = ServerLine {
-            backend,
-            server: message.field("server")?,
-            status: text("status"),
-            detail: text("detail"),
-            code: message.field("code"),
-            took: if let Some(Value::Float(took)) = message.field("check_ms") { *took } else { 0.0 },
-            sessions: message.field("sessions")?,
-            active: message.field("active_left")?,
-            backup: message.field("backup_left")?,
-        };
-        Some(Self::Server { turn, change })
-    }
-}
-
-impl Turn {
-    /// `None` for what only evenkeel knows, such as servers that are kept.
-    fn to(state: &str) -> Option<Self> {
-        match state {
-            "ready" => Some(Self::Up),
-            "down" => Some(Self::Down),
-            "draining" => Some(Self::Stopping),
-            "drain" => Some(Self::Drain),
-            "maint" => Some(Self::Maintenance),
-            _ => None,
-        }
-    }
-}
-
-impl ServerLine<'_> {
-    fn write(&self, turn: Turn, out: &mut Vec<u8>) -> io::Result<()> {
-        write!(out, "Server {}/{} ", self.backend, self.server)?;
-        match turn {
-            Turn::Up => write!(out, "is UP")?,
-            Turn::Down => write!(out, "is DOWN")?,
-            Turn::Stopping => write!(out, "is stopping")?,
-            Turn::Drain => write!(out, "enters drain state")?,
-            Turn::Maintenance => write!(out, "is going DOWN for maintenance")?,
-        }
-        if let Some(reason) = reason(&self.status) {
-            self.write_evidence(turn, reason, out)?;
-        }
-        let (word, queue) = match turn {
-            Turn::Up => ("online", "0 sessions requeued, 0 total in queue.".to_owned()),
-            _ => ("left", format!("{} sessions active, 0 requeued, 0 remaining in queue.", self.sessions)),
-        };
-        write!(out, ". {} active and {} backup servers {word}. {queue}", self.active, self.backup)
-    }
-
-    fn write_evidence(&self, turn: Turn, reason: &str, out: &mut Vec<u8>) -> io::Result<()> {
-        write!(out, ", reason: {reason}")?;
-        if let Some(code) = self.code {
-            write!(out, ", code: {code}")?;
-        }
-        if !matches!(turn, Turn::Up) {
-            // Quoting escapes whatever would end the text or the line.
-            write!(out, ", info: {:?}", self.detail)?;
-        }
-        write!(out, ", check duration: {}ms", self.took as u64)
-    }
-}
-
-/// HAProxy's words for a check's result.
-fn reason(status: &str) -> Option<&'static str> {
-    let status = CheckStatus::ALL.into_iter().find(|known| known.name() == status);
-    status.map(CheckStatus::words)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::event::{Cause, Ending, Who};
+    use crate::event::Ending;
+    use crate::model::{FrontendLog, LineFormat};
     use crate::observe::access_log::tests::record;
 
     fn line(stage: SessionStage, record: &SessionRecord) -> String {
@@ -191,19 +134,27 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// What HAProxy 2.6 wrote of such sessions, but for the times.
-    #[test]
-    fn sessions_are_told_as_haproxy_tells_them() {
-        let alone = Concurrent { process: 1, frontend: 1, backend: 1, server: 1, ..Concurrent::default() };
-        let plain = SessionRecord {
+    /// Of a hundred bytes, alone.
+    fn plain() -> SessionRecord {
+        SessionRecord {
             retries: 0,
             moves: 0,
             bytes_out: 100,
-            concurrent: alone,
+            concurrent: Concurrent { process: 1, frontend: 1, backend: 1, server: 1, ..Concurrent::default() },
             ending: Ending::NORMAL,
             total: Duration::from_millis(12),
             ..record()
-        };
+        }
+    }
+
+    fn logged(log: FrontendLog) -> SessionRecord {
+        SessionRecord { log: Arc::new(log), ..plain() }
+    }
+
+    /// What HAProxy 3.2 wrote of such sessions, but for the times.
+    #[test]
+    fn sessions_are_told_as_haproxy_tells_them() {
+        let plain = plain();
         let date = moment::tcplog(plain.accepted);
         let end = format!("192.0.2.7:40000 [{date}] kubeAPI kubeAPI_backend/k0s-1 0/0/12 100 -- 1/1/0/0/0 0/0");
         assert_eq!(line(SessionStage::End, &plain), end);
@@ -214,7 +165,7 @@ mod tests {
             server: None,
             dialled: None,
             bytes_out: 0,
-            concurrent: Concurrent { server: 0, ..alone },
+            concurrent: Concurrent { server: 0, ..plain.concurrent },
             ending: Ending::new(Who::Server, Phase::Connect, Cause::NoServer),
             total: Duration::ZERO,
             ..plain.clone()
@@ -227,59 +178,76 @@ mod tests {
         assert!(line(SessionStage::End, &moved).ends_with(" 1/1/0/0/+2 0/0"), "redispatched");
     }
 
-    fn change(to: &str, status: &str, detail: &str) -> Message {
-        let mut message =
-            Message::new(LogLevel::Warn, "server is something").with("backend", "back").with("server", "a");
-        message = message.with("to", to).with("status", status).with("detail", detail);
-        message.fields.push(("check_ms", Value::Float(0.31)));
-        message.with("sessions", 3).with("active_left", 1).with("backup_left", 0)
-    }
-
-    fn said(told: &Message) -> String {
-        let mut out = Vec::new();
-        message(told, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+    /// With `option logasap` HAProxy marks what grows also where the session has ended without a server.
+    #[test]
+    fn a_frontend_whose_lines_come_early_marks_what_grows() {
+        let early = logged(FrontendLog { asap: true, ..FrontendLog::default() });
+        assert!(line(SessionStage::End, &early).contains(" 0/0/+12 +100 -- 1/1/0/0/0 0/0"));
     }
 
     #[test]
-    fn servers_are_told_of_in_haproxys_words_and_as_gravely() {
-        let down = change("down", "L4CON", "Connection refused");
+    fn a_frontend_without_a_format_says_who_has_connected() {
+        let connect = logged(FrontendLog { line: SessionLine::Connect, ..FrontendLog::default() });
+        let connect = SessionRecord { listener: "10.0.0.5:6443".parse().unwrap(), ..connect };
+        assert_eq!(line(SessionStage::Open, &connect), "Connect from 192.0.2.7:40000 to 10.0.0.5:6443 (kubeAPI/TCP)");
+    }
+
+    /// Lines of HAProxy 3.2.26.
+    #[test]
+    fn a_client_without_a_proxy_header_is_told_of_in_a_form_of_its_own() {
+        let of = |heard, who, cause| {
+            let doorstep = Some(Doorstep { door: "door".to_owned(), heard });
+            line(
+                SessionStage::End,
+                &SessionRecord { doorstep, ending: Ending::new(who, Phase::Request, cause), ..plain() },
+            )
+        };
+        let begin = format!("192.0.2.7:40000 [{}] kubeAPI/door: ", moment::tcplog(plain().accepted));
+        let garbage = of(true, Who::Client, Cause::BadProxyHeader);
+        assert_eq!(garbage, format!("{begin}Received something which does not look like a PROXY protocol header"));
+        let half = of(true, Who::Client, Cause::NoProxyHeader);
+        assert_eq!(half, format!("{begin}Truncated PROXY protocol header received"));
+        let late = of(false, Who::ClientTimeout, Cause::NoProxyHeader);
+        assert_eq!(late, format!("{begin}Timeout while waiting for PROXY protocol header"));
+        let gone = of(false, Who::Client, Cause::NoProxyHeader);
+        assert_eq!(gone, format!("{begin}Connection closed while waiting for PROXY protocol header"));
+    }
+
+    #[test]
+    fn a_format_of_its_own_is_followed() {
+        let format = r#"%ci:%cp %{+Q}b/%s "%ts" %Tw/%Tc/%Tt %B/%U %ac/%fc/%bc/%sc/%rc %sq/%bq %bi:%bp %Ts.%ms"#;
+        let custom = logged(FrontendLog {
+            line: SessionLine::Custom(LineFormat::parse(format).unwrap()),
+            ..FrontendLog::default()
+        });
         assert_eq!(
-            said(&down),
-            "Server back/a is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", check duration: \
-             0ms. 1 active and 0 backup servers left. 3 sessions active, 0 requeued, 0 remaining in queue."
+            line(SessionStage::End, &custom),
+            r#"192.0.2.7:40000 "kubeAPI_backend"/k0s-1 "--" 0/0/12 100/12 1/1/0/0/0 0/0 192.0.2.1:50000 0.000"#
         );
-        assert_eq!(severity(&down), Severity::Alert);
-        let up = change("ready", "L7OK", "status 200").with("code", 200);
+        // What is not there is a hyphen, or -1.
+        let nobody = SessionRecord { source: None, dialled: None, server: None, ..custom };
         assert_eq!(
-            said(&up),
-            "Server back/a is UP, reason: Layer7 check passed, code: 200, check duration: 0ms. 1 active and 0 backup \
-             servers online. 0 sessions requeued, 0 total in queue."
+            line(SessionStage::End, &nobody),
+            r#"192.0.2.7:40000 "kubeAPI_backend"/<NOSRV> "--" -1/-1/12 100/12 1/1/0/0/0 0/0 -:- 0.000"#
         );
-        assert_eq!(severity(&up), Severity::Notice);
-        let nobody = Message::new(LogLevel::Error, "no server").with("backend", "back").with("usable_left", 0);
-        assert_eq!(said(&nobody), "backend back has no server available!");
-        assert_eq!(severity(&nobody), Severity::Emergency);
+    }
+
+    #[test]
+    fn an_error_has_its_own_level_where_that_is_wanted() {
+        let separate = logged(FrontendLog { separate_errors: true, ..FrontendLog::default() });
+        assert_eq!(session_severity(&separate), Severity::Info);
+        let reset = Ending::new(Who::Server, Phase::Data, Cause::Reset);
+        assert_eq!(session_severity(&SessionRecord { ending: reset, ..separate.clone() }), Severity::Error);
+        assert_eq!(session_severity(&SessionRecord { retries: 1, ..separate }), Severity::Error, "put right");
+        assert_eq!(session_severity(&SessionRecord { ending: reset, ..plain() }), Severity::Info, "not wanted");
     }
 
     #[test]
     fn other_messages_are_told_as_text() {
-        let other = Message::new(LogLevel::Info, "listening").with("frontend", "kubeAPI");
-        assert_eq!(said(&other), "listening frontend=\"kubeAPI\"");
-        assert_eq!(severity(&other), Severity::Info);
-        let kept = change("ready (slow)", "L6TOUT", "");
-        assert!(said(&kept).starts_with("server is something "), "HAProxy has no word for it");
-    }
-
-    #[test]
-    fn what_a_server_says_can_not_end_the_line() {
-        assert!(!said(&change("down", "L7STS", "a\nb\"")).contains('\n'));
-    }
-
-    #[test]
-    fn every_result_of_a_check_has_its_words() {
-        for status in CheckStatus::ALL {
-            assert!(reason(status.name()).is_some(), "{}", status.name());
-        }
+        let said = Message::new(LogLevel::Info, "listening").with("frontend", "kubeAPI");
+        let mut out = Vec::new();
+        message(&said, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "listening frontend=\"kubeAPI\"");
+        assert_eq!(severity(&said), Severity::Info);
     }
 }

@@ -38,7 +38,8 @@ fn message(text: &str) -> News {
 
 /// A target of a test's making.
 fn target(out: Out, level: LogLevel) -> Target {
-    Target { name: "test".to_owned(), level, form: Form::stream(LogFormat::Text), out }
+    let (wants, form) = (Wants::everything(LogFormat::Text, level), Form::stream(LogFormat::Text));
+    Target { name: "test".to_owned(), wants, form, out }
 }
 
 /// A log whose target is stuck and whose queue is full; the gate's other end, and the lines that are written.
@@ -120,7 +121,7 @@ fn each_target_has_its_level_and_its_format() {
     let outs = [SharedText::default(), SharedText::default()];
     let of = |out: &SharedText, level, format| {
         let out = Out::Stream(Box::new(out.clone()));
-        Target { form: Form::stream(format), ..target(out, level) }
+        Target { form: Form::stream(format), wants: Wants::everything(format, level), ..target(out, level) }
     };
     let targets = vec![of(&outs[0], LogLevel::Info, LogFormat::Json), of(&outs[1], LogLevel::Warn, LogFormat::Text)];
     let logging = Logging::begin(targets).unwrap();

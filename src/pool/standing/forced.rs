@@ -5,7 +5,7 @@
 
 use tokio::time::Instant;
 
-use super::Standing;
+use super::{AgentStanding, Standing};
 use crate::event::{DownCause, ForcedHealth};
 use crate::pool::health::Health;
 
@@ -33,6 +33,24 @@ impl Standing {
     /// Has it probed from now on, or no longer; what it was then it stays.
     pub fn set_probed(&mut self, probed: bool) {
         self.unprobed = !probed;
+    }
+
+    /// Has its agent count as having said so; `None` if it has none that is asked.
+    pub fn force_agent(&mut self, up: bool) -> Option<()> {
+        self.agent.as_mut().filter(|agent| agent.is_asked())?.force(up);
+        self.forced = true;
+        Some(())
+    }
+
+    /// Has its agent asked from now on, or no longer; `None` if it has none.
+    pub fn set_agent_asked(&mut self, asked: bool) -> Option<()> {
+        self.agent.as_mut()?.set_asked(asked);
+        Some(())
+    }
+
+    /// Whether its agent is to be asked.
+    pub fn is_agent_asked(&self) -> bool {
+        self.agent.as_ref().is_some_and(AgentStanding::is_asked)
     }
 
     /// Whether an operator has its probes left out.

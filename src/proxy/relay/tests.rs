@@ -410,7 +410,7 @@ fn a_session_that_is_told_to_close_flushes_what_it_has_read() {
             let record = scene.record();
             let passed = if side == Side::Client { &record["bytes_in"] } else { &record["bytes_out"] };
             assert_eq!(passed, heard.len());
-            assert_eq!((&record["letters"], &record["cause"]), (&"KD".into(), &"closed by the operator".into()));
+            assert_eq!((&record["letters"], &record["cause"]), (&"KC".into(), &"closed by the operator".into()));
         });
     }
 }
@@ -425,7 +425,7 @@ fn a_session_that_is_told_to_close_resets_who_does_not_finish() {
         // It has had its FIN, after which reading tells nothing.
         assert!(net::options::pending_error(&session.client).is_some(), "a RST has come");
         sees_reset(&mut session.server).await;
-        assert_eq!(scene.record()["letters"], "KD");
+        assert_eq!(scene.record()["letters"], "KC");
     });
 }
 

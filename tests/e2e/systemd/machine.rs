@@ -85,14 +85,15 @@ impl Machine {
         self.systemctl("daemon-reload");
     }
 
-    fn write(&self, path: &str, text: &str) {
+    /// Writes a file; the path begins at the machine's root.
+    pub fn write(&self, path: &str, text: &str) {
         let file = self.root().join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
     }
 
     /// Its root directory, as this host sees it.
-    fn root(&self) -> PathBuf {
+    pub fn root(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.leader))
     }
 

@@ -1,8 +1,9 @@
 use hyper::header::HeaderValue;
 
 use super::*;
-use crate::event::fixture;
-use crate::model::Monitor;
+use crate::event::{ServerState, fixture};
+use crate::model::condition::{Compare, Test};
+use crate::model::{Condition, Monitor};
 
 fn headers(login: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -33,13 +34,35 @@ fn who_may_look_shows_one_of_the_users() {
     assert!(lets_in(&Serves::ours(), &HeaderMap::new()).is_ok(), "without users it is everybody's");
 }
 
+const ENDS: Ends = Ends { source: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000), destination: None };
+
 fn shown(place: Place<'_>, method: &Method) -> Response<Answer> {
-    answer(place, method, fixture::cluster).unwrap_or_else(|refusal| refusal.response(false))
+    answer(place, method, ENDS, fixture::cluster).unwrap_or_else(|refusal| refusal.response(false))
+}
+
+// Seen to fail with servers counted that say that they take no new work, and with conditions of which all must hold.
+#[test]
+fn a_monitor_says_no_as_soon_as_one_condition_holds() {
+    let fewer_than = |number| {
+        let backend = BackendName::new("kubeAPI_backend").unwrap();
+        Condition::all([Test::UsableServers { backend, compare: Compare::Less, number }])
+    };
+    let of_nobody = Condition::all([Test::DestinationPort(vec![1..=2])]);
+    let monitor = Monitor { uri: "/healthz".into(), fail: vec![of_nobody, fewer_than(3)] };
+    let status = |change: fn(&mut Snapshot)| {
+        let mut snapshot = fixture::cluster();
+        change(&mut snapshot);
+        let answer = answer(Place::Monitor(&monitor), &Method::GET, ENDS, || snapshot.clone());
+        answer.unwrap().status().as_u16()
+    };
+    assert_eq!(status(|_| ()), 200);
+    assert_eq!(status(|snapshot| snapshot.set_state("k0s-at-vie-1", ServerState::Draining)), 503);
+    assert_eq!(status(|snapshot| snapshot.take_down("k0s-at-vie-1")), 503);
 }
 
 #[test]
 fn each_place_answers_as_haproxy_does() {
-    let monitor = Monitor { uri: "/healthz".into() };
+    let monitor = Monitor { uri: "/healthz".into(), fail: Vec::new() };
     let (get, post) = (Method::GET, Method::POST);
     assert_eq!(shown(Place::Monitor(&monitor), &get).status(), 200);
     assert_eq!(shown(Place::Nowhere, &get).status(), 503);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::status;
 use super::{Cell, Kind, Of, Row};
-use crate::event::{CheckSnapshot, CheckStatus, Evidence, HttpCounts, ServerSnapshot};
+use crate::event::{AgentSnapshot, CheckSnapshot, CheckStatus, Evidence, HttpCounts, ServerSnapshot};
 
 use self::Cell::{Empty, S32, U32, U64};
 
@@ -72,9 +72,9 @@ pub const COLUMNS: &[Column] = &[
     column("pid", "KGP", ALL, |_| U32(1)),
     column("iid", "KGS", ALL, |row| U32(row.iid)),
     column("sid", "KGS", ALL, |row| U32(row.sid)),
-    column("throttle", "MaP", NONE, zero),
+    column("throttle", "MaP", SERVER, |row| of_server(row, |server| server.throttle.map(|share| U32(share.into())))),
     column("lbtot", "MCP", POOL, |row| U64(row.counts.chosen)),
-    column("tracked", "CNS", NONE, zero),
+    column("tracked", "CNS", SERVER, |row| of_server(row, |server| server.tracked.as_ref().map(|of| Cell::Text(status::path(of))))),
     column("type", "CGS", ALL, |row| U32(row.kind.number() as u32)),
     column("rate", "MRP", ALL, |row| U32(row.counts.rate)),
     column("rate_lim", "CLP", FRONT, zero_32),
@@ -100,22 +100,22 @@ pub const COLUMNS: &[Column] = &[
     column("comp_rsp", "MCP", PROXY, zero),
     column("lastsess", "MAP", POOL, last_session),
     column("last_chk", "MOP", SERVER, |row| probed(row, |last| Cell::Text(status::last_check(last)))),
-    column("last_agt", "MOP", NONE, zero),
+    column("last_agt", "MOP", SERVER, |row| answered(row, |last| Cell::Text(status::last_check(last)))),
     column("qtime", "MaP", POOL, |row| millis(row.counts.queue_time)),
     column("ctime", "MaP", POOL, |row| millis(row.counts.connect_time)),
     column("rtime", "MaP", POOL, zero_32),
     column("ttime", "MaP", POOL, |row| millis(row.counts.total_time)),
-    column("agent_status", "MOP", NONE, zero),
-    column("agent_code", "MOP", NONE, zero),
-    column("agent_duration", "MDP", NONE, zero),
+    column("agent_status", "MOP", SERVER, |row| asked(row, |agent| Cell::Text(agent_status(agent)))),
+    column("agent_code", "MOP", SERVER, |row| answered(row, check_code)),
+    column("agent_duration", "MDP", SERVER, |row| answered(row, |last| U64(last.duration.as_millis() as u64))),
     column("check_desc", "MOP", SERVER, |row| under_check(row, |check| text(last_status(check).words()))),
-    column("agent_desc", "MOP", NONE, zero),
+    column("agent_desc", "MOP", SERVER, |row| asked(row, |agent| text(last_word(agent).words()))),
     column("check_rise", "CGS", SERVER, |row| under_check(row, |check| U32(check.rise.into()))),
     column("check_fall", "CGS", SERVER, |row| under_check(row, |check| U32(check.fall.into()))),
     column("check_health", "CGS", SERVER, |row| under_check(row, |check| U32(check.health.into()))),
-    column("agent_rise", "CGS", NONE, zero),
-    column("agent_fall", "CGS", NONE, zero),
-    column("agent_health", "CGS", NONE, zero),
+    column("agent_rise", "CGS", SERVER, |row| asked(row, |agent| U32(agent.rise.into()))),
+    column("agent_fall", "CGS", SERVER, |row| asked(row, |agent| U32(agent.fall.into()))),
+    column("agent_health", "CGS", SERVER, |row| asked(row, |agent| U32(agent.health.into()))),
     column("addr", "CNS", SERVER, address),
     column("cookie", "CNS", NONE, zero),
     column("mode", "CGS", ALL, |row| text(if row.http.is_some() { "http" } else { "tcp" })),
@@ -261,6 +261,35 @@ fn last_status(check: &CheckSnapshot) -> CheckStatus {
 fn check_status(check: &CheckSnapshot) -> String {
     let running = if check.running { "* " } else { "" };
     format!("{running}{}", last_status(check).name())
+}
+
+/// Of a server whose agent is asked.
+fn asked(row: &Row<'_>, value: impl FnOnce(&AgentSnapshot) -> Cell) -> Cell {
+    let Of::Server(server) = row.of else { return Empty };
+    let agent = server.agent.as_ref().filter(|_| !status::is_in_maintenance(server));
+    agent.map_or(Empty, value)
+}
+
+/// Of a server whose agent has answered.
+fn answered(row: &Row<'_>, value: impl FnOnce(&Evidence) -> Cell) -> Cell {
+    asked(row, |agent| agent.last.as_ref().map_or(Empty, value))
+}
+
+fn last_word(agent: &AgentSnapshot) -> CheckStatus {
+    agent.last.as_ref().map_or(CheckStatus::Ini, |last| last.status)
+}
+
+fn agent_status(agent: &AgentSnapshot) -> String {
+    let running = if agent.running { "* " } else { "" };
+    format!("{running}{}", last_word(agent).name())
+}
+
+/// What only some servers have.
+fn of_server(row: &Row<'_>, value: impl FnOnce(&ServerSnapshot) -> Option<Cell>) -> Cell {
+    match row.of {
+        Of::Server(server) => value(server).unwrap_or(Empty),
+        _ => Empty,
+    }
 }
 
 /// HAProxy shows a code only where an answer was read and judged.

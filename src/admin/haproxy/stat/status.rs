@@ -4,6 +4,7 @@ use super::{Of, Row};
 use crate::event::{
     AdminState, BackendSnapshot, CheckSnapshot, DownCause, Evidence, FrontendState, ServerSnapshot, ServerState,
 };
+use crate::model::Tracked;
 
 /// The status of a line.
 pub(super) fn word(row: &Row<'_>) -> String {
@@ -21,19 +22,33 @@ pub(super) fn word(row: &Row<'_>) -> String {
 pub(super) fn server_word(server: &ServerSnapshot) -> String {
     let check = server.check.as_ref();
     match server.state {
-        ServerState::Maint => "MAINT".to_owned(),
+        ServerState::Maint => match &server.tracked {
+            Some(other) if server.admin != AdminState::Maint => format!("MAINT (via {})", path(other)),
+            _ => "MAINT".to_owned(),
+        },
         ServerState::Down(DownCause::Unresolved) => "MAINT (resolution)".to_owned(),
-        ServerState::Ready if check.is_none() => "no check".to_owned(),
+        ServerState::Ready if check.is_none() && server.agent.is_none() && server.tracked.is_none() => {
+            "no check".to_owned()
+        }
         ServerState::Ready | ServerState::Kept(_) => on_its_way("UP", check),
         ServerState::Draining => on_its_way("NOLB", check),
+        ServerState::Drain if server.agent.is_some() => "DRAIN (agent)".to_owned(),
         ServerState::Drain => on_its_way("DRAIN", check),
         // Somebody else's server is given nothing, like one that is down.
         ServerState::Stranger => "DOWN".to_owned(),
+        ServerState::Down(_) if server.agent.as_ref().is_some_and(|agent| agent.health == 0) => {
+            "DOWN (agent)".to_owned()
+        }
         ServerState::Down(_) => match check {
             Some(CheckSnapshot { health, rise, .. }) if *health > 0 => format!("DOWN {health}/{rise}"),
             _ => "DOWN".to_owned(),
         },
     }
+}
+
+/// As HAProxy writes where a server is: `backend/server`.
+pub(super) fn path(of: &Tracked) -> String {
+    format!("{}/{}", of.backend, of.server)
 }
 
 /// With how many failures are left until it is down, unless that is all that it takes.
@@ -72,16 +87,17 @@ pub(super) fn servers(row: &Row<'_>, backups: bool) -> u32 {
 }
 
 /// HAProxy counts neither those that say that they take no new work nor those of weight 0.
-fn taking_sessions(backend: &BackendSnapshot, backups: bool) -> u32 {
+pub(super) fn taking_sessions(backend: &BackendSnapshot, backups: bool) -> u32 {
     let of_kind = backend.servers.iter().filter(|server| server.backup == backups && server.weight.value() > 0);
     let taking = of_kind.filter(|server| matches!(server.state, ServerState::Ready | ServerState::Kept(_)));
     u32::try_from(taking.count()).unwrap_or(u32::MAX)
 }
 
-/// What was seen by the last probe, in a few words; nothing if it was passed. HAProxy begins with a capital.
+/// What was seen by the last probe, as HAProxy words it; where it has no words, in ours, with a capital. Nothing if it was
+/// passed without a remark.
 pub(super) fn last_check(last: &Evidence) -> String {
-    if last.status.is_passed() {
-        return String::new();
+    if last.status.is_passed() || !last.info.is_empty() {
+        return last.info.clone();
     }
     let mut letters = last.detail.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -1,0 +1,132 @@
+//! Where the process is watched over HTTP, and what is there.
+
+use std::path::Path;
+
+use super::super::expand::Expanded;
+use super::super::leaf::Switch;
+use super::super::mistake::{Mistake, Mistakes};
+use super::super::raw;
+use super::super::read::Stated;
+use super::access;
+use super::filled;
+use super::names::Known;
+use super::numbers::Numbers;
+use super::routes;
+use crate::model::{Condition, FrontendName, Monitor, Serves, Stats, StatsPage};
+
+/// Those that listen anywhere. Relative paths start from `directory`.
+pub fn all(
+    expanded: &Expanded,
+    numbers: &mut Numbers,
+    known: &Known<'_>,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> Vec<Stats> {
+    note_two_accesses(expanded, mistakes);
+    for raw in &expanded.stats {
+        note_monitors_needs(raw, known, mistakes);
+    }
+    let site = |raw: &raw::Stats| site(raw, numbers, directory, mistakes);
+    expanded.stats.iter().filter_map(site).collect()
+}
+
+/// `None` if it is off.
+fn site(raw: &raw::Stats, numbers: &mut Numbers, directory: &Path, mistakes: &mut Mistakes) -> Option<Stats> {
+    let access = access::access(raw, directory, mistakes);
+    let id = numbers.id(&raw.id);
+    let Some(listen) = &raw.listen else {
+        if !raw.refused.contains(&"listen") {
+            let hint = Some("add `listen = \"127.0.0.1:9001\"`".to_owned());
+            let place = super::named("stats section", &super::text(&raw.name));
+            mistakes.push(Some(raw.at), Mistake::MissingKey { key: "listen", place, hint });
+        }
+        return None;
+    };
+    let Switch::On(listen) = &listen.value else { return None };
+    Some(Stats {
+        id,
+        name: raw.name.as_ref().map_or_else(usual_name, |name| name.value.clone()),
+        listen: listen.0.iter().map(|address| address.value).collect(),
+        freebind: filled(&raw.freebind),
+        max_sessions: Stats::MAX_SESSIONS,
+        access,
+        serves: serves(raw),
+        is_listen: !filled(&raw.frontend_only),
+    })
+}
+
+fn usual_name() -> FrontendName {
+    FrontendName::new(Stats::NAME).expect("it has letters only")
+}
+
+fn serves(raw: &raw::Stats) -> Serves {
+    Serves {
+        monitor: raw.monitor.as_ref().map(|uri| Monitor { uri: uri.value.0.clone(), fail: fail(raw) }),
+        metrics: raw.metrics.as_ref().map(|path| path.value.0.clone()),
+        ours: filled(&raw.own_pages),
+        page: page(raw),
+    }
+}
+
+fn fail(raw: &raw::Stats) -> Vec<Condition> {
+    let conditions = raw.monitor_fail.iter().flat_map(|list| &list.value.0);
+    conditions.map(|condition| condition.value.clone()).collect()
+}
+
+/// Notes conditions without a monitor that they are for, and those that ask for backends that there are not.
+fn note_monitors_needs(raw: &raw::Stats, known: &Known<'_>, mistakes: &mut Mistakes) {
+    let Some(conditions) = &raw.monitor_fail else { return };
+    if raw.monitor.is_none() && !raw.refused.contains(&"monitor") {
+        let hint = Some("add `monitor = \"/healthz\"`".to_owned());
+        let place = super::named("stats section", &super::text(&raw.name));
+        mistakes.push(conditions.span(), Mistake::MissingKey { key: "monitor", place, hint });
+    }
+    conditions.value.0.iter().for_each(|when| routes::note_unknown_backends(when, known, mistakes));
+}
+
+/// There is one as soon as anything is said of it.
+fn page(raw: &raw::Stats) -> Option<StatsPage> {
+    let raw::Stats { uri, refresh, users, realm, hide_version, legends, scope, .. } = raw;
+    let is_stated = uri.is_some()
+        || refresh.is_some()
+        || users.is_some()
+        || realm.is_some()
+        || hide_version.is_some()
+        || legends.is_some()
+        || scope.is_some();
+    if !is_stated {
+        return None;
+    }
+    let users = users.iter().flat_map(|users| &users.value.0);
+    let scope = scope.iter().flat_map(|scope| &scope.value.0);
+    let uri = uri.as_ref().map_or(StatsPage::URI, |uri| &uri.value.0);
+    Some(StatsPage {
+        refresh: refresh.as_ref().and_then(|refresh| refresh.value.on()).map(|every| every.0),
+        users: users.map(|login| (login.value.user.clone(), login.value.password.clone())).collect(),
+        realm: realm.as_ref().map_or(StatsPage::REALM, |realm| &realm.value.0).to_owned(),
+        hide_version: is_true(hide_version),
+        legends: is_true(legends),
+        scope: scope.map(|name| name.value.to_string()).collect(),
+        ..StatsPage::at(uri)
+    })
+}
+
+fn is_true(stated: &Option<Stated<bool>>) -> bool {
+    stated.as_ref().is_some_and(|stated| stated.value)
+}
+
+/// Who may act is the same at all of them.
+fn note_two_accesses(expanded: &Expanded, mistakes: &mut Mistakes) {
+    let stated = |raw: &raw::Stats| {
+        let spans = [
+            raw.token_file.as_ref().and_then(Stated::span),
+            raw.user.as_ref().and_then(Stated::span),
+            raw.password_hash.as_ref().and_then(Stated::span),
+        ];
+        spans.into_iter().flatten().min()
+    };
+    let mut stated = expanded.stats.iter().filter_map(stated);
+    if let (Some(first), Some(second)) = (stated.next(), stated.next()) {
+        mistakes.push_pair(Some(second), Some(first), "first here", Mistake::TwoAccesses);
+    }
+}
