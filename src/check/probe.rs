@@ -19,8 +19,8 @@ use self::seen::Seen;
 use crate::clock;
 use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
 use crate::model::{Check, Credential, Probe, ProbeTime, ProxyVersion, TlsProbe};
-use crate::net::tls::{self, Client, ClientError, Established};
 use crate::net::proxy_header::{self, Parties};
+use crate::net::tls::{self, Client, ClientError, Established};
 use crate::net::{self, DialError, Way};
 
 mod http;

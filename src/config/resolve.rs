@@ -62,6 +62,9 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
             }
         }
     }
+    for backend in &mut backends {
+        backend.is_listen = frontends.iter().any(|frontend| frontend.id == backend.id);
+    }
     service::note_tracked(expanded, &backends, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
@@ -255,6 +258,7 @@ fn backend(
     Some(Backend {
         id,
         name: name?,
+        is_listen: false,
         balance: filled(&raw.balance),
         servers,
         timeouts: backend_timeouts(&filled(&raw.timeouts)),
