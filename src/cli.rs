@@ -1,5 +1,6 @@
 //! The command line: what people type, what they read, and the exit code.
 
+mod check;
 mod client;
 mod complete;
 mod debug;
@@ -8,6 +9,7 @@ mod doctor;
 mod document;
 mod drain;
 mod events;
+mod export;
 mod figures;
 mod haproxy;
 mod hash_password;
@@ -47,7 +49,7 @@ use crate::model::{Config, Dialect};
 const DEFAULT_CONFIG: &str = "/etc/evenkeel/evenkeel.toml";
 
 /// Every command, as [`Command`] has them.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "run",
     "haproxy",
     "check",
@@ -56,6 +58,7 @@ const COMMANDS: [&str; 25] = [
     "probe",
     "doctor",
     "import",
+    "export",
     "status",
     "sessions",
     "events",
@@ -91,7 +94,7 @@ enum Command {
     /// Serve or check by HAProxy's command line
     Haproxy(haproxy::Words),
     /// Find every mistake of a configuration, and change nothing
-    Check(ConfigFile),
+    Check(check::Options),
     /// Print what a file expands to, and where each value is from
     Show(ConfigFile),
     /// Try it: stand-in controllers, load and failures in one process
@@ -102,6 +105,8 @@ enum Command {
     Doctor(doctor::Options),
     /// Print the TOML that behaves as a haproxy.cfg does
     Import(import::Options),
+    /// Print the haproxy.cfg that comes nearest to a configuration
+    Export(export::Options),
     /// Show frontends, backends, servers and the process
     Status(status::Options),
     /// Show who is connected to what
@@ -239,12 +244,13 @@ fn dispatch(command: Command) -> ExitCode {
     let exit = match command {
         Command::Run(options) => run(&options),
         Command::Haproxy(words) => return haproxy::run(words),
-        Command::Check(file) => check(&file.input()),
+        Command::Check(options) => check::run(&options),
         Command::Show(file) => show(&file.input()),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Doctor(options) => asking(doctor::run(&options)),
         Command::Import(options) => import::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Status(options) => asking(status::run(&options)),
         Command::Sessions(options) => asking(sessions::run(&options)),
         Command::Events(options) => asking(events::run(&options)),
@@ -296,8 +302,12 @@ fn run(options: &RunOptions) -> Exit {
     }
     let input = options.shadow.over(options.file.input());
     match config::open(&input) {
-        Ok(Loaded { config, settings, warnings }) => {
+        Ok(Loaded { config, settings, warnings, findings }) => {
             tell(&warnings);
+            if findings > 0 {
+                let file = input.path().display();
+                tell_line(&format!("note: {}: `evenkeel check {file}` tells them", several(findings, "finding")));
+            }
             serve(config, File { input, settings }, options.watch)
         }
         Err(report) => refuse(&report),
@@ -321,25 +331,6 @@ fn serve_bound(bound: Bound) -> Exit {
     match bound.run() {
         Ok(_) => Exit::Done,
         Err(error) => fail(&error),
-    }
-}
-
-fn check(input: &Input) -> Exit {
-    match config::inspect(input) {
-        Ok((config, warnings)) => {
-            tell(&warnings);
-            let servers: usize = config.backends.iter().map(|backend| backend.servers.len()).sum();
-            let fine = format!(
-                "{}: fine. {}, {}, {} on {}\n",
-                input.path().display(),
-                several(config.frontends.len(), "frontend"),
-                several(config.backends.len(), "backend"),
-                several(servers, "server"),
-                several(config.hosts.len(), "host"),
-            );
-            print_all(fine.as_bytes())
-        }
-        Err(report) => refuse(&report),
     }
 }
 

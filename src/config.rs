@@ -48,9 +48,12 @@ use crate::model::{self, Dialect};
 mod account;
 mod builtin;
 mod ca;
+mod cluster;
 mod credential;
 mod door;
 mod expand;
+mod export;
+mod finding;
 mod haproxy;
 mod input;
 mod leaf;
@@ -77,6 +80,7 @@ mod text;
 mod value;
 mod when;
 
+pub use cluster::Compared;
 pub use credential::{IdentityError, identity, token};
 pub use haproxy::{Choice, ConditionError, FEATURES, Launch, Policy};
 pub use input::Input;
@@ -88,6 +92,7 @@ pub use settings::{Difference, Settings};
 pub use spelling::meant;
 pub use value::{AddressError, DurationError, NetworkError, duration, endpoint, listen, network};
 
+use cluster::Cluster;
 use expand::Expanded;
 use haproxy::Variables;
 use mistake::Mistakes;
@@ -123,6 +128,8 @@ pub struct Loaded {
     /// To be held against those of another one.
     pub settings: Settings,
     pub warnings: Report,
+    /// How many findings [`examine`] would tell beside them.
+    pub findings: usize,
 }
 
 /// Reads and resolves what a process is to run by.
@@ -135,6 +142,37 @@ pub fn open(input: impl Into<Input>) -> Result<Loaded, Report> {
     let mut loaded = understand(&input)?.loaded();
     input.overrides.apply(&mut loaded.config);
     Ok(loaded)
+}
+
+/// A configuration that has no errors, with all that there is to say of it.
+#[derive(Debug)]
+pub struct Examined {
+    pub config: model::Config,
+    /// Warnings, notes and findings.
+    pub report: Report,
+    /// What came of a comparison with a cluster's hosts.
+    pub cluster: Option<Compared>,
+}
+
+/// Reads, resolves and looks for what is wrong with a configuration that works; `cluster` is a file of cfctl's or
+/// k0sctl's whose controllers the servers should be.
+///
+/// # Errors
+///
+/// As [`load`], or what kept the cluster's file from being read.
+pub fn examine(input: impl Into<Input>, cluster: Option<&Path>) -> Result<Examined, Report> {
+    let understood = understand(&input.into())?;
+    let compared = cluster.map(|path| understood.compared(&Cluster::read(path)?)).transpose()?;
+    let report = understood.warnings.with(understood.findings);
+    let Some((differences, compared)) = compared else {
+        return Ok(Examined { config: understood.config, report, cluster: None });
+    };
+    Ok(Examined { config: understood.config, report: report.with(differences), cluster: Some(compared) })
+}
+
+/// The ids of all findings, in the order of docs/findings.md.
+pub fn findings() -> impl Iterator<Item = &'static str> {
+    haproxy::findings().chain(cluster::FINDINGS)
 }
 
 /// Resolves a text in memory; `name` stands for its file in reports, and relative paths start from its directory.
@@ -214,6 +252,17 @@ pub fn condition(text: &str) -> Result<bool, ConditionError> {
     haproxy::holds(text, &Variables::of_the_process())
 }
 
+/// A haproxy.cfg that HAProxy 3.2 takes and that says what this does, as far as it has words for it.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn export(input: impl Into<Input>) -> Result<(String, Report), Report> {
+    let input = input.into();
+    let understood = understand(&input)?;
+    Ok((export::haproxy(&understood.config, &input.path().display().to_string()), understood.warnings.without_notes()))
+}
+
 /// A file without errors.
 struct Understood {
     config: model::Config,
@@ -222,12 +271,22 @@ struct Understood {
     source: Source,
     /// Warnings and notes, each in its place of what was written.
     warnings: Report,
+    /// What is wrong although it works.
+    findings: Report,
 }
 
 impl Understood {
     fn loaded(self) -> Loaded {
         let settings = Settings::of(self.shown());
-        Loaded { config: self.config, settings, warnings: self.warnings.without_notes() }
+        let findings = self.findings.findings();
+        Loaded { config: self.config, settings, warnings: self.warnings.without_notes(), findings }
+    }
+
+    /// The servers held against a cluster's controllers: what differs, in their places, and what came of it.
+    fn compared(&self, cluster: &Cluster) -> Result<(Report, Compared), Report> {
+        let written = self.source.written();
+        let (mistakes, compared) = cluster.compare(&self.expanded, &self.source, written);
+        Ok((Report::new(written.clone(), mistakes), compared))
     }
 
     fn shown(&self) -> String {
@@ -250,7 +309,8 @@ fn resolved(source: Source) -> Result<Understood, Report> {
     let report = Report::new(source.clone(), mistakes);
     match understood {
         Some((config, expanded)) if !report.has_errors() => {
-            Ok(Understood { config, expanded, source, warnings: report })
+            let findings = Report::new(source.clone(), Mistakes::default());
+            Ok(Understood { config, expanded, source, warnings: report, findings })
         }
         _ => Err(report),
     }
@@ -259,7 +319,7 @@ fn resolved(source: Source) -> Result<Understood, Report> {
 /// The same, after a step that makes TOML of a haproxy.cfg.
 fn translated(source: Source, choice: Choice, variables: Variables) -> Result<Understood, Report> {
     let mut mistakes = Mistakes::default();
-    let written = haproxy::translate(&source, choice, variables, &mut mistakes);
+    let haproxy::Translated { written, findings } = haproxy::translate(&source, choice, variables, &mut mistakes);
     let toml = Source::translated(written, source.clone());
     let mut further = Mistakes::default();
     let understood = steps(&toml, &mut further);
@@ -268,11 +328,12 @@ fn translated(source: Source, choice: Choice, variables: Variables) -> Result<Un
         further.retain(|mistake| !mistake.is_absence());
     }
     mistakes.append(further.moved(|span| toml.origin(span)));
-    let report = Report::new(source, mistakes);
+    let report = Report::new(source.clone(), mistakes);
     match understood {
         Some((mut config, expanded)) if !report.has_errors() => {
             config.dialect = Dialect::Haproxy;
-            Ok(Understood { config, expanded, source: toml, warnings: report })
+            let findings = Report::new(source, findings);
+            Ok(Understood { config, expanded, source: toml, warnings: report, findings })
         }
         _ => Err(report),
     }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every command, with something that its own page must name.
-const PAGES: [(&str, &str); 25] = [
+const PAGES: [(&str, &str); 26] = [
     ("run", "config"),
     ("haproxy", "OPTION"),
     ("check", "config"),
@@ -32,6 +32,7 @@ const PAGES: [(&str, &str); 25] = [
     ("probe", "timeout"),
     ("doctor", "config"),
     ("import", "lenient"),
+    ("export", "haproxy"),
     ("status", "watch"),
     ("sessions", "sort"),
     ("events", "follow"),
@@ -51,8 +52,8 @@ const PAGES: [(&str, &str); 25] = [
     ("man", "COMMAND"),
 ];
 
-const COMMANDS: [&str; 25] = {
-    let mut names = [""; 25];
+const COMMANDS: [&str; 26] = {
+    let mut names = [""; 26];
     let mut place = 0;
     while place < names.len() {
         names[place] = PAGES[place].0;

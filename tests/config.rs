@@ -4,6 +4,8 @@
 
 #[path = "config/expansion.rs"]
 mod expansion;
+#[path = "config/findings.rs"]
+mod findings;
 #[path = "config/reports.rs"]
 mod reports;
 #[path = "config/shipped.rs"]

@@ -97,7 +97,7 @@ impl Serving {
     /// Reads the file again and goes over to it.
     async fn reload(&mut self) -> Result<Plan, ReloadError> {
         let Reread { input, loaded, differences } = self.read_again().await?;
-        let Loaded { config, settings, warnings } = loaded;
+        let Loaded { config, settings, warnings, findings: _ } = loaded;
         let prepared = self.prepare(&config)?;
         let later = plan::later(&self.facts.current().config, &config);
         let sites = self.sites(&config);

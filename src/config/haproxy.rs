@@ -13,22 +13,28 @@ mod compose;
 mod condition;
 mod document;
 mod file;
+mod finding;
 mod frontend;
 mod keyword;
 mod launch;
 mod log;
+#[cfg(test)]
+mod page;
 mod pages;
 mod question;
+mod remark;
 mod rules;
 mod runtime;
 mod server;
 mod service;
+mod shape;
 mod words;
 
 use std::time::Duration;
 
 pub use self::condition::{ConditionError, FEATURES, holds};
 pub use self::document::Written;
+pub use self::finding::ids as findings;
 pub use self::launch::{Launch, launch};
 pub use self::words::Variables;
 
@@ -60,10 +66,19 @@ pub struct Choice {
     pub lenient: bool,
 }
 
+/// What a haproxy.cfg comes to.
+pub struct Translated {
+    pub written: Written,
+    /// What is wrong with it although HAProxy takes it.
+    pub findings: Mistakes,
+}
+
 /// The file as TOML. What is in `mistakes` may speak against it all the same.
-pub fn translate(source: &Source, choice: Choice, mut variables: Variables, mistakes: &mut Mistakes) -> Written {
+pub fn translate(source: &Source, choice: Choice, mut variables: Variables, mistakes: &mut Mistakes) -> Translated {
     let cfg = file::read(source, &mut variables, choice.lenient, mistakes);
-    compose::compose(&cfg, choice, mistakes).write()
+    let mut document = compose::compose(&cfg, choice, mistakes);
+    remark::add(&mut document, &cfg, source, choice, mistakes);
+    Translated { written: document.write(), findings: finding::find(&cfg, source) }
 }
 
 #[cfg(test)]
@@ -115,16 +130,54 @@ mod tests {
         assert!(report.without_notes().is_empty());
     }
 
+    /// Every haproxy.cfg that tests read.
+    fn files() -> Vec<(String, String)> {
+        let mut files = Vec::new();
+        for directory in ["tests/config/haproxy", "tests/config/cases", "tests/e2e/side/files"] {
+            let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+            let entries = std::fs::read_dir(root).into_iter().flatten().map(|entry| entry.unwrap().path());
+            let entries = entries.filter(|path| path.extension().is_some_and(|end| end == "cfg"));
+            files.extend(entries.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())));
+        }
+        files
+    }
+
     /// What is imported is what is run.
     #[test]
     fn imported_toml_loads_to_the_same_configuration() {
-        let source = Source::in_memory(REFERENCE, "haproxy.cfg");
-        for policy in [Policy::Haproxy, Policy::Evenkeel] {
-            let choice = Choice { policy, lenient: false };
-            let toml = translate(&source, choice, Variables::default(), &mut Mistakes::default()).text;
-            let mut imported = config::parse(&toml, "haproxy.cfg").unwrap();
-            imported.dialect = Dialect::Haproxy;
-            assert_eq!(imported, config::parse_haproxy(REFERENCE, "haproxy.cfg", choice).unwrap().0);
+        let mut loaded = 0;
+        for (name, text) in files() {
+            for (policy, lenient) in [(Policy::Haproxy, false), (Policy::Evenkeel, false), (Policy::Haproxy, true)] {
+                let choice = Choice { policy, lenient };
+                let Ok((config, _)) = config::parse_haproxy(&text, &name, choice) else { continue };
+                let source = Source::in_memory(&text, &name);
+                let toml =
+                    translate(&source, choice, Variables::of_the_process(), &mut Mistakes::default()).written.text;
+                let mut imported = config::parse(&toml, &name).unwrap_or_else(|report| panic!("{report}: {toml}"));
+                imported.dialect = Dialect::Haproxy;
+                assert_eq!(imported, config, "{name}");
+                loaded += 1;
+            }
+        }
+        assert!(loaded >= 6, "only {loaded} loaded");
+    }
+
+    /// A key that evenkeel would have otherwise says so.
+    #[test]
+    fn what_differs_by_the_policy_has_a_comment() {
+        let written = |text: &str, policy| {
+            let choice = Choice { policy, lenient: true };
+            translate(&Source::in_memory(text, "it"), choice, Variables::default(), &mut Mistakes::default())
+                .written
+                .text
+        };
+        for (name, text) in files() {
+            let ours = written(&text, Policy::Evenkeel);
+            for line in written(&text, Policy::Haproxy).lines().filter(|line| !line.starts_with('#')) {
+                // Where retries go is nothing where evenkeel's way has none.
+                let said = line.contains("  # evenkeel's way") || line.starts_with("redispatch = ");
+                assert!(ours.contains(line) || said, "{name}: {line}");
+            }
         }
     }
 
@@ -225,7 +278,7 @@ mod tests {
             let text = lines.join("\n");
             let source = Source::in_memory(&text, "haproxy.cfg");
             let variables = Variables(BTreeMap::new());
-            let written = translate(&source, Choice::default(), variables, &mut Mistakes::default());
+            let written = translate(&source, Choice::default(), variables, &mut Mistakes::default()).written;
             prop_assert!(written.text.parse::<toml::Table>().is_ok() || written.text.is_empty(), "{}", written.text);
             if let Err(report) = load(&text) {
                 let _ = report.render(false);

@@ -80,6 +80,8 @@ pub enum Mistake {
     DuplicateController { address: String },
     #[error("no server of backend `{backend}` takes sessions: each has weight 0 or is disabled")]
     NobodyServes { backend: String },
+    #[error("backend `{backend}` has no server")]
+    NoServer { backend: String },
     #[error("the dial timeout of {dial} is never reached: `connect` ends all tries after {connect}")]
     DialOverConnect { dial: String, connect: String },
     #[error("`{balance}` leads each agent of konnectivity to one server of backend `{backend}` only")]
@@ -164,6 +166,8 @@ pub enum Mistake {
     UnknownDirective { word: String, place: &'static str, near: Option<&'static str> },
     #[error("'{word}' can't stand in a '{place}' section")]
     DirectiveElsewhere { word: String, place: &'static str, sections: String },
+    #[error("'{word}' does nothing in a '{place}' section")]
+    DirectiveIdle { word: String, place: &'static str, sections: String },
     #[error("`{word}` can't be honoured: {why}")]
     DirectiveRefused { word: String, why: &'static str, instead: &'static str },
     #[error("`{word}` is not needed: {why}")]
@@ -176,6 +180,8 @@ pub enum Mistake {
     EmptyWord,
     #[error("the file says: {text}")]
     Said { text: String },
+    #[error("{what}")]
+    Finding { id: &'static str, what: String, fix: String },
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -185,9 +191,10 @@ macro_rules! kinds {
         pub const KINDS: &[&str] = &[$($kind),*];
 
         impl Mistake {
-            /// The mistake's kind, one of [`KINDS`].
+            /// The mistake's kind, one of [`KINDS`], or the id of a finding.
             pub fn kind(&self) -> &'static str {
                 match self {
+                    Self::Finding { id, .. } => id,
                     $(Self::$variant { .. } => $kind,)*
                 }
             }
@@ -223,6 +230,7 @@ kinds! {
     DuplicateAddress = "duplicate-address",
     DuplicateController = "duplicate-controller",
     NobodyServes = "nobody-serves",
+    NoServer = "no-server",
     DialOverConnect = "dial-over-connect",
     OneServerForAgents = "one-server-for-agents",
     SlowStartForAgents = "slow-start-for-agents",
@@ -257,6 +265,7 @@ kinds! {
     DuplicateTarget = "duplicate-target",
     UnknownDirective = "unknown-directive",
     DirectiveElsewhere = "directive-elsewhere",
+    DirectiveIdle = "directive-idle",
     DirectiveRefused = "directive-refused",
     DirectiveNoted = "directive-noted",
     LeftOut = "left-out",
@@ -299,10 +308,13 @@ impl Mistake {
         match self {
             Self::DirectiveNoted { .. } | Self::Said { .. } => Severity::Note,
             Self::LeftOut { .. }
+            | Self::Finding { .. }
             | Self::EmptyWord
             | Self::UnusedBackend { .. }
             | Self::DuplicateAddress { .. }
             | Self::NobodyServes { .. }
+            | Self::NoServer { .. }
+            | Self::DirectiveIdle { .. }
             | Self::DialOverConnect { .. }
             | Self::TokenToAnyone
             | Self::OneServerForAgents { .. }
@@ -344,6 +356,7 @@ impl Mistake {
                 Some("they are probed and counted as two; to send one server more sessions, raise its `weight`".into())
             }
             Self::DuplicateController { .. } => Some("remove one of the two, or correct its address".into()),
+            Self::NoServer { .. } => Some("its clients are closed at once: add a server to it, or remove what leads to it".into()),
             Self::NobodyServes { .. } => {
                 Some("its clients are reset until an operator's command gives it a server: is that meant?".into())
             }
@@ -384,8 +397,10 @@ impl Mistake {
                 |near| format!("did you mean `{near}`?"),
             )),
             Self::DirectiveElsewhere { sections, .. } => Some(format!("it belongs into: {sections}")),
+            Self::DirectiveIdle { sections, .. } => Some(format!("HAProxy does without it there, too; it belongs into: {sections}")),
             Self::DirectiveRefused { instead, .. } => Some((*instead).to_owned()),
             Self::BadLine { hint, .. } => Some(hint.clone()),
+            Self::Finding { fix, .. } => Some(fix.clone()),
             Self::DirectiveNoted { .. } | Self::LeftOut { .. } | Self::Said { .. } => None,
             Self::EmptyWord => Some("a variable may have no value: write `${NAME-default}`, or define it".into()),
             Self::NotOfThisCheck { belongs_to, .. } => Some(format!("it is for checks of type {belongs_to}")),
@@ -557,6 +572,11 @@ impl Mistakes {
             found.also = found.also.and_then(|(span, label)| Some((origin(span)?, label)));
         }
         self
+    }
+
+    /// Each of them, as they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Found> {
+        self.0.iter()
     }
 
     /// Adds others to these.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 
-use super::mistake::{Found, Mistakes, Severity};
+use super::mistake::{Found, Mistake, Mistakes, Severity};
 use super::source::Source;
 
 /// Everything that is wrong with one configuration, in file order.
@@ -22,8 +22,10 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub severity: Severity,
-    /// One of [`KINDS`](super::KINDS).
+    /// One of [`KINDS`](super::KINDS), or of [`findings`](super::findings).
     pub kind: &'static str,
+    /// Whether it is a finding, of which docs/findings.md has a section.
+    pub is_finding: bool,
     /// A lower-case fragment.
     pub message: String,
     /// What to do about it.
@@ -86,6 +88,19 @@ impl Report {
         self
     }
 
+    /// The same with what another report on this file says, in file order.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.entries.extend(other.entries);
+        self.entries.sort_by_key(|entry| entry.place.as_ref().map(|place| place.span.start));
+        self
+    }
+
+    /// How many findings it has.
+    pub fn findings(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.is_finding).count()
+    }
+
     /// The same, a line for each with its place; at most the hundred first.
     pub fn error_lines(&self) -> Vec<String> {
         self.errors().take(SHOWN).map(|entry| self.line(entry)).collect()
@@ -103,10 +118,11 @@ impl Report {
             Severity::Warning => "warning",
             Severity::Note => "note",
         };
+        let id = if entry.is_finding { format!("[{}]", entry.kind) } else { String::new() };
         let place = entry.place.as_ref().map_or_else(String::new, |place| format!("{}:{}:", place.line, place.column));
         let name =
             entry.place.as_ref().map_or(self.source.name.as_str(), |place| self.source.name_at(place.span.start));
-        format!("{}:{place} {severity}: {}", printable(name), printable(&entry.message))
+        format!("{}:{place} {severity}{id}: {}", printable(name), printable(&entry.message))
     }
 
     /// What the file, or the first of several, is called.
@@ -179,7 +195,9 @@ impl Report {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
-        let group = level.primary_title(printable(&entry.message)).elements(self.excerpts(entry));
+        let title = level.primary_title(printable(&entry.message));
+        let title = if entry.is_finding { title.id(entry.kind) } else { title };
+        let group = title.elements(self.excerpts(entry));
         match &entry.hint {
             Some(hint) => group.element(Level::HELP.message(printable(hint))),
             None => group,
@@ -269,6 +287,7 @@ fn entry(source: &Source, found: Found) -> Entry {
     Entry {
         severity: found.mistake.severity(),
         kind: found.mistake.kind(),
+        is_finding: matches!(found.mistake, Mistake::Finding { .. }),
         hint: found.mistake.hint().map(|hint| one_line(&hint)),
         place: found.at.map(|span| source.place(span)),
         also: found.also.map(|(span, label)| (source.place(span), label)),

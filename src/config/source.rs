@@ -95,10 +95,15 @@ impl Source {
         }
     }
 
+    /// The text as the operator wrote it: what this was translated from, if it was.
+    pub fn written(&self) -> &Self {
+        self.translation.as_ref().map_or(self, |translation| &translation.from)
+    }
+
     /// `file:line`, of the text that this was translated from if it was; `None` for what stands in no file.
     pub fn file_and_line(&self, span: Span) -> Option<String> {
         let span = self.origin(span)?;
-        let source = self.translation.as_ref().map_or(self, |translation| &translation.from);
+        let source = self.written();
         let place = source.place(span);
         Some(format!("{}:{}", source.name_at(span.start), place.line))
     }
@@ -128,6 +133,11 @@ impl Source {
     pub fn lines(&self, first: usize, last: usize) -> Span {
         let end = self.lines.get(last).map_or(self.text.len(), |next| next - 1);
         Span { start: self.lines[first - 1], end }
+    }
+
+    /// The files beside the first, of a text made of several.
+    pub fn other_names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().skip(1).map(|(_, name)| name.as_str())
     }
 
     /// The file in which the byte at `offset` stands.

@@ -13,6 +13,7 @@ mod certificates;
 mod container;
 mod demo;
 mod etcd;
+mod export;
 mod hosts;
 mod logs;
 mod migration;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::read::Span;
 use super::super::show::quoted;
+use super::super::value::duration_text;
 use super::argument::{Options, number_of, time_of};
 use super::compose::Composer;
 use super::document::Section;
@@ -11,7 +12,7 @@ use super::file::Proxy;
 use super::{HOUR, question, service};
 
 /// The options of which the last one says what a check asks (configuration manual, section 4.2).
-const KINDS: [&str; 3] = ["option httpchk", "option ssl-hello-chk", "option tcp-check"];
+pub const KINDS: [&str; 3] = ["option httpchk", "option ssl-hello-chk", "option tcp-check"];
 
 /// From one probe to the next unless stated.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -128,15 +129,28 @@ fn based(composer: &Composer<'_>, keyword: &str, path: &str) -> String {
 fn schedule(proxy: &Proxy, options: &Options, at: Span, section: &mut Section, composer: &mut Composer<'_>) {
     let mut time = |word| options.value(word).and_then(|value| time_of(value, composer.mistakes));
     let inter = time("inter");
-    let (fast, down) = (time("fastinter").or(inter), time("downinter").or(inter));
+    let (fast, down) = (time("fastinter"), time("downinter"));
     let interval = inter.map_or(INTERVAL, |(time, _)| time);
     for (key, stated) in [("check.interval", inter), ("check.fast_interval", fast), ("check.down_interval", down)] {
-        let (time, at) = stated.map_or((interval, None), |(time, at)| (time, Some(at)));
-        section.wait(key, time, at);
+        match stated {
+            Some((time, at)) => section.wait(key, time, Some(at)),
+            None if key == "check.fast_interval" && composer.as_haproxy() => section.instead(
+                key,
+                quoted(&duration_text(interval)),
+                "evenkeel's way, \"500ms\": a server that begins to fail or to recover is asked more often",
+            ),
+            None => {}
+        }
     }
     // Without `timeout check` a check has its whole interval; with it, the dial has a time of its own.
     match composer.time(proxy, "timeout check") {
-        None => section.text("check.timeout", "interval", Some(at)),
+        None if composer.as_haproxy() => section.remarked(
+            "check.timeout",
+            "\"interval\"",
+            Some(at),
+            "evenkeel's way, \"1500ms\": a probe has an end of its own, before the next begins",
+        ),
+        None => {}
         Some((timeout, place)) => {
             section.wait("check.timeout", timeout.clamp(Duration::from_millis(10), HOUR), Some(place));
             let dial = composer.time(proxy, "timeout connect").map_or(interval, |(connect, _)| connect.min(interval));

@@ -12,6 +12,8 @@ use super::super::value::duration_text;
 /// Sections in the order of the file.
 #[derive(Debug, Default)]
 pub struct Document {
+    /// Lines of a comment above all of it.
+    pub head: Vec<String>,
     pub sections: Vec<Section>,
 }
 
@@ -57,14 +59,15 @@ impl Section {
         self.text(key, &duration_text(wait), at);
     }
 
+    /// Adds a key that a line states and that means something else than evenkeel's word for it, with what that would be.
+    pub fn remarked(&mut self, key: impl Into<String>, literal: impl ToString, at: Option<Span>, remark: &str) {
+        let (key, literal) = (key.into(), literal.to_string());
+        self.entries.push(Entry { key, literal, at, remark: Some(remark.to_owned()) });
+    }
+
     /// Adds a key by which HAProxy's way is stated where evenkeel's is another, with what that would be.
     pub fn instead(&mut self, key: impl Into<String>, literal: impl ToString, remark: &str) {
-        self.entries.push(Entry {
-            key: key.into(),
-            literal: literal.to_string(),
-            at: None,
-            remark: Some(remark.to_owned()),
-        });
+        self.remarked(key, literal, None, remark);
     }
 }
 
@@ -87,6 +90,12 @@ impl Written {
 impl Document {
     pub fn write(&self) -> Written {
         let mut written = Written::default();
+        if !self.head.is_empty() {
+            written.origins.push((0, None));
+        }
+        for remark in &self.head {
+            line(&mut written.text, &format!("# {}", printable(remark)));
+        }
         for section in &self.sections {
             section.write(&mut written);
         }
@@ -136,7 +145,7 @@ mod tests {
         section.text("name", "a\"b", span(2));
         section.set("max_sessions", 3, span(3));
         section.instead("half_close", "\"off\"", "evenkeel's way: 30s");
-        let written = Document { sections: vec![section] }.write();
+        let written = Document { head: Vec::new(), sections: vec![section] }.write();
         let expected = "[[frontend]]\nname = 'a\"b'\nmax_sessions = 3\nhalf_close = \"off\"  # evenkeel's way: 30s\n";
         assert_eq!(written.text, expected);
         let origin = |part: &str| written.origin(written.text.find(part).unwrap()).map(|span| span.start);

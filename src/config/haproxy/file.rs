@@ -7,6 +7,7 @@ use super::super::read::Span;
 use super::super::source::Source;
 use super::condition::{self, DEEPEST};
 use super::keyword::{self, Found, Scope};
+use super::shape;
 use super::words::{self, Variables, Word};
 
 /// One line that means something.
@@ -75,6 +76,8 @@ pub struct Proxy {
     pub at: Span,
     own: Vec<Statement>,
     defaults: Rc<Vec<Statement>>,
+    /// The header of the defaults that it starts from.
+    pub defaults_at: Option<Span>,
 }
 
 /// Everything that the file says.
@@ -82,8 +85,10 @@ pub struct Proxy {
 pub struct Cfg {
     pub global: Vec<Statement>,
     pub proxies: Vec<Proxy>,
-    /// Lines that mean nothing here, in file order, for who wants them as comments.
-    pub left_out: Vec<Span>,
+    /// Lines that change nothing here, and may do so elsewhere.
+    pub noted: Vec<Statement>,
+    /// Where sections begin, in file order, and whether a proxy does.
+    pub headers: Vec<(Span, bool)>,
 }
 
 impl Cfg {
@@ -131,8 +136,10 @@ impl Proxy {
 }
 
 /// A `defaults` section.
+#[derive(Clone)]
 struct Defaults {
     name: Option<String>,
+    at: Span,
     statements: Rc<Vec<Statement>>,
 }
 
@@ -143,6 +150,7 @@ enum Current {
     Global,
     Defaults {
         name: Option<String>,
+        at: Span,
         statements: Vec<Statement>,
     },
     Proxy(Proxy),
@@ -290,16 +298,18 @@ impl Reader<'_> {
 
     fn section(&mut self, words: &[Word], at: Span) {
         self.end_section();
+        self.cfg.headers.push((at, matches!(words[0].text.as_str(), "frontend" | "backend" | "listen")));
         let name = words.get(1).filter(|word| word.text != "from");
+        self.look_behind_name(words, name);
         let defaults = self.inherited(words);
         self.current = match words[0].text.as_str() {
             "global" => Current::Global,
             "defaults" => Current::Defaults {
                 name: name.map(|name| name.text.clone()),
+                at,
                 statements: defaults
                     .filter(|_| words.iter().any(|word| word.text == "from"))
-                    .as_deref()
-                    .cloned()
+                    .map(|defaults| defaults.statements.to_vec())
                     .unwrap_or_default(),
             },
             kind @ ("frontend" | "backend" | "listen") => {
@@ -319,36 +329,56 @@ impl Reader<'_> {
                     name: name.clone(),
                     at,
                     own: Vec::new(),
-                    defaults: defaults.unwrap_or_default(),
+                    defaults_at: defaults.as_ref().map(|defaults| defaults.at),
+                    defaults: defaults.map(|defaults| defaults.statements).unwrap_or_default(),
                 })
             }
             other => {
                 let row = keyword::section(other);
-                self.note_keyword(other, row.fate, words[0].span, at);
+                self.note_keyword(other, row.fate, words[0].span);
                 Current::Skipped
             }
         };
     }
 
-    /// The statements of the defaults that a section starts from: those that it names, or the last before it.
-    fn inherited(&mut self, words: &[Word]) -> Option<Rc<Vec<Statement>>> {
+    /// Nothing stands behind a section's name but `from` and the defaults that it names.
+    fn look_behind_name(&mut self, words: &[Word], name: Option<&Word>) {
+        let named = if words[0].text == "global" { 1 } else { 1 + usize::from(name.is_some()) };
+        let known = if words.get(named).is_some_and(|word| word.text == "from") { named + 2 } else { named };
+        let (Some(extra), false) = (words.get(known), keyword::is_other_section(&words[0].text)) else { return };
+        let hint = match words[0].text.as_str() {
+            // HAProxy took an address there until 2.3.
+            "frontend" | "listen" => format!("write `bind {}` below it", extra.text),
+            _ => "remove it".to_owned(),
+        };
+        let what = format!("`{}` stands behind what a `{}` line says", extra.text, words[0].text);
+        self.mistakes.push(Some(extra.span), bad_line(what, hint));
+    }
+
+    /// The defaults that a section starts from: those that it names, or the last before it.
+    fn inherited(&mut self, words: &[Word]) -> Option<Defaults> {
         let Some(from) = words.iter().position(|word| word.text == "from") else {
-            return self.defaults.last().map(|defaults| Rc::clone(&defaults.statements));
+            return self.defaults.last().cloned();
         };
         let name = words.get(from + 1)?;
-        let named = self.defaults.iter().rfind(|defaults| defaults.name.as_deref() == Some(&name.text));
+        let mut all = self.defaults.iter().filter(|defaults| defaults.name.as_deref() == Some(&name.text));
+        let named = all.next_back();
+        if all.next().is_some() {
+            let message = format!("there are several defaults `{}` before this", name.text);
+            self.mistakes.push(Some(name.span), bad_line(message, "give each a name of its own"));
+        }
         if named.is_none() {
             let message = format!("there are no defaults `{}` before this", name.text);
             self.mistakes.push(Some(name.span), bad_line(message, "name a `defaults` section that stands above"));
         }
-        named.map(|defaults| Rc::clone(&defaults.statements))
+        named.cloned()
     }
 
     fn end_section(&mut self) {
         match std::mem::replace(&mut self.current, Current::Nothing) {
             Current::Nothing | Current::Global | Current::Skipped => {}
-            Current::Defaults { name, statements } => {
-                self.defaults.push(Defaults { name, statements: Rc::new(statements) });
+            Current::Defaults { name, at, statements } => {
+                self.defaults.push(Defaults { name, at, statements: Rc::new(statements) });
             }
             Current::Proxy(proxy) => self.cfg.proxies.push(proxy),
         }
@@ -391,7 +421,10 @@ impl Reader<'_> {
             }
             Found::Elsewhere { word, sections } => {
                 let mistake = Mistake::DirectiveElsewhere { word: word.to_owned(), place, sections };
-                self.refuse(mistake, first.span, at);
+                self.refuse(mistake, first.span);
+            }
+            Found::Idle { word, sections } => {
+                self.mistakes.push(Some(first.span), Mistake::DirectiveIdle { word: word.to_owned(), place, sections });
             }
             Found::Unknown { word, near } => {
                 let mistake = Mistake::UnknownDirective { word, place, near };
@@ -400,7 +433,6 @@ impl Reader<'_> {
                     words[..2.min(words.len())]
                         .last()
                         .map_or(first.span, |word| Span { start: first.span.start, end: word.span.end }),
-                    at,
                 );
             }
         }
@@ -408,9 +440,14 @@ impl Reader<'_> {
 
     fn keep(&mut self, statement: Statement) {
         let words = statement.keyword.words;
-        self.note_keyword(&statement.written, statement.keyword.fate, statement.head, statement.at);
-        if statement.keyword.fate != keyword::Fate::Honoured {
-            return;
+        self.note_keyword(&statement.written, statement.keyword.fate, statement.head);
+        let fits =
+            matches!(statement.keyword.fate, keyword::Fate::Refused(..)) || shape::fits(&statement, self.mistakes);
+        match statement.keyword.fate {
+            _ if !fits => return,
+            keyword::Fate::Honoured => {}
+            keyword::Fate::Noted(_) => return self.cfg.noted.push(statement),
+            keyword::Fate::Refused(..) => return,
         }
         if matches!(words, "setenv" | "presetenv" | "unsetenv" | "resetenv") {
             return self.set_variables(&statement);
@@ -423,23 +460,19 @@ impl Reader<'_> {
         }
     }
 
-    fn note_keyword(&mut self, word: &str, fate: keyword::Fate, head: Span, at: Span) {
+    fn note_keyword(&mut self, word: &str, fate: keyword::Fate, head: Span) {
         let word = word.to_owned();
         match fate {
             keyword::Fate::Honoured => {}
             keyword::Fate::Noted(why) => {
-                self.cfg.left_out.push(at);
                 self.mistakes.push(Some(head), Mistake::DirectiveNoted { word, why });
             }
-            keyword::Fate::Refused(why, instead) => {
-                self.refuse(Mistake::DirectiveRefused { word, why, instead }, head, at)
-            }
+            keyword::Fate::Refused(why, instead) => self.refuse(Mistake::DirectiveRefused { word, why, instead }, head),
         }
     }
 
     /// Keeps the file from being used, unless such lines are only to be left out.
-    fn refuse(&mut self, mistake: Mistake, head: Span, at: Span) {
-        self.cfg.left_out.push(at);
+    fn refuse(&mut self, mistake: Mistake, head: Span) {
         let mistake = if self.lenient { Mistake::LeftOut { why: mistake.to_string() } } else { mistake };
         self.mistakes.push(Some(head), mistake);
     }

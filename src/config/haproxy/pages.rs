@@ -96,6 +96,7 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         let what = format!("`{option}` can't be had for a place of statistics");
         composer.wrong(at, what, "leave it out of this `bind` line");
     }
+    bind::part(&mut listen, &composer.wide, composer.mistakes);
     let addresses: Vec<_> = listen.iter().map(|listen| quoted(&listen.address)).collect();
     section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
 }
@@ -207,6 +208,7 @@ fn named_path(proxy: &Proxy, name: &str) -> Option<String> {
 /// Nobody asked for a page.
 pub fn none() -> Section {
     let mut section = Section::new("[stats]", None);
-    section.text("listen", "off", None);
+    let remark = "evenkeel's way, \"127.0.0.1:9000\": states, sessions, events and metrics for this host";
+    section.instead("listen", "\"off\"", remark);
     section
 }

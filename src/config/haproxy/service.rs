@@ -44,7 +44,10 @@ pub fn retries(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>
 pub fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     let Some(statement) = proxy.last("balance") else {
         // HAProxy's default (configuration manual, section 4.2, `balance`).
-        section.text("balance", "roundrobin", None);
+        if composer.as_haproxy() {
+            let remark = "evenkeel's way, \"leastconn\": sessions last for days, and who has the fewest is due";
+            section.instead("balance", "\"roundrobin\"", remark);
+        }
         return;
     };
     let Some(word) = statement.arguments.first() else {
@@ -52,7 +55,10 @@ pub fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>
     };
     match word.text.as_str() {
         // HAProxy gives an idle server the next session whatever the weights.
-        "leastconn" if composer.as_haproxy() => section.text("balance", "idle-first", Some(word.span)),
+        "leastconn" if composer.as_haproxy() => {
+            let remark = "evenkeel's way, \"leastconn\": an idle server has to wait for its turn by weight, too";
+            section.remarked("balance", "\"idle-first\"", Some(word.span), remark);
+        }
         method @ ("leastconn" | "roundrobin" | "static-rr" | "first" | "source" | "random") => {
             section.text("balance", method, Some(word.span));
         }

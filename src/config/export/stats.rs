@@ -1,0 +1,56 @@
+//! Sections in `mode http` that serve statistics.
+
+use super::frontend::address;
+use super::writer::{Writer, time, word};
+use crate::model::{Stats, StatsPage};
+
+pub fn write(stats: &Stats, out: &mut Writer) {
+    out.section(&format!("listen {}", stats.name));
+    out.line(format!("id {}", stats.id));
+    out.line("mode http");
+    for listen in &stats.listen {
+        let freebind = if stats.freebind { " transparent" } else { "" };
+        match address(*listen) {
+            Some(address) => out.line(format!("bind {address}{freebind}")),
+            None => out.cannot(format!("bind {listen}: HAProxy knows sockets by their numbers alone")),
+        }
+    }
+    // HAProxy warns of a section that says nothing of them.
+    out.line("timeout client 1m");
+    if let Some(monitor) = &stats.serves.monitor {
+        out.line(format!("monitor-uri {}", word(&monitor.uri)));
+    }
+    let metrics = stats.serves.metrics.as_deref().or(stats.serves.ours.then_some("/metrics"));
+    if let Some(path) = metrics {
+        out.line(format!("http-request use-service prometheus-exporter if {{ path {} }}", word(path)));
+    }
+    match &stats.serves.page {
+        Some(page) => of_haproxy(page, out),
+        None if stats.serves.ours => {
+            out.line("stats enable");
+            out.line("stats uri /");
+            out.cannot("sessions, events and actions on the page, `/api/v1`, `/livez` and `/readyz`");
+        }
+        None => {}
+    }
+}
+
+fn of_haproxy(page: &StatsPage, out: &mut Writer) {
+    out.line("stats enable");
+    out.line(format!("stats uri {}", word(&page.uri)));
+    if let Some(refresh) = page.refresh {
+        out.line(format!("stats refresh {}", time(refresh)));
+    }
+    if page.hide_version {
+        out.line("stats hide-version");
+    }
+    if page.realm != StatsPage::REALM {
+        out.line(format!("stats realm {}", word(&page.realm)));
+    }
+    for (user, password) in &page.users {
+        out.line(format!("stats auth {}", word(&format!("{user}:{}", password.0))));
+    }
+    for name in &page.scope {
+        out.line(format!("stats scope {}", word(name)));
+    }
+}

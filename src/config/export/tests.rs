@@ -1,0 +1,90 @@
+use std::path::Path;
+
+use crate::config::{Choice, Input, export, load, parse, parse_haproxy};
+use crate::model::{Config, Dialect, Frontend};
+
+use super::haproxy;
+
+fn read(text: &str, name: &str) -> Config {
+    parse_haproxy(text, name, Choice::default()).unwrap_or_else(|report| panic!("{}\n{text}", report.render(false))).0
+}
+
+/// Written for HAProxy and read again, nothing of a haproxy.cfg has changed but the order of proxies.
+fn again(config: &Config) -> Config {
+    let mut again = read(&haproxy(config, "it.toml"), "again.cfg");
+    again.dialect = config.dialect;
+    again
+}
+
+#[test]
+fn a_haproxy_cfg_comes_back_as_it_was() {
+    let mut tried = 0;
+    for directory in ["tests/config/haproxy", "tests/e2e/side/files"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        for path in std::fs::read_dir(root).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            let Ok(config) = load(&path) else { continue };
+            if config.dialect != Dialect::Haproxy {
+                continue;
+            }
+            let again = again(&config);
+            assert_eq!(again.frontends, config.frontends, "{}", path.display());
+            assert_eq!(again.backends, config.backends, "{}", path.display());
+            assert_eq!((again.limits, again.hosts), (config.limits, config.hosts), "{}", path.display());
+            tried += 1;
+        }
+    }
+    assert!(tried >= 1, "no file was tried");
+}
+
+/// What both have words for.
+#[test]
+fn toml_comes_back_as_far_as_haproxy_has_words_for_it() {
+    for file in ["config/evenkeel.toml", "config/minimal.toml", "tests/config/rich.toml"] {
+        let config = load(Path::new(file)).unwrap_or_else(|report| panic!("{report}"));
+        let again = again(&config);
+        let doors = |frontend: &Frontend| (frontend.listen.clone(), frontend.max_sessions, frontend.backend.clone());
+        assert_eq!(
+            again.frontends.iter().map(doors).collect::<Vec<_>>(),
+            config.frontends.iter().map(doors).collect::<Vec<_>>()
+        );
+        for (again, backend) in again.backends.iter().zip(&config.backends) {
+            assert_eq!((&again.name, again.timeouts.dial), (&backend.name, backend.timeouts.dial), "{file}");
+            assert_eq!(
+                (again.timeouts.tunnel, again.timeouts.half_close),
+                (backend.timeouts.tunnel, backend.timeouts.half_close)
+            );
+            assert_eq!((again.keepalive, again.all_backups), (backend.keepalive, backend.all_backups), "{file}");
+            assert_eq!(again.servers.len(), backend.servers.len(), "{file}");
+            for (again, server) in again.servers.iter().zip(&backend.servers) {
+                assert_eq!((&again.name, &again.address), (&server.name, &server.address), "{file}");
+                assert_eq!(
+                    (again.weight, again.backup, again.disabled),
+                    (server.weight, server.backup, server.disabled)
+                );
+                assert_eq!((again.max_sessions, again.send_proxy), (server.max_sessions, server.send_proxy), "{file}");
+                assert_eq!((again.source, &again.track), (server.source, &server.track), "{file}");
+            }
+        }
+        assert_eq!((again.limits, again.hosts), (config.limits, config.hosts), "{file}");
+    }
+}
+
+#[test]
+fn what_haproxy_has_no_words_for_stands_in_comments_where_it_would_be() {
+    let (text, warnings) = export(&Input::from(Path::new("config/minimal.toml"))).unwrap();
+    assert!(warnings.is_empty());
+    let konnectivity =
+        text.split("backend konnectivity_backend").nth(1).and_then(|rest| rest.split("\nbackend").next());
+    let konnectivity = konnectivity.unwrap();
+    assert!(
+        konnectivity.contains("    # evenkeel: balance = \"spread\"") && konnectivity.contains("check-alpn h2"),
+        "{text}"
+    );
+    assert!(text.contains("# evenkeel: a silent dial is joined by one to another server"), "{text}");
+}
+
+#[test]
+fn names_with_signs_that_mean_something_are_quoted() {
+    let toml = "preset = 'k0s'\ncontrollers = ['10.0.0.1']\n[process]\nchroot = '/var/lib/a \"b\" $c'\n";
+    assert!(haproxy(&parse(toml, "it.toml").unwrap(), "it.toml").contains("chroot \"/var/lib/a \\\"b\\\" \\$c\"\n"));
+}
