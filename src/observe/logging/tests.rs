@@ -194,7 +194,6 @@ fn haproxys(backend: &str, severity: Severity) -> News {
     News::Message(Box::new(Message { haproxys, ..message }))
 }
 
-// Seen to fail without each of the three conditions that it is about, and with sessions that a stop has ended.
 #[test]
 fn whoever_waits_for_haproxys_lines_of_some_proxies_gets_no_others() {
     let out = SharedText::default();
