@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::check;
 use super::frontend::keepalive;
+use super::log;
 use super::writer::{Writer, time, word};
 use crate::model::{
     Backend, Balance, Config, HostAddress, InitState, JudgedBy, OnDown, OnErrors, OnNoServer, OnPrimaryBack, Policy,
@@ -13,6 +14,7 @@ use crate::model::{
 pub fn write(backend: &Backend, config: &Config, out: &mut Writer) {
     out.section(&format!("backend {}", backend.name));
     out.line(format!("id {}", backend.id));
+    log::proxy(backend.name.as_str(), config, out);
     balance(backend, out);
     retries(backend.retries, out);
     timeouts(backend, out);
