@@ -611,6 +611,8 @@ pub struct ServerChange {
     pub reported: bool,
     /// The server that it tracks, if that is why.
     pub via: Option<Tracked>,
+    /// Whether its backend is a frontend, too.
+    pub is_listen: bool,
 }
 
 impl ServerChange {

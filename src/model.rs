@@ -406,6 +406,8 @@ pub struct SourceLimits {
 pub struct Backend {
     pub id: ProxyId,
     pub name: BackendName,
+    /// Whether it is a frontend, too, as the `listen` sections of a haproxy.cfg are.
+    pub is_listen: bool,
     pub balance: Balance,
     pub servers: Vec<Server>,
     pub judged_by: JudgedBy,

@@ -239,6 +239,7 @@ impl Pool {
                 at: clock::wall(),
                 backup: state.members[place].backup,
                 reported: self.spec.log_health_checks,
+                is_listen: self.spec.is_listen,
                 via: server.spec().track.clone(),
             });
         }

@@ -27,6 +27,7 @@ mod rules;
 mod runtime;
 mod server;
 mod service;
+mod shape;
 mod words;
 
 use std::time::Duration;

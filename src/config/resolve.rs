@@ -62,7 +62,11 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
             }
         }
     }
+    for backend in &mut backends {
+        backend.is_listen = frontends.iter().any(|frontend| frontend.id == backend.id);
+    }
     service::note_tracked(expanded, &backends, mistakes);
+    names::note_without_servers(expanded, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
     let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
@@ -249,6 +253,7 @@ fn backend(
     Some(Backend {
         id,
         name: name?,
+        is_listen: false,
         balance: filled(&raw.balance),
         servers,
         timeouts: backend_timeouts(&filled(&raw.timeouts)),

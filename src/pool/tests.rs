@@ -70,6 +70,7 @@ pub(super) fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
         check: None,
         retries: Retries::Others,
         log_health_checks: false,
+        is_listen: false,
         all_backups: false,
         draws: 2,
     }
