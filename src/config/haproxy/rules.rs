@@ -22,8 +22,9 @@ const STAGES: [(&str, &str); 3] =
 
 /// Keys of the frontend itself that its rules and routes need.
 pub fn waits(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
-    let asks = STAGES.iter().any(|(keyword, _)| proxy.every(keyword).next().is_some());
-    if asks || proxy.own("use_backend").next().is_some() {
+    let asks = STAGES.iter().any(|(keyword, _)| proxy.every(keyword).next().is_some())
+        || proxy.own("use_backend").next().is_some();
+    if asks {
         // A client that says nothing is judged by that.
         section.text("on_silence", "judge", None);
     }
