@@ -81,11 +81,12 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
 
 fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     let Some(name) = proxy.last("default_backend").and_then(|statement| statement.arguments.first()) else {
-        // Whom none of these lines leads anywhere is closed.
-        return match proxy.own("use_backend").next() {
-            Some(_) => {}
-            None => section.text("backend", &rest(proxy, composer.cfg), Some(proxy.name.span)),
-        };
+        let own = proxy.kind == Kind::Listen && proxy.own("server").next().is_some();
+        // Whom none of its `use_backend` lines leads anywhere is closed.
+        if own || proxy.own("use_backend").next().is_none() {
+            section.text("backend", &rest(proxy, composer.cfg), Some(proxy.name.span));
+        }
+        return;
     };
     if proxy.kind == Kind::Listen && name.text == proxy.name.text {
         let what = format!("listen {} leads to itself", name.text);
