@@ -363,6 +363,8 @@ pub struct Frontend {
     pub inspect_delay: Option<Duration>,
     /// What becomes of a client that has not said by then what it wants.
     pub on_silence: OnSilence,
+    /// Sessions that no route leads anywhere are closed, and [`Frontend::backend`] is but the first route's.
+    pub closes_unrouted: bool,
     /// How long a client may take for what must come before anything else: a PROXY protocol header.
     pub handshake_timeout: Duration,
     /// Shared with the records of its sessions.
@@ -406,6 +408,8 @@ pub struct SourceLimits {
 pub struct Backend {
     pub id: ProxyId,
     pub name: BackendName,
+    /// Whether it is a frontend, too, as the `listen` sections of a haproxy.cfg are.
+    pub is_listen: bool,
     pub balance: Balance,
     pub servers: Vec<Server>,
     pub judged_by: JudgedBy,

@@ -176,6 +176,7 @@ mod tests {
             backup: false,
             reported: false,
             via: None,
+            is_listen: false,
         }));
         history.note(Change::Action(ActionTaken {
             by: Actor::Local { pid: Some(1), uid: 0, user: Some("root".into()) },

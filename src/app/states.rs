@@ -4,10 +4,14 @@ use std::fmt::Write as _;
 
 use super::process::Facts;
 use crate::event::{BackendSnapshot, Counts, FrontendSnapshot, ProcessSnapshot, ServerSnapshot, ServerState, Snapshot};
+use crate::model::Severity;
+use crate::observe::logging;
 
 /// Writes them.
 pub fn tell(facts: &Facts) {
-    lines(&facts.snapshot()).iter().for_each(|line| tracing::warn!("{line}"));
+    for (proxy, line) in lines(&facts.snapshot()) {
+        logging::as_haproxy(Severity::Notice, proxy, &line);
+    }
 }
 
 /// What takes HAProxy's place in its SIGQUIT, which tells of its pools of memory.
@@ -20,7 +24,8 @@ pub fn tell_figures(facts: &Facts) {
 pub fn tell_stopped(facts: &Facts) {
     for proxy in proxies(&facts.snapshot()) {
         let (front, back) = (total(proxy.frontend.map(|f| f.counts)), total(proxy.backend.map(|b| b.counts)));
-        tracing::warn!("Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).", proxy.name);
+        let line = format!("Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).", proxy.name);
+        logging::as_haproxy(Severity::Warning, proxy.name, &line);
     }
 }
 
@@ -52,12 +57,15 @@ fn proxies(snapshot: &Snapshot) -> Vec<Proxy<'_>> {
     all.into_iter().map(|(_, proxy)| proxy).collect()
 }
 
-fn lines(snapshot: &Snapshot) -> Vec<String> {
-    let mut lines = vec!["SIGHUP received, dumping servers states.".to_owned()];
+/// Lines with the proxy that each is about.
+fn lines(snapshot: &Snapshot) -> Vec<(&str, String)> {
+    let mut lines = Vec::new();
     for proxy in proxies(snapshot) {
+        let name = proxy.name;
+        lines.push((name, format!("SIGHUP received, dumping servers states for proxy {name}.")));
         let servers = proxy.backend.map_or(&[][..], |backend| &backend.servers);
-        lines.extend(servers.iter().map(|server| server_line(proxy.name, server)));
-        lines.push(proxy.line());
+        lines.extend(servers.iter().map(|server| (name, server_line(name, server))));
+        lines.push((name, proxy.line()));
     }
     lines
 }
@@ -116,11 +124,13 @@ mod tests {
         for server in &mut snapshot.backends[0].servers {
             (server.counts.sessions, server.counts.queued, server.counts.sessions_total) = (1, 0, 4);
         }
+        let lines: Vec<String> = lines(&snapshot).into_iter().map(|(_, line)| line).collect();
         assert_eq!(
-            lines(&snapshot),
+            lines,
             [
-                "SIGHUP received, dumping servers states.",
+                "SIGHUP received, dumping servers states for proxy kubeAPI.",
                 "SIGHUP: Proxy kubeAPI has no servers. Conn: act(FE+BE): 2+0, 0 pend (0 unass), tot(FE+BE): 9+0.",
+                "SIGHUP received, dumping servers states for proxy kubeAPI_backend.",
                 "SIGHUP: Server kubeAPI_backend/k0s-ch-sion-1 is DOWN. Conn: 1 act, 0 pend, 4 tot.",
                 "SIGHUP: Server kubeAPI_backend/k0s-at-vie-1 is UP. Conn: 1 act, 0 pend, 4 tot.",
                 "SIGHUP: Server kubeAPI_backend/k0s-de-fra-1 is UP. Conn: 1 act, 0 pend, 4 tot.",
@@ -139,7 +149,8 @@ mod tests {
         (snapshot.backends[0].active, snapshot.backends[0].backup) = (0, 1);
         let lines = lines(&snapshot);
         assert_eq!(lines.len(), 5);
-        assert!(lines[1].starts_with("SIGHUP: Server kubeAPI/k0s-ch-sion-1 is UP."), "{lines:?}");
-        assert!(lines[4].starts_with("SIGHUP: Proxy kubeAPI is running on backup servers ! Conn: "), "{lines:?}");
+        assert!(lines.iter().all(|(proxy, _)| *proxy == "kubeAPI"));
+        assert!(lines[1].1.starts_with("SIGHUP: Server kubeAPI/k0s-ch-sion-1 is UP."), "{lines:?}");
+        assert!(lines[4].1.starts_with("SIGHUP: Proxy kubeAPI is running on backup servers ! Conn: "), "{lines:?}");
     }
 }

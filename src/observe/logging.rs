@@ -296,6 +296,10 @@ pub fn change(change: &Change, host: Option<&str>) {
             UpgradeOutcome::Done { pid, release } => tracing::info!(by, pid, release, "upgraded"),
             UpgradeOutcome::Failed { error } => tracing::error!(by, %error, "not upgraded"),
         },
+        Change::NeverUp(told) => {
+            let (backend, server, address) = (&told.backend, &told.server, &told.address);
+            tracing::warn!(%backend, %server, %address, "{}", told.text());
+        }
         Change::Check(report) => {
             let (backend, server, outcome) = (&report.backend, &report.server, report.outcome.words());
             let Haproxys { severity, text } = tcplog::of_check(report);
@@ -355,9 +359,11 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
         ServerState::Down(cause) => cause.words(),
         _ => "",
     };
-    let (status, detail, check) = match &change.evidence {
-        Some(evidence) => (evidence.status.name(), evidence.detail.as_str(), evidence.duration.as_secs_f64() * 1000.0),
-        None => ("", "set by the operator", 0.0),
+    let follows = change.via.as_ref().map(|tracked| format!("as {}/{}", tracked.backend, tracked.server));
+    let (status, detail, check) = match (&change.evidence, &follows) {
+        (Some(seen), _) => (seen.status.name(), seen.detail.as_str(), seen.duration.as_secs_f64() * 1000.0),
+        (None, Some(follows)) => ("", follows.as_str(), 0.0),
+        (None, None) => ("", "set by the operator", 0.0),
     };
     let code = change.evidence.as_ref().and_then(|evidence| evidence.code);
     let haproxys = tcplog::of_server(change);
@@ -392,7 +398,7 @@ fn server_change(change: &ServerChange, host: Option<&str>) {
         _ => line!(info),
     }
     if change.leaves_nobody() {
-        let Haproxys { severity, text } = tcplog::of_nobody_left(&change.backend);
+        let Haproxys { severity, text } = tcplog::of_nobody_left(change);
         tracing::error!(
             backend = %change.backend,
             usable_left = 0,

@@ -115,6 +115,7 @@ fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
         check: None,
         retries: Retries::Others,
         log_health_checks: false,
+        is_listen: false,
         all_backups: false,
         draws: 2,
     }

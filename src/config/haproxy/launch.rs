@@ -22,11 +22,10 @@ pub struct Launch {
 /// Reads it; what is wrong with the file is told where the rest of it is read.
 pub fn launch(source: &Source, mut variables: Variables) -> Launch {
     let cfg = file::read(source, &mut variables, true, &mut Mistakes::default());
-    let last = |keyword: &str| cfg.noted.iter().rfind(|statement| statement.keyword.words == keyword);
-    let pidfile = last("pidfile").and_then(|statement| statement.arguments.first());
+    let pidfile = cfg.noted("pidfile").and_then(|statement| statement.arguments.first());
     Launch {
-        daemon: last("daemon").is_some(),
-        master: last("master-worker").is_some(),
+        daemon: cfg.noted("daemon").is_some(),
+        master: cfg.noted("master-worker").is_some(),
         pidfile: pidfile.map(|word| PathBuf::from(&word.text)),
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use super::form::severity;
 use super::message::Message;
-use crate::event::{LogTargetSnapshot, SessionRecord, SessionStage};
+use crate::event::{Cause, LogTargetSnapshot, SessionRecord, SessionStage};
 use crate::model::{LogFormat, LogLevel, LogLines, LogTarget, Severities};
 
 /// What a line says.
@@ -31,7 +31,8 @@ impl News {
     fn is_haproxys(&self) -> bool {
         match self {
             Self::Message(message) => message.haproxys.is_some(),
-            Self::Session(..) => true,
+            // What ends with the process ends there without a line.
+            Self::Session(_, record) => record.ending.cause != Cause::Shutdown,
         }
     }
 

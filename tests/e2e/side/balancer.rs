@@ -52,7 +52,7 @@ impl Kind {
     /// The words before the file's name. The command line is HAProxy's, and so are the signals.
     fn words(&self) -> &'static [&'static str] {
         match self {
-            Self::Evenkeel => &["run"],
+            Self::Evenkeel => &["haproxy", "-db", "-f"],
             Self::Haproxy | Self::Other(_) => &["-db", "-f"],
         }
     }

@@ -17,7 +17,8 @@ use crate::server::{Conversation, End};
 /// A client with its connection.
 pub struct Client {
     name: String,
-    stream: TcpStream,
+    /// `None` if it was reset before it knew that it is connected.
+    stream: Option<TcpStream>,
 }
 
 impl Client {
@@ -28,46 +29,54 @@ impl Client {
             socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
             socket.connect_timeout(&to.into(), PATIENCE).map(|()| socket)
         });
-        let stream: TcpStream = socket.map_err(|error| said(error.kind()).to_owned())?.into();
+        let name = name.to_owned();
+        let stream: TcpStream = match socket {
+            Ok(socket) => socket.into(),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Self { name, stream: None }),
+            Err(error) => return Err(said(error.kind()).to_owned()),
+        };
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Ok(Self { name: name.to_owned(), stream })
+        Ok(Self { name, stream: Some(stream) })
     }
 
     /// Says its name; who has answered, or what has come instead.
     pub fn ask(&mut self) -> Result<String, String> {
+        let stream = self.stream.as_mut().ok_or_else(|| End::Reset.word().to_owned())?;
         // Whether this fails or the reading does is a race.
-        let _ = self.stream.write_all(format!("{}\n", self.name).as_bytes());
-        read_line(&mut self.stream)
+        let _ = stream.write_all(format!("{}\n", self.name).as_bytes());
+        read_line(stream)
     }
 
     pub fn ask_over_tls(&mut self, server_name: &str, config: &Arc<ClientConfig>) -> Result<String, String> {
         let name = ServerName::try_from(server_name.to_owned()).expect("a server name");
         let connection = ClientConnection::new(Arc::clone(config), name).expect("a valid configuration");
-        let mut tls = StreamOwned::new(connection, self.stream.try_clone().expect("a descriptor"));
+        let stream = self.stream.as_ref().ok_or_else(|| End::Reset.word().to_owned())?;
+        let mut tls = StreamOwned::new(connection, stream.try_clone().expect("a descriptor"));
         let _ = tls.write_all(format!("{}\n", self.name).as_bytes());
         read_line(&mut tls)
     }
 
     /// What it was told to do has shown.
     pub fn talk(&mut self, talk: &Talk) -> String {
+        let Some(stream) = &mut self.stream else { return format!("sees {} after 0 bytes", End::Reset.word()) };
         match talk {
             Talk::Hear(text) => {
                 let mut bytes = vec![0; text.len()];
-                match self.stream.read_exact(&mut bytes) {
+                match stream.read_exact(&mut bytes) {
                     Ok(()) => heard(&bytes),
                     Err(error) => format!("hears {}", said(error.kind())),
                 }
             }
             Talk::SeeTheEnd => {
                 let mut rest = Vec::new();
-                let end = match self.stream.read_to_end(&mut rest) {
+                let end = match stream.read_to_end(&mut rest) {
                     Ok(_) => End::Fin.word(),
                     Err(error) => said(error.kind()),
                 };
                 format!("sees {end} after {} bytes", rest.len())
             }
-            talk => say(&self.stream, talk),
+            talk => say(stream, talk),
         }
     }
 }

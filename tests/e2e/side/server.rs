@@ -195,9 +195,7 @@ impl Shared {
                 while matches!(tls.read(&mut first), Ok(1..)) {}
             }
         }
-        tls.conn.send_close_notify();
-        // Not `flush`, which would go on with a handshake that has failed, and wait for the client.
-        while tls.conn.wants_write() && tls.conn.write_tls(&mut tls.sock).is_ok() {}
+        // Without a close_notify: whoever has closed would answer it by a reset, sometimes before both ends are seen.
         let _ = tls.sock.stream.shutdown(Shutdown::Both);
     }
 

@@ -1,7 +1,7 @@
 //! What becomes of servers, in HAProxy's words and as gravely as it tells of them.
 
 use crate::event::{CheckReport, ServerChange, ServerState};
-use crate::model::{BackendName, Severity};
+use crate::model::Severity;
 
 /// A line that HAProxy writes, too.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,8 +81,10 @@ pub(in crate::observe) fn of_check(report: &CheckReport) -> Haproxys {
     Haproxys { severity: Severity::Notice, text: format!("{}.", report.text()) }
 }
 
-pub(in crate::observe) fn of_nobody_left(backend: &BackendName) -> Haproxys {
-    Haproxys { severity: Severity::Emergency, text: format!("backend {backend} has no server available!") }
+/// The last server of a backend that went.
+pub(in crate::observe) fn of_nobody_left(change: &ServerChange) -> Haproxys {
+    let kind = if change.is_listen { "proxy" } else { "backend" };
+    Haproxys { severity: Severity::Emergency, text: format!("{kind} {} has no server available!", change.backend) }
 }
 
 #[cfg(test)]
@@ -108,6 +110,7 @@ mod tests {
             backup: false,
             reported: false,
             via: None,
+            is_listen: false,
         }
     }
 
@@ -150,6 +153,13 @@ mod tests {
             "Backup Server back/a is DOWN. 0 active and 1 backup servers left. Running on backup. 3 sessions active, 0 \
              requeued, 0 remaining in queue."
         );
+    }
+
+    #[test]
+    fn a_listen_section_without_a_server_is_a_proxy() {
+        let listen = ServerChange { is_listen: true, ..down() };
+        assert_eq!(of_nobody_left(&down()).text, "backend back has no server available!");
+        assert_eq!(of_nobody_left(&listen).text, "proxy back has no server available!");
     }
 
     #[test]
