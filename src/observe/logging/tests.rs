@@ -179,11 +179,11 @@ fn a_change_of_a_server_is_told_in_haproxys_words() {
     drop(logging);
     assert_eq!(
         out.text(),
-        "Server back/a is DOWN, reason: Layer7 wrong status, code: 500, info: \"status 500\", check duration: 3ms. 0 active \
+        "Server back/a is DOWN, reason: Layer7 wrong status, code: 500, check duration: 3ms. 0 active \
          and 0 backup servers left. 2 sessions active, 0 requeued, 0 remaining in queue.\n\
          backend back has no server available!\n\
-         Server back/a is going DOWN for maintenance. 0 active and 1 backup servers left. 2 sessions active, 0 requeued, 0 \
-         remaining in queue.\n"
+         Server back/a is going DOWN for maintenance. 0 active and 1 backup servers left. Running on backup. 2 \
+         sessions active, 0 requeued, 0 remaining in queue.\n"
     );
 }
 
