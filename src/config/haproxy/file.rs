@@ -97,6 +97,11 @@ impl Cfg {
         self.global.iter().rfind(|statement| statement.keyword.words == keyword)
     }
 
+    /// The last statement of this keyword that changes nothing here.
+    pub fn noted(&self, keyword: &str) -> Option<&Statement> {
+        self.noted.iter().rfind(|statement| statement.keyword.words == keyword)
+    }
+
     /// All of this keyword in `global`.
     pub fn globals<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Statement> {
         self.global.iter().filter(move |statement| statement.keyword.words == keyword)
