@@ -215,13 +215,13 @@ section! {
     "freebind" => freebind: bool,
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
+    "reset_clients" => reset_clients: bool,
     "timeouts" => timeouts: FrontendTimeouts,
+    "log" => log: FrontendLog,
     "accept_proxy" => accept_proxy: Switch<AcceptFrom>,
     "on_silence" => on_silence: OnSilence,
     "rule" => rule: List<Rule, 1>,
     "route" => route: List<Route, 1>,
-    "reset_clients" => reset_clients: bool,
-    "log" => log: FrontendLog,
 }
 
 section! {
@@ -283,7 +283,7 @@ section! {
     "log_health_checks" => log_health_checks: bool,
     "all_backups" => all_backups: bool,
     "random_draws" => random_draws: Whole<1, 100>,
-    "servers" => servers: List<Member, 1>,
+    "servers" => servers: List<Member, 0>,
 }
 
 section! {

@@ -66,6 +66,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         backend.is_listen = frontends.iter().any(|frontend| frontend.id == backend.id);
     }
     service::note_tracked(expanded, &backends, mistakes);
+    names::note_without_servers(expanded, mistakes);
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
     let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
