@@ -165,7 +165,7 @@ fn ipv6(case: &Case) -> Finding {
     }
     let Config { frontends, stats, backends, .. } = &case.config;
     let pages = || stats.iter().flat_map(|stats| stats.listen.iter().copied());
-    let listen = || frontends.iter().flat_map(|frontend| frontend.addresses()).chain(pages());
+    let listen = || frontends.iter().flat_map(Frontend::addresses).chain(pages());
     let named = listen().find(|address| matches!(address, ListenAddress::Tcp(address) if address.is_ipv6()));
     if let Some(address) = named {
         let advice = "switch IPv6 on (net.ipv6.conf.all.disable_ipv6), or take the address out";
