@@ -16,6 +16,7 @@ mod check_report;
 pub mod fixture;
 pub mod host;
 mod live;
+mod never_up;
 mod reload;
 mod snapshot;
 
@@ -25,6 +26,7 @@ pub use self::change::{
 };
 pub use self::check_report::{CheckReport, Outcome};
 pub use self::live::{ForcedHealth, FrontendState, Names, Orders, SessionSnapshot, SessionState};
+pub use self::never_up::NeverUp;
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::snapshot::{
     AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts,
@@ -261,6 +263,8 @@ pub enum Cause {
     BadProxyHeader,
     /// What it wanted was not known in time.
     NotSaid,
+    /// It is for none of its frontend's routes, and there is nothing else.
+    NoRoute,
     OutOfDescriptors,
     OutOfPorts,
     /// Its peer acknowledges nothing any more.
@@ -295,6 +299,7 @@ impl Cause {
             Self::NoProxyHeader => "no PROXY protocol header",
             Self::BadProxyHeader => "bad PROXY protocol header",
             Self::NotSaid => "no TLS hello in time",
+            Self::NoRoute => "no route",
             Self::OutOfDescriptors => "out of file descriptors",
             Self::OutOfPorts => "out of local ports",
             Self::Silent => "peer is silent",
@@ -575,6 +580,7 @@ pub enum Change {
     Reload(ConfigReload),
     Upgrade(Upgrade),
     Check(CheckReport),
+    NeverUp(NeverUp),
 }
 
 /// The process was cut off from the hosts behind it, or is no longer.

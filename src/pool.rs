@@ -53,7 +53,7 @@ use self::state::State;
 use self::tier::Tier;
 use crate::clock;
 use crate::event::{
-    BackendSnapshot, CertificateExpiry, Change, DownCause, Readiness, ServerChange, ServerSnapshot, Verdict,
+    BackendSnapshot, CertificateExpiry, Change, DownCause, NeverUp, Readiness, ServerChange, ServerSnapshot, Verdict,
 };
 use crate::model;
 
@@ -201,8 +201,17 @@ impl Pool {
 
     /// Works out what time alone changes: states that depend on the network, and what is due for the sessions.
     pub fn look(self: &Arc<Self>) {
-        let state = self.lock();
+        let mut state = self.lock();
+        let wrong: Vec<NeverUp> = state.members.iter_mut().filter_map(|member| self.never_up(member)).collect();
         self.settle(state);
+        wrong.into_iter().for_each(|told| (self.observe)(&Change::NeverUp(told)));
+    }
+
+    /// What is to be told of a server that has never been up, if it is time.
+    fn never_up(&self, member: &mut Member) -> Option<NeverUp> {
+        let (backend, server) = (self.spec.name.clone(), member.server.name.clone());
+        let address = member.server.spec().address.to_string();
+        member.standing.never_up_is_due().then(|| NeverUp { backend, server, address, at: clock::wall() })
     }
 
     /// Works out every server's state after something bore on one, and what follows for the pool and its queue: whether

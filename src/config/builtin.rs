@@ -16,8 +16,8 @@ use super::target::{LineText, SyslogAddress, Tag, Target, TargetEntry, TargetTyp
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, RuntimeLevel, RuntimeSocket,
-    Severities, Syslog, SyslogProtocol, Watchfulness,
+    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, Retries, RuntimeLevel,
+    RuntimeSocket, Severities, Syslog, SyslogProtocol, Watchfulness,
 };
 
 /// A built-in value.
@@ -124,7 +124,7 @@ pub fn backend() -> Backend {
         server_keepalive: is(keepalive(policy.server_keepalive)),
         timeouts: is(BackendTimeouts::default()),
         check: is(Switch::On(Check::default())),
-        retries: is(Retry::Others),
+        retries: is(Retry::from(Retries::from(policy.dial_refused))),
         redispatch: is(Redispatch::Never),
         log_health_checks: is(false),
         all_backups: is(false),

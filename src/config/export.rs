@@ -6,11 +6,12 @@
 mod backend;
 mod check;
 mod frontend;
+mod log;
 mod process;
 mod stats;
 mod writer;
 
-use crate::model::{Config, LogFormat};
+use crate::model::Config;
 use writer::Writer;
 
 /// The haproxy.cfg.
@@ -19,7 +20,8 @@ pub fn haproxy(config: &Config, name: &str) -> String {
     out.head(&format!("What {name} says, in HAProxy's words: written by `evenkeel export --haproxy`."));
     out.head("A comment that begins with `evenkeel:` is what HAProxy has no words for.");
     process::write(config, &mut out);
-    defaults(config, &mut out);
+    out.section("defaults");
+    out.line("mode tcp");
     for frontend in &config.frontends {
         frontend::write(frontend, config, &mut out);
     }
@@ -30,24 +32,6 @@ pub fn haproxy(config: &Config, name: &str) -> String {
         stats::write(stats, &mut out);
     }
     out.text()
-}
-
-fn defaults(config: &Config, out: &mut Writer) {
-    out.section("defaults");
-    out.line("mode tcp");
-    out.line("log global");
-    out.line("option tcplog");
-    if !config.frontends.iter().any(|frontend| frontend.log.null_sessions) {
-        out.line("option dontlognull");
-    }
-    if config.log.open || config.log.progress.is_some() {
-        out.cannot(
-            "sessions also have a line when they are connected or while they live on; `option logasap` is the nearest",
-        );
-    }
-    if config.log.targets.iter().any(|target| target.format != LogFormat::Tcplog) {
-        out.cannot("log lines as text or JSON");
-    }
 }
 
 #[cfg(test)]

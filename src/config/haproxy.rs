@@ -27,6 +27,7 @@ mod rules;
 mod runtime;
 mod server;
 mod service;
+mod shape;
 mod words;
 
 use std::time::Duration;
@@ -174,7 +175,8 @@ mod tests {
             let ours = written(&text, Policy::Evenkeel);
             for line in written(&text, Policy::Haproxy).lines().filter(|line| !line.starts_with('#')) {
                 // Where retries go is nothing where evenkeel's way has none.
-                let said = line.contains("  # evenkeel's way") || line.starts_with("redispatch = ");
+                let said =
+                    line.contains("  # evenkeel's way") || line.starts_with("redispatch = ") || line.starts_with('[');
                 assert!(ours.contains(line) || said, "{name}: {line}");
             }
         }

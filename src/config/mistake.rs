@@ -80,6 +80,8 @@ pub enum Mistake {
     DuplicateController { address: String },
     #[error("no server of backend `{backend}` takes sessions: each has weight 0 or is disabled")]
     NobodyServes { backend: String },
+    #[error("backend `{backend}` has no server")]
+    NoServer { backend: String },
     #[error("the dial timeout of {dial} is never reached: `connect` ends all tries after {connect}")]
     DialOverConnect { dial: String, connect: String },
     #[error("`{balance}` leads each agent of konnectivity to one server of backend `{backend}` only")]
@@ -164,6 +166,8 @@ pub enum Mistake {
     UnknownDirective { word: String, place: &'static str, near: Option<&'static str> },
     #[error("'{word}' can't stand in a '{place}' section")]
     DirectiveElsewhere { word: String, place: &'static str, sections: String },
+    #[error("'{word}' does nothing in a '{place}' section")]
+    DirectiveIdle { word: String, place: &'static str, sections: String },
     #[error("`{word}` can't be honoured: {why}")]
     DirectiveRefused { word: String, why: &'static str, instead: &'static str },
     #[error("`{word}` is not needed: {why}")]
@@ -226,6 +230,7 @@ kinds! {
     DuplicateAddress = "duplicate-address",
     DuplicateController = "duplicate-controller",
     NobodyServes = "nobody-serves",
+    NoServer = "no-server",
     DialOverConnect = "dial-over-connect",
     OneServerForAgents = "one-server-for-agents",
     SlowStartForAgents = "slow-start-for-agents",
@@ -260,6 +265,7 @@ kinds! {
     DuplicateTarget = "duplicate-target",
     UnknownDirective = "unknown-directive",
     DirectiveElsewhere = "directive-elsewhere",
+    DirectiveIdle = "directive-idle",
     DirectiveRefused = "directive-refused",
     DirectiveNoted = "directive-noted",
     LeftOut = "left-out",
@@ -307,6 +313,8 @@ impl Mistake {
             | Self::UnusedBackend { .. }
             | Self::DuplicateAddress { .. }
             | Self::NobodyServes { .. }
+            | Self::NoServer { .. }
+            | Self::DirectiveIdle { .. }
             | Self::DialOverConnect { .. }
             | Self::TokenToAnyone
             | Self::OneServerForAgents { .. }
@@ -348,6 +356,7 @@ impl Mistake {
                 Some("they are probed and counted as two; to send one server more sessions, raise its `weight`".into())
             }
             Self::DuplicateController { .. } => Some("remove one of the two, or correct its address".into()),
+            Self::NoServer { .. } => Some("its clients are closed at once: add a server to it, or remove what leads to it".into()),
             Self::NobodyServes { .. } => {
                 Some("its clients are reset until an operator's command gives it a server: is that meant?".into())
             }
@@ -388,6 +397,7 @@ impl Mistake {
                 |near| format!("did you mean `{near}`?"),
             )),
             Self::DirectiveElsewhere { sections, .. } => Some(format!("it belongs into: {sections}")),
+            Self::DirectiveIdle { sections, .. } => Some(format!("HAProxy does without it there, too; it belongs into: {sections}")),
             Self::DirectiveRefused { instead, .. } => Some((*instead).to_owned()),
             Self::BadLine { hint, .. } => Some(hint.clone()),
             Self::Finding { fix, .. } => Some(fix.clone()),

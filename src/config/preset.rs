@@ -124,7 +124,7 @@ impl From {
         }
     }
 
-    fn servers(&self, controllers: &Controllers, port: u16) -> List<Member, 1> {
+    fn servers(&self, controllers: &Controllers, port: u16) -> List<Member, 0> {
         let servers = controllers.0.iter().map(|controller| {
             let machine = &controller.machine;
             let address = Address::at(&machine.value.host, port);

@@ -283,7 +283,7 @@ section! {
     "log_health_checks" => log_health_checks: bool,
     "all_backups" => all_backups: bool,
     "random_draws" => random_draws: Whole<1, 100>,
-    "servers" => servers: List<Member, 1>,
+    "servers" => servers: List<Member, 0>,
 }
 
 section! {

@@ -13,7 +13,7 @@ use super::raw::{Interval, ProbeTime as ProbeWait};
 use super::read::{Found, Reader, Value, section};
 use super::show::quoted;
 use super::text::{Machine, Text};
-use crate::model::{BackendName, InitState, OnErrors, ProxyVersion, Redispatch, ServerName, Tracked};
+use crate::model::{BackendName, InitState, OnErrors, ProxyVersion, Redispatch, Retries, ServerName, Tracked};
 
 /// Dials after the first at most, where they are counted.
 pub type RetryCount = Whole<0, 100>;
@@ -55,6 +55,15 @@ words!(ProxyVersion { "v1" => ProxyVersion::V1, "v2" => ProxyVersion::V2, });
 pub enum Retry {
     Others,
     Count(RetryCount),
+}
+
+impl From<Retries> for Retry {
+    fn from(retries: Retries) -> Self {
+        match retries {
+            Retries::Others => Self::Others,
+            Retries::Counted { most, .. } => Self::Count(Whole(most)),
+        }
+    }
 }
 
 impl Value for Retry {

@@ -80,7 +80,7 @@ fn bad(key: &str, text: &str, reason: &'static str) -> Mistake {
 mod tests {
     use super::*;
 
-    // Seen to fail with a name that may be empty, and with a password that is said again.
+    // Seen to fail with a name that may be empty.
     #[test]
     fn a_login_has_a_name_and_is_not_said_again_where_it_is_wrong() {
         let login = Login::parse("ops:a:b", "users").unwrap();

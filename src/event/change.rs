@@ -185,6 +185,7 @@ impl Change {
             Self::Reload(_) => "reload",
             Self::Upgrade(_) => "upgrade",
             Self::Check(_) => "check",
+            Self::NeverUp(_) => "never-up",
         }
     }
 
@@ -200,6 +201,7 @@ impl Change {
             Self::Reload(reload) => reload.at,
             Self::Upgrade(upgrade) => upgrade.at,
             Self::Check(report) => report.at,
+            Self::NeverUp(told) => told.at,
         }
     }
 
@@ -210,6 +212,7 @@ impl Change {
             Self::Certificate(change) => vec![(&change.backend, &change.server)],
             Self::Drained(change) => vec![(&change.backend, &change.server)],
             Self::Check(report) => vec![(&report.backend, &report.server)],
+            Self::NeverUp(told) => vec![(&told.backend, &told.server)],
             Self::Action(action) => action.servers.iter().map(|(backend, server)| (backend, server)).collect(),
             Self::Isolation(_) | Self::Limit(_) | Self::Process(_) | Self::Reload(_) | Self::Upgrade(_) => Vec::new(),
         }
@@ -228,7 +231,7 @@ impl Change {
             Self::Limit(LimitReached { limit: Limit::Resource { .. }, .. }) => Gravity::Error,
             Self::Limit(_) => Gravity::Warn,
             Self::Certificate(expiry) if expiry.left.is_none() => Gravity::Error,
-            Self::Certificate(_) => Gravity::Warn,
+            Self::Certificate(_) | Self::NeverUp(_) => Gravity::Warn,
             Self::Reload(reload) if matches!(reload.outcome, ReloadOutcome::Refused(_)) => Gravity::Error,
             Self::Upgrade(upgrade) if matches!(upgrade.outcome, UpgradeOutcome::Failed { .. }) => Gravity::Error,
             Self::Check(_) => Gravity::Info,
@@ -267,6 +270,7 @@ impl Change {
             Self::Reload(reload) => reload.text(),
             Self::Upgrade(upgrade) => upgrade.text(),
             Self::Check(report) => report.text(),
+            Self::NeverUp(told) => told.text(),
         }
     }
 }

@@ -296,6 +296,10 @@ pub fn change(change: &Change, host: Option<&str>) {
             UpgradeOutcome::Done { pid, release } => tracing::info!(by, pid, release, "upgraded"),
             UpgradeOutcome::Failed { error } => tracing::error!(by, %error, "not upgraded"),
         },
+        Change::NeverUp(told) => {
+            let (backend, server, address) = (&told.backend, &told.server, &told.address);
+            tracing::warn!(%backend, %server, %address, "{}", told.text());
+        }
         Change::Check(report) => {
             let (backend, server, outcome) = (&report.backend, &report.server, report.outcome.words());
             let Haproxys { severity, text } = tcplog::of_check(report);

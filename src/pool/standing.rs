@@ -13,8 +13,8 @@ use super::server::Server;
 use super::word::AgentStanding;
 use crate::clock;
 use crate::event::{
-    AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, Kept, Orders, Readiness, ServerChange,
-    ServerSnapshot, ServerState, Verdict, VerdictSource,
+    AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, Kept, NeverUp, Orders, Readiness,
+    ServerChange, ServerSnapshot, ServerState, Verdict, VerdictSource,
 };
 use crate::model::{self, JudgedBy, Weight};
 
@@ -44,6 +44,8 @@ pub struct Standing {
     down_at: Option<Instant>,
     /// Whether a probe has ever passed.
     ever_passed: bool,
+    /// Whether it was said that none has.
+    never_up_told: bool,
     /// Its certificate is from another authority than the others'.
     pub stranger: bool,
     /// Why it is in use though it is down.
@@ -124,6 +126,7 @@ impl Standing {
             hung: false,
             down_at,
             ever_passed: false,
+            never_up_told: false,
             stranger: false,
             keep: None,
             state: ServerState::Ready,
@@ -235,6 +238,14 @@ impl Standing {
     /// Whether no probe has ever passed.
     pub fn has_never_passed(&self) -> bool {
         !self.ever_passed
+    }
+
+    /// Whether it is time to say that it has never been up; said once.
+    pub fn never_up_is_due(&mut self) -> bool {
+        let long = self.down().is_some_and(|(_, since)| since.elapsed() >= NeverUp::AFTER);
+        let due = long && self.admin == AdminState::Ready && !self.ever_passed && !self.never_up_told;
+        self.never_up_told |= due;
+        due
     }
 
     pub fn keep(&mut self, keep: Option<Kept>) {

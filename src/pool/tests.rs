@@ -90,6 +90,32 @@ pub(super) fn watched(spec: model::Backend) -> Arc<Pool> {
     Pool::alone(spec, Arc::new(observe))
 }
 
+/// A server that the configuration names wrongly is told of once, and only if no probe ever passed.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_never_up_is_told_of_after_five_minutes() {
+    thread_local! {
+        static SAID: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let observe = |change: &Change| {
+        if let Change::NeverUp(told) = change {
+            SAID.with_borrow_mut(|said| said.push(told.text()));
+        }
+    };
+    let pool = Pool::alone(backend(Balance::LeastConn, &[PLAIN, PLAIN, PLAIN]), Arc::new(observe));
+    let said = || SAID.with_borrow_mut(std::mem::take);
+    let servers = pool.servers();
+    let down = || verdict(Readiness::Down(DownCause::Refused));
+    pool.apply(&servers[0], down());
+    pool.apply(&servers[1], verdict(Readiness::Ready));
+    (0..3).for_each(|_| pool.apply(&servers[1], down()));
+    tokio::time::advance(NeverUp::AFTER - Duration::from_secs(1)).await;
+    pool.look();
+    assert_eq!(said(), [""; 0]);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    (0..3).for_each(|_| pool.look());
+    assert_eq!(said(), ["b/s1 has never been up: is 127.0.0.1:1 its address, and is it a controller?"]);
+}
+
 /// What was told since it was last asked.
 pub(super) fn told() -> Vec<ServerChange> {
     TOLD.with_borrow_mut(std::mem::take)

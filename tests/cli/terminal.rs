@@ -1,7 +1,7 @@
 //! A terminal for commands that draw: a pseudo-terminal of the kernel's.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -15,21 +15,35 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Terminal {
     pub child: Child,
+    keys: File,
     shown: Arc<(Mutex<String>, Condvar)>,
 }
 
 impl Terminal {
     /// Starts a command with its standard output on a terminal of so many columns.
     pub fn start(command: &mut Command, columns: u16) -> Self {
+        Self::begin(command, columns, false)
+    }
+
+    /// As [`Terminal::start`], with its standard input on it, too, so that it can be typed to.
+    pub fn start_for_keys(command: &mut Command, columns: u16) -> Self {
+        Self::begin(command, columns, true)
+    }
+
+    fn begin(command: &mut Command, columns: u16, for_keys: bool) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         tcsetwinsize(&ours, Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
         let theirs = File::options().read(true).write(true).open(name).unwrap();
+        if for_keys {
+            command.stdin(theirs.try_clone().unwrap());
+        }
         let child = command.stdout(theirs).env("TERM", "xterm").spawn().unwrap();
         let shown = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let mut screen = File::from(ours);
+        let keys = screen.try_clone().unwrap();
         let writing = Arc::clone(&shown);
         thread::spawn(move || {
             let mut bytes = [0; 4096];
@@ -39,7 +53,12 @@ impl Terminal {
                 writing.1.notify_all();
             }
         });
-        Self { child, shown }
+        Self { child, keys, shown }
+    }
+
+    /// Types these keys.
+    pub fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until it shows this; all that it has shown so far.

@@ -238,7 +238,7 @@ fn the_documentation_has_every_key_that_the_code_knows_and_no_other() {
 
 #[test]
 fn what_the_documentation_shows_loads() {
-    for page in ["README.md", "docs/configuration.md", "docs/checks.md", "docs/logging.md"] {
+    for page in ["README.md", "docs/configuration.md", "docs/checks.md", "docs/logging.md", "docs/runtime-api.md"] {
         let text = std::fs::read_to_string(page).unwrap();
         let examples: Vec<&str> =
             text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

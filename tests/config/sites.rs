@@ -14,7 +14,7 @@ fn site<'a>(config: &'a Config, name: &str) -> &'a Stats {
     config.stats.iter().find(|site| site.name.as_str() == name).expect("a section of this name")
 }
 
-// Seen to fail with a refresh that is rounded to nothing, and with `.` taken for a name.
+// Seen to fail with `.` taken for a name.
 #[test]
 fn each_section_in_mode_http_serves_what_it_says() {
     let config = haproxy(CFG).unwrap();

@@ -42,8 +42,7 @@ const OF_WATCHING: [&str; 12] = [
     "scur", "smax", "stot", "bin", "bout", "conn_tot", "h1sess", "hrsp_2xx", "hrsp_4xx", "hrsp_5xx", "cli_abrt", "slim",
 ];
 
-// Seen to fail with `lbtot` counted at the first dial's failure, with `slim` of a server that has no limit, and with
-// `chkdown` of a server in maintenance left empty.
+// Seen to fail with `chkdown` of a server in maintenance left empty.
 #[test]
 fn each_value_is_haproxys() {
     let (scene, _app, directory) = start();

@@ -19,6 +19,7 @@ use crate::harness::admin::Operator;
 use crate::harness::app::{App, BINARY, Config};
 use crate::harness::peers::{Manual, Peer, Server, refusing};
 use crate::harness::program::Program;
+use crate::harness::runtime::Runtime;
 use crate::harness::schema;
 use crate::harness::wait::until;
 
@@ -152,6 +153,21 @@ fn least_connections_count_what_the_old_process_still_has() {
     for _ in 0..3 {
         line.app.connect().hears("b");
     }
+}
+
+#[test]
+fn a_runtime_socket_goes_over_with_its_file() {
+    let server = Server::echo();
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let admin = format!("[admin]\nsocket = \"{}\"\n", at("admin.sock").display());
+    let runtime = format!("[[runtime]]\nlisten = \"unix:{}\"", at("haproxy.sock").display());
+    let mut line = Line::start(&Config::to(&[server.address()]).more(&(admin + &runtime)));
+    let serves = |pid: &Value| Runtime::at(&at("haproxy.sock")).ask("show info").contains(&format!("\nPid: {pid}\n"));
+    assert!(serves(&line.pid()));
+    let (_, new) = line.upgrade();
+    assert!(serves(&new));
+    assert!(Operator::at(&at("admin.sock")).look("/api/v1/status").is_some());
 }
 
 #[test]

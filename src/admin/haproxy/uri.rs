@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    // Seen to fail with options that must follow the URI at once, and with JSON found before its schema.
+    // Seen to fail with the first form of the list that is found.
     #[test]
     fn options_are_found_anywhere_behind_the_uri() {
         let root = page("/");

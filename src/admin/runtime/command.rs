@@ -436,6 +436,15 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_has_every_command() {
+        let manual = include_str!("../../../docs/runtime-api.md");
+        let (listed, rest) = listed();
+        for command in listed.iter().chain(rest) {
+            assert!(manual.contains(&format!("`{}", command.words.join(" "))), "{:?}", command.words);
+        }
+    }
+
+    #[test]
     fn the_table_is_in_order_and_each_usage_begins_with_its_words() {
         let (listed, rest) = listed();
         assert!(listed.is_sorted_by_key(|command| command.usage) && rest.len() == 3);

@@ -158,10 +158,9 @@ impl Connection {
             tokio::select! {
                 biased;
                 answer = &mut waited => return Ok(answer),
+                // Nobody waits any more.
+                () = std::future::ready(()), if self.input.ended => return Ok(waiting::INTERRUPTED),
                 filled = self.input.fill(stream), if self.input.has_room() => filled?,
-            }
-            if self.input.ended {
-                return Ok(waiting::INTERRUPTED);
             }
         }
     }

@@ -123,13 +123,13 @@ impl StateRow<'_> {
         }
     }
 
-    /// Bits: maintenance, maintenance by the file, drain.
+    /// Bits: maintenance, that the file states it, drain.
     fn administration(&self) -> u8 {
+        let stated = u8::from(self.spec.disabled) << 2;
         match self.server.admin {
-            AdminState::Ready => 0,
-            AdminState::Maint if self.server.orders.admin.is_none() && self.spec.disabled => 1 | 4,
-            AdminState::Maint => 1,
-            AdminState::Drain => 8,
+            AdminState::Ready => stated,
+            AdminState::Maint => stated | 1,
+            AdminState::Drain => stated | 8,
         }
     }
 
@@ -137,10 +137,10 @@ impl StateRow<'_> {
     fn check_result(&self) -> (u8, u8) {
         let last = self.server.check.as_ref().and_then(|check| check.last.as_ref());
         let Some(last) = last else { return (code(CheckStatus::Ini), 0) };
-        let result = match (last.status.is_passed(), self.server.state) {
-            (false, _) => 2,
-            (true, ServerState::Draining) => 4,
-            (true, _) => 3,
+        let result = match last.status {
+            CheckStatus::L7Okc => 4,
+            status if status.is_passed() => 3,
+            _ => 2,
         };
         (code(last.status), result)
     }
@@ -161,7 +161,8 @@ impl StateRow<'_> {
         let running = self.server.check.as_ref().is_some_and(|check| check.running);
         let configured = self.spec.check.is_some();
         let enabled = self.server.check.is_some();
-        let paused = self.server.admin == AdminState::Maint;
+        // Where there is none, it stays as it began.
+        let paused = if configured { self.server.admin == AdminState::Maint } else { self.spec.disabled };
         u8::from(running) | u8::from(configured) << 1 | u8::from(enabled) << 2 | u8::from(paused) << 3
     }
 

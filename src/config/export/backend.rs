@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::check;
 use super::frontend::keepalive;
+use super::log;
 use super::writer::{Writer, time, word};
 use crate::model::{
     Backend, Balance, Config, HostAddress, InitState, JudgedBy, OnDown, OnErrors, OnNoServer, OnPrimaryBack, Policy,
@@ -13,6 +14,7 @@ use crate::model::{
 pub fn write(backend: &Backend, config: &Config, out: &mut Writer) {
     out.section(&format!("backend {}", backend.name));
     out.line(format!("id {}", backend.id));
+    log::proxy(backend.name.as_str(), config, out);
     balance(backend, out);
     retries(backend.retries, out);
     timeouts(backend, out);
@@ -184,8 +186,8 @@ fn conduct(server: &Server, backend: &Backend) -> Vec<String> {
     if is_watched && server.on_down.unwrap_or(backend.closing.on_down) != OnDown::Keep {
         words.push("on-marked-down shutdown-sessions".to_owned());
     }
-    let back = server.on_primary_back.unwrap_or(backend.closing.on_primary_back);
-    if !server.backup && back == OnPrimaryBack::Close {
+    let back = server.on_primary_back == Some(OnPrimaryBack::Close);
+    if back || !server.backup && backend.closing.on_primary_back == OnPrimaryBack::Close {
         words.push("on-marked-up shutdown-backup-sessions".to_owned());
     }
     let slow_start = server.slow_start.or(backend.slow_start).filter(|_| server.check.is_some());

@@ -1,5 +1,6 @@
 //! `frontend` sections: who comes in, by which door, under which rules, to which backend.
 
+use super::log;
 use super::writer::{Writer, time, word};
 use crate::model::condition::{Compare, Condition, NamePart, NamePattern, Term, Test};
 use crate::model::{
@@ -26,6 +27,7 @@ pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
     if let Some(half_close) = config.backend(&frontend.backend).and_then(|backend| backend.timeouts.half_close) {
         out.line(format!("timeout client-fin {}", time(half_close)));
     }
+    log::sessions(frontend, config, out);
     keepalive(frontend.keepalive, "clitcpka", out);
     sources(frontend, out);
     rules(frontend, config, out);
@@ -109,7 +111,7 @@ fn addresses(networks: &[Network]) -> String {
 // ---- rules and routes ----
 
 fn rules(frontend: &Frontend, config: &Config, out: &mut Writer) {
-    let mut acls = Acls { out, names: 0 };
+    let mut acls = Acls::of(out);
     for Rule { stage, when, verdict } in &frontend.rules {
         let stage = match stage {
             RuleStage::Connection => "connection",
@@ -143,15 +145,21 @@ fn waits(frontend: &Frontend, config: &Config, out: &mut Writer) {
     }
 }
 
-struct Acls<'a> {
+/// Lines with conditions.
+pub struct Acls<'a> {
     out: &'a mut Writer,
     /// How many have been given a name.
     names: usize,
 }
 
-impl Acls<'_> {
-    fn rule(&mut self, what: &str, when: &Condition) {
-        if *when == Condition::always() {
+impl<'a> Acls<'a> {
+    pub fn of(out: &'a mut Writer) -> Self {
+        Self { out, names: 0 }
+    }
+
+    /// A line of which something depends on a condition.
+    pub fn rule(&mut self, what: &str, when: &Condition) {
+        if *when == Condition::always() && !what.starts_with("monitor") {
             return self.out.line(what);
         }
         let lists: Vec<String> = when.any.iter().map(|terms| self.list(terms)).collect();

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use super::super::read::Value as _;
+use super::frontend::address;
+use super::log;
 use super::writer::{Writer, time, word};
-use crate::model::{Config, DatagramAddress, LogLevel, LogPlace, LogTarget, OnLimit, Process, Syslog, SyslogProtocol};
+use crate::model::{Account, Config, OnLimit, Process, RuntimeAddress, RuntimeLevel, RuntimeSocket};
 
 pub fn write(config: &Config, out: &mut Writer) {
     out.section("global");
-    log(config, out);
+    log::global(config, out);
     out.line(format!("maxconn {}", config.limits.max_sessions));
     if config.limits.on_limit == OnLimit::Reset {
         out.cannot("clients over the limit are reset; with HAProxy they wait");
     }
     rights(&config.process, out);
     end(&config.process, out);
+    runtime(config, out);
     if let Some(admin) = &config.admin {
         out.cannot(format!(
             "the admin socket {}; HAProxy's own would be `stats socket /run/haproxy/admin.sock mode 660 level admin`",
@@ -23,57 +25,43 @@ pub fn write(config: &Config, out: &mut Writer) {
     }
 }
 
-fn log(config: &Config, out: &mut Writer) {
-    let targets = &config.log.targets;
-    targets.iter().for_each(|target| out.line(format!("log {}", receiver(target))));
-    let tags: Vec<&str> = targets.iter().filter_map(|target| tag(&target.place)).collect();
-    if let Some(tag) = tags.first().filter(|tag| **tag != "haproxy") {
-        out.line(format!("log-tag {}", word(tag)));
-    }
-    if tags.iter().any(|tag| Some(tag) != tags.first()) {
-        out.cannot("a tag of its own for each log target");
-    }
-    if targets.iter().any(|target| matches!(target.place, LogPlace::Journald { .. })) {
-        out.cannot("fields in the journal; lines reach it by its syslog socket");
-    }
-}
-
-fn receiver(target: &LogTarget) -> String {
-    let level = level(target.level);
-    match &target.place {
-        LogPlace::Stdout => format!("stdout format raw local0 {level}"),
-        LogPlace::Journald { .. } => format!("{} daemon {level}", Syslog::SOCKET),
-        LogPlace::Syslog(syslog) => {
-            let address = match &syslog.address {
-                DatagramAddress::Udp(address) => address.to_string(),
-                DatagramAddress::Unix(path) => word(&path.display().to_string()),
-            };
-            let format = match syslog.protocol {
-                SyslogProtocol::Rfc3164 => "",
-                SyslogProtocol::Rfc5424 => " format rfc5424",
-            };
-            // A word stands in TOML's quotation marks.
-            let facility = syslog.facility.literal().unwrap_or_default();
-            format!("{address}{format} {} {level}", facility.trim_matches('"'))
+/// The sockets of the runtime API.
+fn runtime(config: &Config, out: &mut Writer) {
+    for socket in &config.runtime {
+        let address = match &socket.listen {
+            RuntimeAddress::Unix(path) => word(&path.display().to_string()),
+            RuntimeAddress::Listen(listen) => match address(*listen) {
+                Some(address) => format!("ipv4@{address}").replace("ipv4@fd@", "fd@").replace("ipv4@[", "ipv6@["),
+                None => continue,
+            },
+        };
+        let level = match socket.level {
+            RuntimeLevel::User => "user",
+            RuntimeLevel::Operator => "operator",
+            RuntimeLevel::Admin => "admin",
+        };
+        let mut line = format!("stats socket {address} level {level}");
+        if matches!(socket.listen, RuntimeAddress::Unix(_)) {
+            line.push_str(&format!(" mode {:o}", socket.mode));
+            for (keyword, account) in [("user", &socket.user), ("group", &socket.group)] {
+                if let Some(account) = account {
+                    line.push_str(&format!(" {} {}", number_or_name(keyword, account), word(&account.to_string())));
+                }
+            }
         }
+        out.line(line);
+    }
+    if let Some(socket) = config.runtime.first().filter(|socket| socket.timeout != RuntimeSocket::TIMEOUT) {
+        out.line(format!("stats timeout {}", time(socket.timeout)));
     }
 }
 
-fn tag(place: &LogPlace) -> Option<&str> {
-    match place {
-        LogPlace::Stdout => None,
-        LogPlace::Journald { tag, .. } => Some(tag),
-        LogPlace::Syslog(syslog) => Some(&syslog.tag),
-    }
-}
-
-/// The least grave lines that pass. evenkeel's gravest level has all that is worse for HAProxy, too.
-fn level(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "err",
-        LogLevel::Warn => "warning",
-        LogLevel::Info => "info",
-        LogLevel::Debug | LogLevel::Trace => "debug",
+/// The keyword that takes an account as it is known.
+fn number_or_name(keyword: &'static str, account: &Account) -> &'static str {
+    match (keyword, account) {
+        ("user", Account::Id(_)) => "uid",
+        ("group", Account::Id(_)) => "gid",
+        _ => keyword,
     }
 }
 
@@ -83,15 +71,7 @@ fn rights(process: &Process, out: &mut Writer) {
     }
     for (keyword, account) in [("user", &process.user), ("group", &process.group)] {
         if let Some(account) = account {
-            let number = account.to_string().parse::<u32>().is_ok();
-            let keyword = if !number {
-                keyword
-            } else if keyword == "user" {
-                "uid"
-            } else {
-                "gid"
-            };
-            out.line(format!("{keyword} {}", word(&account.to_string())));
+            out.line(format!("{} {}", number_or_name(keyword, account), word(&account.to_string())));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Sections in `mode http` that serve statistics.
 
-use super::frontend::address;
+use super::frontend::{Acls, address};
 use super::writer::{Writer, time, word};
 use crate::model::{Stats, StatsPage};
 
 pub fn write(stats: &Stats, out: &mut Writer) {
-    out.section(&format!("listen {}", stats.name));
+    out.section(&format!("{} {}", if stats.is_listen { "listen" } else { "frontend" }, stats.name));
     out.line(format!("id {}", stats.id));
     out.line("mode http");
     for listen in &stats.listen {
@@ -19,6 +19,8 @@ pub fn write(stats: &Stats, out: &mut Writer) {
     out.line("timeout client 1m");
     if let Some(monitor) = &stats.serves.monitor {
         out.line(format!("monitor-uri {}", word(&monitor.uri)));
+        let mut acls = Acls::of(out);
+        monitor.fail.iter().for_each(|condition| acls.rule("monitor fail", condition));
     }
     let metrics = stats.serves.metrics.as_deref().or(stats.serves.ours.then_some("/metrics"));
     if let Some(path) = metrics {
@@ -40,6 +42,9 @@ fn of_haproxy(page: &StatsPage, out: &mut Writer) {
     out.line(format!("stats uri {}", word(&page.uri)));
     if let Some(refresh) = page.refresh {
         out.line(format!("stats refresh {}", time(refresh)));
+    }
+    if page.legends {
+        out.line("stats show-legends");
     }
     if page.hide_version {
         out.line("stats hide-version");

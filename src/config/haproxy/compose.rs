@@ -1,6 +1,6 @@
 //! From statements to TOML: limits, log, and each proxy in its order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::super::mistake::{Mistake, Mistakes};
@@ -23,11 +23,13 @@ pub struct Composer<'a> {
     pub mistakes: &'a mut Mistakes,
     /// The ports that lead to each backend, by its name.
     pub ports: HashMap<String, Vec<u16>>,
+    /// The ports that some section listens on under all IPv4 addresses.
+    pub wide: HashSet<u16>,
 }
 
 /// Composes the whole file.
 pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
-    let mut composer = Composer { cfg, choice, mistakes, ports: HashMap::new() };
+    let mut composer = Composer { cfg, choice, mistakes, ports: HashMap::new(), wide: HashSet::new() };
     composer.look_at_modes();
     composer.know_ports();
     let mut document = Document::default();
@@ -45,6 +47,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
         if proxy.kind.has_frontend() && !is_http {
             document.sections.push(frontend::compose(proxy, number, &mut composer));
             document.sections.extend(rules::compose(proxy, &mut composer));
+            document.sections.extend(frontend::without_backend(proxy, number, cfg));
         }
         if proxy.kind.has_backend() && !is_http && !proxy.is_without_servers() {
             document.sections.extend(backend::compose(proxy, number, &mut composer));
@@ -125,7 +128,10 @@ impl Composer<'_> {
     /// Which ports lead to each backend.
     fn know_ports(&mut self) {
         for proxy in self.cfg.proxies.iter().filter(|proxy| proxy.kind.has_frontend()) {
-            let ports = frontend::ports(proxy);
+            let listen = frontend::listeners(proxy);
+            let wide = listen.iter().filter(|listen| listen.address.starts_with("0.0.0.0:"));
+            self.wide.extend(wide.filter_map(|listen| listen.port));
+            let ports: Vec<u16> = listen.iter().filter_map(|listen| listen.port).collect();
             for backend in frontend::backends(proxy) {
                 self.ports.entry(backend).or_default().extend(&ports);
             }
@@ -136,7 +142,11 @@ impl Composer<'_> {
     fn process(&mut self) -> Option<Section> {
         let Some(statement) = self.cfg.global("hard-stop-after") else {
             let mut section = Section::new("[process]", None);
-            section.instead("upgrade_grace", quoted(&duration_text(FOR_EVER)), "evenkeel: 1d");
+            section.instead(
+                "upgrade_grace",
+                quoted(&duration_text(FOR_EVER)),
+                "evenkeel's way, \"1d\": who stays for ever is not waited for",
+            );
             return self.as_haproxy().then_some(section);
         };
         let Some(word) = statement.arguments.first() else {

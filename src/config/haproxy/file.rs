@@ -7,6 +7,7 @@ use super::super::read::Span;
 use super::super::source::Source;
 use super::condition::{self, DEEPEST};
 use super::keyword::{self, Found, Scope};
+use super::shape;
 use super::words::{self, Variables, Word};
 
 /// One line that means something.
@@ -94,6 +95,11 @@ impl Cfg {
     /// The last statement of this keyword in `global`.
     pub fn global(&self, keyword: &str) -> Option<&Statement> {
         self.global.iter().rfind(|statement| statement.keyword.words == keyword)
+    }
+
+    /// The last statement of this keyword that changes nothing here.
+    pub fn noted(&self, keyword: &str) -> Option<&Statement> {
+        self.noted.iter().rfind(|statement| statement.keyword.words == keyword)
     }
 
     /// All of this keyword in `global`.
@@ -299,6 +305,7 @@ impl Reader<'_> {
         self.end_section();
         self.cfg.headers.push((at, matches!(words[0].text.as_str(), "frontend" | "backend" | "listen")));
         let name = words.get(1).filter(|word| word.text != "from");
+        self.look_behind_name(words, name);
         let defaults = self.inherited(words);
         self.current = match words[0].text.as_str() {
             "global" => Current::Global,
@@ -339,13 +346,32 @@ impl Reader<'_> {
         };
     }
 
+    /// Nothing stands behind a section's name but `from` and the defaults that it names.
+    fn look_behind_name(&mut self, words: &[Word], name: Option<&Word>) {
+        let named = if words[0].text == "global" { 1 } else { 1 + usize::from(name.is_some()) };
+        let known = if words.get(named).is_some_and(|word| word.text == "from") { named + 2 } else { named };
+        let (Some(extra), false) = (words.get(known), keyword::is_other_section(&words[0].text)) else { return };
+        let hint = match words[0].text.as_str() {
+            // HAProxy took an address there until 2.3.
+            "frontend" | "listen" => format!("write `bind {}` below it", extra.text),
+            _ => "remove it".to_owned(),
+        };
+        let what = format!("`{}` stands behind what a `{}` line says", extra.text, words[0].text);
+        self.mistakes.push(Some(extra.span), bad_line(what, hint));
+    }
+
     /// The defaults that a section starts from: those that it names, or the last before it.
     fn inherited(&mut self, words: &[Word]) -> Option<Defaults> {
         let Some(from) = words.iter().position(|word| word.text == "from") else {
             return self.defaults.last().cloned();
         };
         let name = words.get(from + 1)?;
-        let named = self.defaults.iter().rfind(|defaults| defaults.name.as_deref() == Some(&name.text));
+        let mut all = self.defaults.iter().filter(|defaults| defaults.name.as_deref() == Some(&name.text));
+        let named = all.next_back();
+        if all.next().is_some() {
+            let message = format!("there are several defaults `{}` before this", name.text);
+            self.mistakes.push(Some(name.span), bad_line(message, "give each a name of its own"));
+        }
         if named.is_none() {
             let message = format!("there are no defaults `{}` before this", name.text);
             self.mistakes.push(Some(name.span), bad_line(message, "name a `defaults` section that stands above"));
@@ -402,6 +428,9 @@ impl Reader<'_> {
                 let mistake = Mistake::DirectiveElsewhere { word: word.to_owned(), place, sections };
                 self.refuse(mistake, first.span);
             }
+            Found::Idle { word, sections } => {
+                self.mistakes.push(Some(first.span), Mistake::DirectiveIdle { word: word.to_owned(), place, sections });
+            }
             Found::Unknown { word, near } => {
                 let mistake = Mistake::UnknownDirective { word, place, near };
                 self.refuse(
@@ -417,7 +446,10 @@ impl Reader<'_> {
     fn keep(&mut self, statement: Statement) {
         let words = statement.keyword.words;
         self.note_keyword(&statement.written, statement.keyword.fate, statement.head);
+        let fits =
+            matches!(statement.keyword.fate, keyword::Fate::Refused(..)) || shape::fits(&statement, self.mistakes);
         match statement.keyword.fate {
+            _ if !fits => return,
             keyword::Fate::Honoured => {}
             keyword::Fate::Noted(_) => return self.cfg.noted.push(statement),
             keyword::Fate::Refused(..) => return,

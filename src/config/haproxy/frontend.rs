@@ -2,10 +2,12 @@
 
 use super::super::mistake::Mistakes;
 use super::super::read::Span;
+use std::collections::HashSet;
+
 use super::bind;
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Kind, Proxy, Statement};
+use super::file::{Cfg, Kind, Proxy, Statement};
 use super::log;
 use super::rules;
 use super::service;
@@ -63,8 +65,11 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     };
     let at = first.at;
     let is_bare = listen.iter().any(|listen| listen.is_bare);
-    if !composer.as_haproxy() {
+    if composer.as_haproxy() {
+        bind::part(&mut listen, &composer.wide, composer.mistakes);
+    } else {
         listen.iter_mut().for_each(bind::Listen::take_both_families);
+        bind::part(&mut listen, &HashSet::new(), composer.mistakes);
     }
     let addresses: Vec<_> = listen.iter().map(bind::Listen::literal).collect();
     let addresses = format!("[{}]", addresses.join(", "));
@@ -75,21 +80,46 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
 }
 
 fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
-    let own = proxy.kind == Kind::Listen && proxy.own("server").next().is_some();
-    match proxy.last("default_backend").and_then(|statement| statement.arguments.first()) {
-        Some(name) => section.text("backend", &name.text, Some(name.span)),
-        None if own => section.text("backend", &proxy.name.text, Some(proxy.name.span)),
-        None => {
-            let what = format!("{} {} leads to no backend", proxy.kind.word(), proxy.name.text);
-            composer.wrong(proxy.at, what, "add a `default_backend` line");
+    let Some(name) = proxy.last("default_backend").and_then(|statement| statement.arguments.first()) else {
+        let own = proxy.kind == Kind::Listen && proxy.own("server").next().is_some();
+        // Whom none of its `use_backend` lines leads anywhere is closed.
+        if own || proxy.own("use_backend").next().is_none() {
+            section.text("backend", &rest(proxy, composer.cfg), Some(proxy.name.span));
         }
+        return;
+    };
+    if proxy.kind == Kind::Listen && name.text == proxy.name.text {
+        let what = format!("listen {} leads to itself", name.text);
+        composer.wrong(name.span, what, "remove the line: its own servers are what it leads to");
     }
+    section.text("backend", &name.text, Some(name.span));
 }
 
-/// The ports that it listens on, as far as they are known.
-pub fn ports(proxy: &Proxy) -> Vec<u16> {
-    let ports = |statement: &Statement| bind::read(statement, true, &mut Mistakes::default());
-    proxy.own("bind").flat_map(ports).filter_map(|listen| listen.port).collect()
+/// The backend of sessions that no `use_backend` leads elsewhere, if there is no `default_backend`: the section's own, or
+/// one without servers, which closes them.
+fn rest(proxy: &Proxy, cfg: &Cfg) -> String {
+    let name = &proxy.name.text;
+    let is_taken = cfg.proxies.iter().any(|other| other.kind == Kind::Backend && other.name.text == *name);
+    if proxy.kind == Kind::Frontend && is_taken { format!("{name}.none") } else { name.clone() }
+}
+
+/// That backend of a `frontend` section, as TOML.
+pub fn without_backend(proxy: &Proxy, number: u32, cfg: &Cfg) -> Option<Section> {
+    let leads = proxy.last("default_backend").is_some() || proxy.own("use_backend").next().is_some();
+    if proxy.kind != Kind::Frontend || leads {
+        return None;
+    }
+    let mut section = Section::new("[[backend]]", Some(proxy.at));
+    section.text("name", &rest(proxy, cfg), Some(proxy.name.span));
+    section.set("id", number, Some(proxy.at));
+    section.set("servers", "[]", Some(proxy.at));
+    Some(section)
+}
+
+/// Where it listens, as far as that can be read.
+pub fn listeners(proxy: &Proxy) -> Vec<bind::Listen> {
+    let read = |statement: &Statement| bind::read(statement, true, &mut Mistakes::default());
+    proxy.own("bind").flat_map(read).collect()
 }
 
 /// The backends that it may lead to.

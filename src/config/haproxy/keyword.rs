@@ -61,6 +61,8 @@ pub enum Found {
     Keyword(&'static Keyword, usize),
     /// It belongs into other sections.
     Elsewhere { word: &'static str, sections: String },
+    /// It belongs into other sections, too, and does nothing here, of which HAProxy only warns.
+    Idle { word: &'static str, sections: String },
     /// Nothing that is known, and what may have been meant.
     Unknown { word: String, near: Option<&'static str> },
 }
@@ -75,6 +77,7 @@ pub fn find(words: &[&str], scope: Scope) -> Found {
     let Some((rows, length)) = known else { return unknown(one, two) };
     match rows.iter().find(|row| row.scope.meets(scope)) {
         Some(row) => Found::Keyword(row, length),
+        None if rows[0].is_idle(scope) => Found::Idle { word: rows[0].words, sections: rows[0].scope.words() },
         None => Found::Elsewhere { word: rows[0].words, sections: rows[0].scope.words() },
     }
 }
@@ -94,12 +97,75 @@ impl Keyword {
             None => self.words == text,
         }
     }
+
+    /// Whether HAProxy takes it in sections that it is not for, and only warns.
+    fn is_idle(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::FRONTEND => IDLE_IN_FRONTENDS.contains(&self.words),
+            Scope::BACKEND => IDLE_IN_BACKENDS.contains(&self.words),
+            _ => false,
+        }
+    }
 }
+
+/// What HAProxy 3.2 warns of in a `frontend` section, having no backend there, and goes on without.
+const IDLE_IN_FRONTENDS: &[&str] = &[
+    "balance",
+    "retries",
+    "timeout connect",
+    "timeout server",
+    "timeout server-fin",
+    "timeout tunnel",
+    "timeout queue",
+    "timeout check",
+    "option httpchk",
+    "option ssl-hello-chk",
+    "option tcp-check",
+    "option redispatch",
+    "http-check send",
+    "http-check expect",
+    "http-check connect",
+    "http-check disable-on-404",
+    "tcp-check connect",
+    "tcp-check send",
+    "tcp-check send-binary",
+    "tcp-check expect",
+    "hash-type",
+    "source",
+    "fullconn",
+    "srvtcpka-idle",
+    "srvtcpka-intvl",
+    "srvtcpka-cnt",
+    "cookie",
+    "dynamic-cookie-key",
+    "dispatch",
+    "stick",
+    "max-keep-alive-queue",
+];
+
+/// What it warns of in a `backend` section, which has no frontend.
+const IDLE_IN_BACKENDS: &[&str] = &[
+    "bind",
+    "maxconn",
+    "backlog",
+    "timeout client",
+    "timeout client-fin",
+    "timeout client-hs",
+    "clitcpka-idle",
+    "clitcpka-intvl",
+    "clitcpka-cnt",
+    "monitor fail",
+    "rate-limit",
+];
 
 /// Whether a word begins a section.
 pub fn is_section(word: &str) -> bool {
-    matches!(word, "global" | "defaults" | "frontend" | "backend" | "listen")
-        || SECTIONS.iter().any(|row| row.words == word)
+    matches!(word, "global" | "defaults" | "frontend" | "backend" | "listen") || is_other_section(word)
+}
+
+/// Whether a word begins a section that holds neither proxies nor their defaults.
+pub fn is_other_section(word: &str) -> bool {
+    SECTIONS.iter().any(|row| row.words == word)
 }
 
 /// The row of a section that holds neither proxies nor their defaults.
@@ -511,12 +577,15 @@ mod tests {
         let name = |words: &[&str], scope| match find(words, scope) {
             Found::Keyword(row, length) => format!("{} {length}", row.words),
             Found::Elsewhere { word, sections } => format!("{word} in {sections}"),
+            Found::Idle { word, sections } => format!("{word} does nothing, but in {sections}"),
             Found::Unknown { word, near } => format!("{word}? {}", near.unwrap_or("-")),
         };
         assert_eq!(name(&["timeout", "connect"], B), "timeout connect 2");
         assert_eq!(name(&["maxconn", "3000"], G), "maxconn 1");
         assert_eq!(name(&["tune.ssl.lifetime", "3"], G), "tune.* 1");
-        assert_eq!(name(&["bind", ":1"], B), "bind in frontend");
+        assert_eq!(name(&["bind", ":1"], G), "bind in frontend");
+        assert_eq!(name(&["bind", ":1"], B), "bind does nothing, but in frontend");
+        assert_eq!(name(&["balance", "first"], F), "balance does nothing, but in defaults, backend");
         assert_eq!(name(&["frobnicate", "x"], F), "frobnicate? -");
         assert_eq!(name(&["option", "tcp-log"], F), "option tcp-log? option tcplog");
         assert_eq!(name(&["balanc", "x"], B), "balanc? balance");

@@ -22,10 +22,10 @@ pub struct Launch {
 /// Reads it; what is wrong with the file is told where the rest of it is read.
 pub fn launch(source: &Source, mut variables: Variables) -> Launch {
     let cfg = file::read(source, &mut variables, true, &mut Mistakes::default());
-    let pidfile = cfg.global("pidfile").and_then(|statement| statement.arguments.first());
+    let pidfile = cfg.noted("pidfile").and_then(|statement| statement.arguments.first());
     Launch {
-        daemon: cfg.global("daemon").is_some(),
-        master: cfg.global("master-worker").is_some(),
+        daemon: cfg.noted("daemon").is_some(),
+        master: cfg.noted("master-worker").is_some(),
         pidfile: pidfile.map(|word| PathBuf::from(&word.text)),
     }
 }

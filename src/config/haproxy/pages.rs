@@ -96,6 +96,7 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         let what = format!("`{option}` can't be had for a place of statistics");
         composer.wrong(at, what, "leave it out of this `bind` line");
     }
+    bind::part(&mut listen, &composer.wide, composer.mistakes);
     let addresses: Vec<_> = listen.iter().map(|listen| quoted(&listen.address)).collect();
     section.set("listen", format!("[{}]", addresses.join(", ")), Some(at));
 }

@@ -98,7 +98,8 @@ mod tests {
         let text = format!(
             "global\n{global}\nfrontend f\n mode tcp\n bind :6443\n default_backend b\nbackend b\n mode tcp\n server a 10.0.0.1:1\n"
         );
-        config::parse(&text, "haproxy.cfg").map_err(|report| report.to_string())
+        let read = config::parse_haproxy(&text, "haproxy.cfg", config::Choice::default());
+        read.map(|(config, _)| config).map_err(|report| report.to_string())
     }
 
     // Seen to fail with a socket whose level is the highest unless it is stated.

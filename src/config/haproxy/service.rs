@@ -277,8 +277,7 @@ fn agent(options: &Options, section: &mut Section, composer: &mut Composer<'_>) 
         return composer.wrong(at, "`agent-check` has no port", "add `agent-port PORT`");
     }
     number(options, "agent-port", "agent.port", section, composer);
-    let inter = options.value("agent-inter").or(options.value("inter"));
-    if let Some((time, at)) = inter.and_then(|word| time_of(word, composer.mistakes)) {
+    if let Some((time, at)) = options.value("agent-inter").and_then(|word| time_of(word, composer.mistakes)) {
         section.wait("agent.interval", time.clamp(Duration::from_millis(100), HOUR), Some(at));
     }
     if let Some(word) = options.value("agent-addr") {

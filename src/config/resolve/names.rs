@@ -120,6 +120,20 @@ pub fn note_nobody(backend: &raw::Backend, mistakes: &mut Mistakes) {
     }
 }
 
+/// Notes backends without a server. One that takes what no route of a frontend leads elsewhere is a way to close that.
+pub fn note_without_servers(expanded: &Expanded, mistakes: &mut Mistakes) {
+    let is_empty = |backend: &&raw::Backend| backend.servers.as_ref().is_some_and(|servers| servers.value.0.is_empty());
+    for name in expanded.backends().filter(is_empty).filter_map(|backend| backend.name.as_ref()) {
+        let leads = |to: &Option<Stated<BackendName>>| to.as_ref().is_some_and(|to| to.value == name.value);
+        let users = || expanded.frontends().filter(|frontend| references(frontend).any(leads));
+        let is_rest =
+            |frontend: &raw::Frontend| references(frontend).position(leads) == Some(0) && frontend.route.is_some();
+        if users().next().is_none() || !users().all(is_rest) {
+            mistakes.push(name.span(), Mistake::NoServer { backend: name.value.to_string() });
+        }
+    }
+}
+
 /// Notes each name that another of the same kind already has, and says where these stand.
 fn note_twice<'a, T: fmt::Display + Hash + Eq + 'a>(
     names: impl Iterator<Item = &'a Option<Stated<T>>>,
@@ -168,5 +182,6 @@ pub fn note_unused_backends(expanded: &Expanded, known: &Known<'_>, mistakes: &m
 /// Where a frontend leads.
 fn references(frontend: &raw::Frontend) -> impl Iterator<Item = &Option<Stated<BackendName>>> {
     let routes = frontend.route.iter().flat_map(|routes| &routes.value.0).map(|route| &route.value.backend);
-    [&frontend.backend].into_iter().chain(routes)
+    let own = Some(&frontend.backend).filter(|backend| backend.is_some() || frontend.route.is_none());
+    own.into_iter().chain(routes)
 }

@@ -169,6 +169,7 @@ pub(super) const SERVER_STATES: &[States<ServerSnapshot>] = &[
             "name not resolved",
             "no network",
             "local error",
+            "set by an operator",
         ],
         now: |s| if let ServerState::Down(cause) = s.state { Some(cause.words()) } else { None },
     },

@@ -18,7 +18,7 @@ fn guarded() -> Serves {
     Serves { page: Some(page), ours: true, ..Serves::default() }
 }
 
-// Seen to fail with a comparison of the user alone, and with the last user's word taken for all.
+// Seen to fail with the last user's word taken for all.
 #[test]
 fn who_may_look_shows_one_of_the_users() {
     let guarded = guarded();
@@ -40,7 +40,7 @@ fn shown(place: Place<'_>, method: &Method) -> Response<Answer> {
     answer(place, method, ENDS, fixture::cluster).unwrap_or_else(|refusal| refusal.response(false))
 }
 
-// Seen to fail with servers counted that say that they take no new work, and with conditions of which all must hold.
+// Seen to fail with conditions of which all must hold.
 #[test]
 fn a_monitor_says_no_as_soon_as_one_condition_holds() {
     let fewer_than = |number| {

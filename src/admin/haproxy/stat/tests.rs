@@ -14,7 +14,7 @@ fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
 }
 
-// Seen to fail with a column left out, and with two that changed places.
+// Seen to fail with two columns that changed places.
 #[test]
 fn the_columns_are_haproxys_in_their_order() {
     let golden = include_str!("../../../../tests/golden/haproxy-3.2/statistics.csv");
@@ -73,7 +73,7 @@ fn states_have_haproxys_words() {
     }
 }
 
-// Seen to fail with the code of every check shown, and with what passed told in `last_chk`.
+// Seen to fail with the code of every check shown.
 #[test]
 fn a_check_is_told_as_far_as_it_came() {
     let mut snapshot = fixture::cluster();

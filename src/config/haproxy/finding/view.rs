@@ -99,7 +99,8 @@ impl<'a> Server<'a> {
 
 /// Of a server without a port: that of the clients, if they all come to one.
 fn clients_port(from: &[&Proxy]) -> Option<u16> {
-    let mut ports = from.iter().copied().flat_map(frontend::ports);
+    let listeners = from.iter().copied().flat_map(frontend::listeners);
+    let mut ports = listeners.filter_map(|listen| listen.port);
     let first = ports.next()?;
     ports.all(|port| port == first).then_some(first)
 }
