@@ -29,7 +29,7 @@ pub struct Candidate {
     pub in_flight: u32,
     /// Number of the choice at which it was last chosen, counted from 1; 0 if it never was.
     pub last_chosen: u64,
-    /// What smooth round robin owes it: 0 at first, changed by [`pick`], carried by the caller to the next call.
+    /// What a round robin has counted of it: 0 at first, changed by [`pick`], carried by the caller to the next call.
     pub credit: i64,
     /// What it has been given from the source that asks; filled for [`Balance::Spread`] only.
     pub given: Given,

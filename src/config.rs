@@ -238,7 +238,7 @@ pub fn launch(input: &Input) -> Launch {
 /// What is wrong with it.
 pub fn runtime_socket(line: &str) -> Result<model::RuntimeSocket, Report> {
     // In a file that has nothing else to say.
-    let text = format!("global\n stats socket {line}\nlisten any\n bind :1\n server any 127.0.0.1:1\n");
+    let text = format!("global\n stats socket {line}\nlisten any\n bind :1\n server any 192.0.2.1:1\n");
     let (mut config, _) = parse_haproxy(&text, "stats socket", Choice::default())?;
     Ok(config.runtime.pop().expect("the line names one"))
 }

@@ -263,6 +263,8 @@ pub enum Cause {
     BadProxyHeader,
     /// What it wanted was not known in time.
     NotSaid,
+    /// It is for none of its frontend's routes, and there is nothing else.
+    NoRoute,
     OutOfDescriptors,
     OutOfPorts,
     /// Its peer acknowledges nothing any more.
@@ -297,6 +299,7 @@ impl Cause {
             Self::NoProxyHeader => "no PROXY protocol header",
             Self::BadProxyHeader => "bad PROXY protocol header",
             Self::NotSaid => "no TLS hello in time",
+            Self::NoRoute => "no route",
             Self::OutOfDescriptors => "out of file descriptors",
             Self::OutOfPorts => "out of local ports",
             Self::Silent => "peer is silent",

@@ -363,6 +363,8 @@ pub struct Frontend {
     pub inspect_delay: Option<Duration>,
     /// What becomes of a client that has not said by then what it wants.
     pub on_silence: OnSilence,
+    /// Sessions that no route leads anywhere are closed, and [`Frontend::backend`] is but the first route's.
+    pub closes_unrouted: bool,
     /// How long a client may take for what must come before anything else: a PROXY protocol header.
     pub handshake_timeout: Duration,
     /// Shared with the records of its sessions.

@@ -100,11 +100,15 @@ mod tests {
         assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
     }
 
-    // Seen to fail with the weights compared among idle servers, too.
     #[test]
     fn with_idle_first_any_idle_server_beats_a_loaded_one_and_idle_ones_take_turns() {
         let mut servers = idle(&[100, 10, 1]);
         assert_eq!(spread(Balance::IdleFirst, &mut servers, 3), [1, 1, 1]);
+        let all_idle = |servers: &mut Vec<Candidate>| servers.iter_mut().for_each(|server| server.in_flight = 0);
+        all_idle(&mut servers);
+        servers.iter_mut().zip([3, 1, 2]).for_each(|(server, last)| server.last_chosen = last);
+        assert_eq!(pick_idle_first(&servers), Some(1));
+        servers.iter_mut().for_each(|server| server.in_flight = 1);
         assert_eq!(spread(Balance::IdleFirst, &mut servers, 21), [20, 1, 0]);
     }
 

@@ -45,7 +45,6 @@ mod tests {
         servers.iter().map(|candidate| candidate.in_flight).collect()
     }
 
-    // Seen to fail with every server drawn alike, and with the load left out.
     #[test]
     fn one_draw_follows_the_weights_and_two_level_the_loads() {
         let one = chosen(&[1, 2, 0, 1], 1, 4000);

@@ -152,7 +152,7 @@ mod tests {
         (up, admin, weight, evidence.info)
     }
 
-    // Seen to fail with the first word of a kind kept, and with the description taken for words.
+    // Seen to fail with the first word of a kind kept.
     #[test]
     fn a_line_is_read_word_by_word() {
         let told = |text: &str| text.to_owned();

@@ -19,8 +19,9 @@ use self::seen::Seen;
 use crate::clock;
 use crate::event::{CheckStatus, DownCause, Evidence, Readiness, Verdict, VerdictSource};
 use crate::model::{Check, Credential, Probe, ProbeTime, ProxyVersion, TlsProbe};
+use crate::net::proxy_header::{self, Parties};
 use crate::net::tls::{self, Client, ClientError, Established};
-use crate::net::{self, DialError, Way, proxy_header};
+use crate::net::{self, DialError, Way};
 
 mod http;
 mod http2;
@@ -147,6 +148,13 @@ struct Attempt<'a> {
     deadline: Instant,
 }
 
+/// A probe stands for nobody. The first version has no word for that; HAProxy says its own connection's ends there.
+fn introduction(version: ProxyVersion, tcp: &TcpStream) -> Vec<u8> {
+    let ends = || Some(Parties::new(tcp.local_addr().ok()?, tcp.peer_addr().ok()?));
+    let parties = if version == ProxyVersion::V1 { ends() } else { None };
+    proxy_header::encode(version, parties)
+}
+
 impl Attempt<'_> {
     async fn run(&self) -> Seen {
         if let Kind::Script(script) = &self.prober.kind {
@@ -187,8 +195,8 @@ impl Attempt<'_> {
             other => Seen::not_dialled(&other),
         })?;
         if let Some(version) = self.prober.send_proxy {
-            // A probe stands for nobody. What can't be written shows in what follows.
-            let _ = timeout_at(self.deadline, tcp.write_all(&proxy_header::encode(version, None))).await;
+            // What can't be written shows in what follows.
+            let _ = timeout_at(self.deadline, tcp.write_all(&introduction(version, &tcp))).await;
         }
         Ok(tcp)
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Under which heading each command stands.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Serve", &["run", "haproxy", "check", "show", "import", "doctor", "probe", "demo"]),
+    ("Serve", &["run", "haproxy", "check", "show", "import", "export", "doctor", "probe", "demo"]),
     ("Look at the running process", &["status", "sessions", "events", "debug", "healthz"]),
     ("Act on it", &["drain", "ready", "maint", "weight", "kill", "add-server", "remove-server", "reload", "upgrade"]),
     ("Set up", &["hash-password", "completions", "man"]),

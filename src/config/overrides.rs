@@ -132,7 +132,7 @@ mod tests {
             let (ca, token) = (ca.join("ca.crt"), ca.join("token"));
             let token = more.replace("TOKEN", &token.display().to_string());
             format!(
-                "[[backend]]\nname = 'kubeAPI_backend'\ncheck = {{ type = 'kube-apiserver', verify = 'ca', ca_file = '{}'{token} }}",
+                "[[backend]]\nname = 'kubeAPI_backend'\ncheck = {{ type = 'kube-apiserver', verify = 'full', ca_file = '{}'{token} }}",
                 ca.display()
             )
         };

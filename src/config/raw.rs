@@ -215,13 +215,13 @@ section! {
     "freebind" => freebind: bool,
     "backlog" => backlog: Whole<1, 65_535>,
     "client_keepalive" => client_keepalive: Switch<Keepalive>,
+    "reset_clients" => reset_clients: bool,
     "timeouts" => timeouts: FrontendTimeouts,
+    "log" => log: FrontendLog,
     "accept_proxy" => accept_proxy: Switch<AcceptFrom>,
     "on_silence" => on_silence: OnSilence,
     "rule" => rule: List<Rule, 1>,
     "route" => route: List<Route, 1>,
-    "reset_clients" => reset_clients: bool,
-    "log" => log: FrontendLog,
 }
 
 section! {

@@ -164,9 +164,14 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
     let section = Section { thing: "frontend", name: text(&raw.name), at: raw.at, stated: &raw.stated, known };
     let name = needed(&raw.name, "name", &section, mistakes);
     let listen = needed(&raw.listen, "listen", &section, mistakes);
-    let backend = needed(&raw.backend, "backend", &section, mistakes);
     known.note_unknown(&raw.backend, mistakes);
     let routes = routes::routes(raw, known, mistakes);
+    // With routes alone there is nobody for whom no route is.
+    let closes_unrouted = raw.backend.is_none() && raw.route.is_some() && !raw.stated.contains(&"backend");
+    let backend = match closes_unrouted {
+        true => routes.first().map(|route| route.backend.clone()),
+        false => needed(&raw.backend, "backend", &section, mistakes),
+    };
     let rules = routes::rules(raw, &routes, known, mistakes);
     let timeouts = filled(&raw.timeouts);
     let accept_proxy = door::accepted(&filled(&raw.accept_proxy));
@@ -187,6 +192,7 @@ fn frontend(raw: &raw::Frontend, id: ProxyId, known: &Known<'_>, mistakes: &mut 
         routes,
         inspect_delay: filled(&timeouts.inspect).on().map(|wait| wait.0),
         on_silence: filled(&raw.on_silence),
+        closes_unrouted,
         handshake_timeout: filled(&timeouts.handshake).0,
         log: Arc::new(frontend_log(&filled(&raw.log))),
         reset_clients: filled(&raw.reset_clients),

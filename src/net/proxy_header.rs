@@ -183,7 +183,7 @@ impl Parties {
 
 // ---- sending ----
 
-/// The header of this version for a client that is passed on; `None` for a probe, which stands for nobody.
+/// The header of this version for a client that is passed on; `None` for one that stands for nobody.
 pub fn encode(version: ProxyVersion, parties: Option<Parties>) -> Vec<u8> {
     match version {
         ProxyVersion::V1 => encode_v1(parties),

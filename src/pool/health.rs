@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(results, [None, None, None, None, None, Some(Turn::Down)]);
     }
 
-    // Seen to fail with the fully up one at `rise`, and with a down one that needs two successes.
+    // Seen to fail with the fully up one at `rise`.
     #[test]
     fn a_server_begins_on_the_side_that_is_stated_and_as_firmly() {
         use InitState::{Down, FullyDown, FullyUp, Up};

@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    // Seen to fail with maintenance left out, and with it counted wherever.
+    // Seen to fail with maintenance counted wherever.
     #[test]
     fn who_comes_back_from_maintenance_is_as_slow_where_haproxy_is() {
         let now = Instant::now();

@@ -156,7 +156,7 @@ mod tests {
         watched(spec)
     }
 
-    // Seen to fail with the agent left out of the state, and with a word that says nothing taken for up.
+    // Seen to fail with the agent left out of the state.
     #[test]
     fn an_agents_word_takes_a_server_down_and_brings_it_up() {
         let pool = pool();

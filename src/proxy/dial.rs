@@ -6,7 +6,6 @@
 
 mod counted;
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +54,7 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
             record.source = server.local_address().ok();
             tell_connected(&record, &pool, &leased);
             if let Some(version) = leased.server.spec().send_proxy {
-                introduce(&record, &client, &server, version).await;
+                introduce(&record, &client, &server, version);
             }
             Ok(Connected { client, server, record, leased })
         }
@@ -72,17 +71,12 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
     }
 }
 
-/// Tells the server whose session it is. What can't be written shows in the relay.
-async fn introduce(record: &Record, client: &Stream, server: &Stream, version: ProxyVersion) {
+/// Tells the server whose session it is, in one segment with what the client has said already. What can't be written
+/// shows in the relay.
+fn introduce(record: &Record, client: &Stream, server: &Stream, version: ProxyVersion) {
     let parties = Parties::new(record.client(), record.destination(client));
     let header = proxy_header::encode(version, Some(parties));
-    let mut rest = header.as_slice();
-    while !rest.is_empty() {
-        match poll_fn(|cx| server.poll_write(cx, rest)).await {
-            Ok(written @ 1..) => rest = &rest[written..],
-            Ok(0) | Err(_) => return,
-        }
-    }
+    let _ = server.send_first(&header, client.has_unread());
 }
 
 fn tell_connected(record: &Record, pool: &Pool, leased: &Leased) {

@@ -14,6 +14,7 @@ use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{Cause, Concurrent, Doorstep, Ending, Phase, SessionRecord, SessionStage, Who};
+use crate::model::BackendName;
 use crate::net;
 use crate::net::proxy_header::Parties;
 use crate::net::reactor::Stream;
@@ -230,7 +231,7 @@ impl Record {
         SessionRecord {
             id: self.cell().id,
             frontend: self.frontend.spec.name.clone(),
-            backend: self.pool.spec.name.clone(),
+            backend: self.backend_name(),
             server: self.server.as_ref().map(|server| server.name.clone()),
             client: self.client(),
             listener: self.listener,
@@ -251,6 +252,13 @@ impl Record {
         }
     }
 
+    /// Of a session that is for no backend, HAProxy names its frontend once more.
+    fn backend_name(&self) -> BackendName {
+        let nobodys = self.backend.is_none() && self.frontend.spec.closes_unrouted;
+        let again = nobodys.then(|| BackendName::new(self.frontend.spec.name.as_str()).ok()).flatten();
+        again.unwrap_or_else(|| self.pool.spec.name.clone())
+    }
+
     fn count(&self, ending: Ending, bytes_out: u64, total: Duration) {
         let pool = self.pool.counters.as_ref();
         let both = || self.server.as_ref().map(|server| server.counters.as_ref()).into_iter().chain([pool]);
@@ -265,7 +273,9 @@ impl Record {
                     counters::count(&of.response_errors);
                 }
             }),
-            (Who::Server | Who::ServerTimeout | Who::Resource, Phase::Connect) => counters::count(&pool.connect_errors),
+            (Who::Server | Who::ServerTimeout | Who::Resource, Phase::Connect) if self.backend.is_some() => {
+                counters::count(&pool.connect_errors);
+            }
             (Who::Internal, _) => counters::count(&self.frontend.counters.request_errors),
             _ => {}
         }
@@ -285,7 +295,7 @@ impl Record {
         Concurrent {
             process: self.frontend.process.counters.sessions(),
             frontend: self.frontend.counters.sessions(),
-            backend: self.pool.counters.sessions(),
+            backend: self.backend.as_ref().map_or(0, |_| self.pool.counters.sessions()),
             server: self.server.as_ref().map_or(0, |server| server.counters.sessions()),
             server_queue: 0,
             backend_queue: self.queue_ahead,

@@ -7,6 +7,7 @@ use super::listener::Accepted;
 use super::record::{Ended, Record};
 use super::rules;
 use super::trace::Step;
+use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::condition;
 use crate::net::reactor::Stream;
 use crate::pool::Pool;
@@ -22,16 +23,20 @@ pub struct Routed {
 pub fn route(Inspected { accepted, hello }: Inspected) -> Result<Routed, Ended> {
     let Accepted { client, mut record } = accepted;
     let hello = hello.as_ref().map_or(condition::Hello::No, |hello| hello.fact());
-    let pool = way(&client, &record, hello);
+    let Some(pool) = way(&client, &record, hello) else {
+        // As with HAProxy: there is no server where there is no backend.
+        return Err(record.end(Ending::new(Who::Server, Phase::Connect, Cause::NoRoute)));
+    };
     record.enter_backend(&pool);
     record.note_destination(&client);
     Ok(Routed { client, record, pool })
 }
 
-fn way(client: &Stream, record: &Record, hello: condition::Hello<'_>) -> Arc<Pool> {
+/// `None` if it is nobody's.
+fn way(client: &Stream, record: &Record, hello: condition::Hello<'_>) -> Option<Arc<Pool>> {
     let frontend = &record.frontend;
     if frontend.spec.routes.is_empty() {
-        return Arc::clone(&frontend.pool);
+        return Some(Arc::clone(&frontend.pool));
     }
     rules::with_facts(record, client, hello, |facts| {
         let route = frontend.spec.routes.iter().find(|route| route.when.holds(facts));
@@ -39,6 +44,6 @@ fn way(client: &Stream, record: &Record, hello: condition::Hello<'_>) -> Arc<Poo
         if let Some(other) = other {
             record.trace(Step::Routed, &other.spec.name);
         }
-        Arc::clone(other.unwrap_or(&frontend.pool))
+        other.or_else(|| (!frontend.spec.closes_unrouted).then_some(&frontend.pool)).map(Arc::clone)
     })
 }

@@ -662,12 +662,12 @@ fn shown_targets_load_as_what_they_are() {
 }
 
 #[test]
-fn more_targets_than_eight_are_a_mistake() {
+fn more_targets_than_thirty_two_are_a_mistake() {
     let target = |number| format!("{{ type = 'syslog', address = '127.0.0.{number}' }}");
     let text = |count: u32| {
         let targets: Vec<String> = (1..=count).map(target).collect();
         format!("preset = 'k0s'\ncontrollers = ['10.10.0.2']\n[log]\ntarget = [{}]", targets.join(", "))
     };
-    assert_eq!(parse(&text(8)).log.targets.len(), 8);
-    assert_eq!(kinds(&text(9)), ["out-of-range"]);
+    assert_eq!(parse(&text(32)).log.targets.len(), 32);
+    assert_eq!(kinds(&text(33)), ["out-of-range"]);
 }

@@ -196,7 +196,7 @@ mod full {
             let output = output(command.args(words).env_remove("NO_SUCH"));
             let text = |bytes: &[u8]| {
                 let text = String::from_utf8_lossy(bytes).replace(shared.at("").to_str().unwrap(), "@");
-                text.replace(shared.within("").to_str().unwrap(), "@")
+                text.replace(shared.within("").to_str().unwrap(), "@").replace("@/", "@")
             };
             (output.status.code(), text(&output.stdout), text(&output.stderr))
         };

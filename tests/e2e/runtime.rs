@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use self::terminal::Terminal;
 use crate::harness::app::{App, Config};
 use crate::harness::haproxy::{ROOT, haproxy};
-use crate::harness::peers::{Peer, Server};
+use crate::harness::peers::Server;
 use crate::harness::program::{Program, output};
 use crate::harness::runtime::{GOLDEN, Runtime, Scene};
 use crate::harness::wait::until;
@@ -85,18 +85,20 @@ fn socat_one_liners_work() {
     assert!(sh(status).starts_with("back,a,no check\n"));
 }
 
-// Seen to fail with `show info` that has no `Release_date`, which hatop doesn't start without.
 #[test]
 fn hatop_shows_a_server_and_takes_it_out_and_back() {
+    const DOWN: &str = "\x1bOB";
     const F9: &str = "\x1b[20~";
     const F10: &str = "\x1b[21~";
     let site = Site::start();
-    // Of server b alone, whose row is then the one that keys are about.
+    // Of server b alone, whose row is then the one below the heading.
     let id = site.runtime.ask("show servers state back").lines().nth(3).unwrap().split(' ').next().unwrap().to_owned();
     let mut hatop = Command::new("hatop");
     hatop.args(["-s", &site.socket(), "-i", "1", "-f", &format!("{id} 4 2")]);
     let mut hatop = Terminal::start_for_keys(&mut hatop, 160);
-    hatop.shows("no check");
+    hatop.shows(">>> back");
+    hatop.types(DOWN);
+    hatop.shows(&format!("[#{id}/#2]"));
     hatop.types(F10);
     until("b is in maintenance", || (site.status(2) == "MAINT").then_some(()));
     hatop.shows("MAINT");

@@ -473,7 +473,8 @@ mod full {
             machine.systemctl(&format!("show --value --property {name} haproxy.service")).trim().to_owned()
         };
 
-        machine.systemctl("start haproxy.service");
+        let started = machine.try_systemctl("start haproxy.service");
+        assert!(started.status.success(), "{}", machine.run("journalctl", "--no-pager --unit haproxy.service"));
         let pid = property("MainPID");
         assert_eq!(machine.run("cat", "/run/haproxy.pid").trim(), pid);
         let mut client = machine.on(|| connect(front()));

@@ -36,7 +36,7 @@ fn closed(app: &App) -> Duration {
     begun.elapsed()
 }
 
-// Seen to fail with each failed dial counted as an error, and without the pause.
+// Seen to fail with each failed dial counted as an error.
 #[test]
 fn a_server_that_refuses_is_dialled_again_after_a_pause_and_then_the_client_is_closed() {
     let config = as_haproxy(Config::to(&[refusing(), Server::echo().address()])).backend("retries = 3");
@@ -46,7 +46,7 @@ fn a_server_that_refuses_is_dialled_again_after_a_pause_and_then_the_client_is_c
     assert_eq!(counts(&app, "a"), [1, 3, 0, 1, 4]);
 }
 
-// Seen to fail with the server before not avoided, and with the pause taken there, too.
+// Seen to fail with a pause before the dial of another server.
 #[test]
 fn with_redispatch_the_next_dial_goes_elsewhere_at_once() {
     let other = Server::named("b");
@@ -114,7 +114,7 @@ fn sessions_come_from_the_stated_source() {
 const OFTEN: &str =
     "interval = \"100ms\", fast_interval = \"100ms\", down_interval = \"100ms\", timeout = \"interval\"";
 
-// Seen to fail with the limit not looked at, and with every action taken for the last.
+// Seen to fail with a server that is to be down losing one step alone.
 #[test]
 fn dials_in_a_row_that_fail_take_a_server_down_where_they_are_watched() {
     let (alive, other) = (Server::echo(), Server::named("b"));

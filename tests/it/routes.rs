@@ -55,7 +55,11 @@ fn real_clients_reach_the_backend_of_the_name_that_they_ask_for() {
         let mut answer = [0; 7];
         session.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"through");
-        drop(session);
+        // Read to its end, or the rest of it is answered with a reset.
+        session.conn.send_close_notify();
+        session.flush().unwrap();
+        session.sock.sends_fin();
+        std::io::copy(&mut session.sock, &mut std::io::sink()).unwrap();
         let record = app.next_session();
         assert_eq!((record["backend"].as_str().unwrap(), &record["letters"]), (backend, &"--".into()), "{name}");
     }
@@ -120,6 +124,18 @@ fn what_follows_a_hello_is_a_session_like_any_other() {
     served.sees_reset();
     let letters = [app.next_session(), app.next_session()].map(|record| record["letters"].clone());
     assert_eq!(letters, ["SD", "CD"]);
+}
+
+#[test]
+fn where_nothing_is_for_the_others_they_are_closed() {
+    let (first, other) = (Server::echo(), Server::named("other"));
+    let config =
+        routed(first.address(), other.address(), "[[frontend.route]]\nsource = \"127.0.9.0/24\"\nbackend = \"other\"");
+    let mut app = App::start_text(&config, &config.text().replace("backend = \"back\"\n", ""));
+    connect_from([127, 0, 9, 1].into(), app.front()).hears("other");
+    app.connect().sees_fin();
+    let record = app.next_line("the one for nobody", |line| line["letters"] == "SC");
+    assert_eq!((&record["cause"], &record["backend"]), (&"no route".into(), &"front".into()));
 }
 
 #[test]

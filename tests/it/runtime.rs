@@ -72,11 +72,12 @@ impl Site {
         self.app.reload(&config.clone().more(&socket(&self.directory, "")));
     }
 
-    /// The last event of this kind.
+    /// The line that tells of such an action.
     fn told(&self, action: &str) -> String {
-        let lines = self.app.lines();
-        let line = lines.iter().rev().find(|line| line["action"] == action);
-        line.unwrap_or_else(|| panic!("no {action} in {lines:?}")).to_string()
+        until(&format!("{action} is told"), || {
+            let lines = self.app.lines();
+            lines.iter().rev().find(|line| line["action"] == action).map(ToString::to_string)
+        })
     }
 }
 
@@ -93,13 +94,13 @@ fn a_session_is_closed_by_its_id_and_with_all_of_its_server() {
     let long = site.runtime.ask(&format!("show sess {id}"));
     assert!(long.contains("  frontend=front (id=2 mode=tcp)") && long.contains("  server=a (id=1)"), "{long}");
     site.runtime.does(&format!("shutdown session {id}"));
-    client.sees_reset();
+    client.sees_fin();
     assert_eq!(site.app.next_session()["ended_by"], "killed");
 
     let (mut client, _server) = site.app.session(&server);
     until("it is shown", || site.runtime.ask("show sess server back/a").contains("srv=a").then_some(()));
     site.runtime.does("shutdown sessions server back/a");
-    client.sees_reset();
+    client.sees_fin();
     assert!(site.told("kill").contains("over the runtime API"), "{}", site.told("kill"));
 }
 

@@ -267,6 +267,22 @@ mod tests {
         assert_eq!(container.files, ["a.cfg", "-b.cfg"].map(PathBuf::from));
     }
 
+    // Seen to fail with a file around the line that is refused for itself.
+    #[test]
+    fn the_masters_socket_is_for_administrators_unless_it_says_otherwise() {
+        use crate::model::{RuntimeAddress, RuntimeLevel};
+        let socket = |bind: &str| options(&format!("-W -f a -S {bind}")).overrides().unwrap().runtime.unwrap();
+        let plain = socket("/run/haproxy-master.sock");
+        assert_eq!(
+            (plain.listen, plain.level),
+            (RuntimeAddress::Unix("/run/haproxy-master.sock".into()), RuntimeLevel::Admin)
+        );
+        let other = socket("/run/s,level,user,mode,600");
+        assert_eq!((other.level, other.mode), (RuntimeLevel::User, 0o600));
+        let wrong = options("-W -f a -S /run/s,nonsense").overrides();
+        assert!(matches!(&wrong, Err(Refused::Because(why)) if why.contains("nonsense")), "{wrong:?}");
+    }
+
     /// Each was tried with HAProxy 3.2.
     #[test]
     fn letters_are_read_as_haproxy_reads_them() {

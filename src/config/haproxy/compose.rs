@@ -142,7 +142,11 @@ impl Composer<'_> {
     fn process(&mut self) -> Option<Section> {
         let Some(statement) = self.cfg.global("hard-stop-after") else {
             let mut section = Section::new("[process]", None);
-            section.instead("upgrade_grace", quoted(&duration_text(FOR_EVER)), "evenkeel: 1d");
+            section.instead(
+                "upgrade_grace",
+                quoted(&duration_text(FOR_EVER)),
+                "evenkeel's way, \"1d\": who stays for ever is not waited for",
+            );
             return self.as_haproxy().then_some(section);
         };
         let Some(word) = statement.arguments.first() else {

@@ -81,7 +81,12 @@ fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
 
 fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     let Some(name) = proxy.last("default_backend").and_then(|statement| statement.arguments.first()) else {
-        return section.text("backend", &rest(proxy, composer.cfg), Some(proxy.name.span));
+        let own = proxy.kind == Kind::Listen && proxy.own("server").next().is_some();
+        // Whom none of its `use_backend` lines leads anywhere is closed.
+        if own || proxy.own("use_backend").next().is_none() {
+            section.text("backend", &rest(proxy, composer.cfg), Some(proxy.name.span));
+        }
+        return;
     };
     if proxy.kind == Kind::Listen && name.text == proxy.name.text {
         let what = format!("listen {} leads to itself", name.text);
@@ -100,7 +105,8 @@ fn rest(proxy: &Proxy, cfg: &Cfg) -> String {
 
 /// That backend of a `frontend` section, as TOML.
 pub fn without_backend(proxy: &Proxy, number: u32, cfg: &Cfg) -> Option<Section> {
-    if proxy.kind != Kind::Frontend || proxy.last("default_backend").is_some() {
+    let leads = proxy.last("default_backend").is_some() || proxy.own("use_backend").next().is_some();
+    if proxy.kind != Kind::Frontend || leads {
         return None;
     }
     let mut section = Section::new("[[backend]]", Some(proxy.at));

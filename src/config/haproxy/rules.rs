@@ -22,8 +22,8 @@ const STAGES: [(&str, &str); 3] =
 
 /// Keys of the frontend itself that its rules and routes need.
 pub fn waits(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
-    let asks = STAGES.iter().any(|(keyword, _)| proxy.every(keyword).next().is_some())
-        || proxy.own("use_backend").next().is_some();
+    let asks = STAGES.iter().any(|(keyword, _)| proxy.every(keyword).next().is_some());
+    let asks = asks || proxy.own("use_backend").next().is_some();
     if asks {
         // A client that says nothing is judged by that.
         section.text("on_silence", "judge", None);
@@ -139,6 +139,14 @@ mod tests {
         let frontend = frontend(" bind :1\n use_backend c if { req.ssl_sni -m found }");
         assert_eq!((frontend.inspect_delay, frontend.on_silence), (None, OnSilence::Judge));
         assert!(frontend.rules.is_empty());
+    }
+
+    #[test]
+    fn without_a_default_backend_whom_nothing_fits_is_closed() {
+        let text = file(" bind :1\n use_backend c if { src 10.0.0.0/8 }").replace(" default_backend b\n", "");
+        let (config, _) = config::parse_haproxy(&text, "haproxy.cfg", Choice::default()).unwrap();
+        let frontend = &config.frontends[0];
+        assert!(frontend.closes_unrouted && frontend.backend.as_str() == "c" && frontend.routes.len() == 1);
     }
 
     #[test]

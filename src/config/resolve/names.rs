@@ -182,5 +182,6 @@ pub fn note_unused_backends(expanded: &Expanded, known: &Known<'_>, mistakes: &m
 /// Where a frontend leads.
 fn references(frontend: &raw::Frontend) -> impl Iterator<Item = &Option<Stated<BackendName>>> {
     let routes = frontend.route.iter().flat_map(|routes| &routes.value.0).map(|route| &route.value.backend);
-    [&frontend.backend].into_iter().chain(routes)
+    let own = Some(&frontend.backend).filter(|backend| backend.is_some() || frontend.route.is_none());
+    own.into_iter().chain(routes)
 }

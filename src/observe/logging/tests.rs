@@ -7,8 +7,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::SystemTime;
 
 use super::*;
-use crate::event::{CheckStatus, DownCause, Evidence, SessionStage};
-use crate::model::{BackendName, ServerName};
+use crate::event::{Cause, CheckStatus, DownCause, Ending, Evidence, Phase, SessionStage, Who};
+use crate::model::{BackendName, LogLines, ServerName, Severities, Severity};
 use crate::observe::access_log::tests::record;
 
 /// A target that says when it is written to, and takes nothing until its gate is opened.
@@ -185,6 +185,41 @@ fn a_change_of_a_server_is_told_in_haproxys_words() {
          Server back/a is going DOWN for maintenance. 0 active and 1 backup servers left. 2 sessions active, 0 requeued, 0 \
          remaining in queue.\n"
     );
+}
+
+/// A message that HAProxy has words for, of a backend.
+fn haproxys(backend: &str, severity: Severity) -> News {
+    let message = Message::new(LogLevel::Warn, "server is down").with("backend", backend);
+    let haproxys = Some(Haproxys { severity, text: format!("Server {backend}/a is DOWN.") });
+    News::Message(Box::new(Message { haproxys, ..message }))
+}
+
+#[test]
+fn whoever_waits_for_haproxys_lines_of_some_proxies_gets_no_others() {
+    let out = SharedText::default();
+    let wants = Wants {
+        lines: LogLines::Haproxys,
+        proxies: Some(Arc::new(["kubeAPI", "back"].map(str::to_owned).into())),
+        severities: Severities { least: Severity::Info, gravest: Severity::Emergency },
+        ..Wants::everything(LogFormat::Tcplog, LogLevel::Info)
+    };
+    let form = Form::stream(LogFormat::Tcplog);
+    let target = Target { name: "test".to_owned(), wants, form, out: Out::Stream(Box::new(out.clone())) };
+    let logging = Logging::begin(vec![target]).unwrap();
+    logging.lines.send(message("evenkeel's own"));
+    logging.lines.send(haproxys("back", Severity::Alert));
+    logging.lines.send(haproxys("other", Severity::Alert));
+    logging.lines.send(haproxys("back", Severity::Debug));
+    let other = crate::model::FrontendName::new("other").unwrap();
+    logging.records().write(crate::event::SessionRecord { frontend: other, ..record() });
+    let stopped = Ending::new(Who::Killed, Phase::Data, Cause::Shutdown);
+    logging.records().write(crate::event::SessionRecord { ending: stopped, ..record() });
+    logging.records().write(record());
+    drop(logging);
+    let text = out.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (2, "Server back/a is DOWN."), "{text}");
+    assert!(lines[1].contains(" kubeAPI kubeAPI_backend/k0s-1 "), "{text}");
 }
 
 #[test]

@@ -99,7 +99,8 @@ pub fn proxy_header(header: &str) -> String {
 }
 
 /// Columns of the CSV that hold times, rates, or the process.
-const OF_THE_MOMENT: [&str; 23] = [
+const OF_THE_MOMENT: [&str; 24] = [
+    "need_conn_est",
     "check_code",
     "lastchg",
     "downtime",
