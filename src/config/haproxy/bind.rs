@@ -48,6 +48,7 @@ pub const WORDS: &[Allowed] = &[
     noted("defer-accept", 0, "a session begins when its client connects, as an API server's does"),
     noted("mss", 1, "the kernel knows the path better"),
     noted("proto", 1, "it is about HTTP"),
+    noted("idle-ping", 1, "it is about HTTP"),
     noted("mode", 1, FILE),
     noted("user", 1, FILE),
     noted("uid", 1, FILE),
