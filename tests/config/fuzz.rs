@@ -235,7 +235,7 @@ fn cut(mut text: String, really: bool, dice: &mut fastrand::Rng) -> String {
 fn look_at(material: &Material, number: u64) {
     let text = material.file(number);
     let policy = if number.is_multiple_of(2) { Policy::Haproxy } else { Policy::Evenkeel };
-    let choice = Choice { policy, lenient: number.is_multiple_of(3), ..Choice::default() };
+    let choice = Choice { policy, lenient: number.is_multiple_of(3) };
     let before = clock_gettime(ClockId::ThreadCPUTime);
     let reading = panic::catch_unwind(AssertUnwindSafe(|| match config::parse_haproxy(&text, "any.cfg", choice) {
         Ok((_, report)) | Err(report) => report.render(false).len() + report.to_string().len(),
