@@ -31,7 +31,9 @@ pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
     keepalive(frontend.keepalive, "clitcpka", out);
     sources(frontend, out);
     rules(frontend, config, out);
-    out.line(format!("default_backend {}", frontend.backend));
+    if !frontend.closes_unrouted {
+        out.line(format!("default_backend {}", frontend.backend));
+    }
 }
 
 /// Where a socket is bound; `None` for one that HAProxy can't name.

@@ -112,7 +112,7 @@ pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Ve
                     port,
                     at,
                     is_bare,
-                }))
+                }));
             }
             Err((what, hint)) => mistakes.push(Some(addresses.span), bad_line(what, hint)),
         }
