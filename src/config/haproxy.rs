@@ -28,6 +28,7 @@ mod runtime;
 mod server;
 mod service;
 mod shape;
+mod statements;
 mod words;
 
 use std::time::Duration;

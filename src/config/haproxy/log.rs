@@ -48,12 +48,19 @@ struct Receiver {
     length: Option<(u64, Span)>,
 }
 
+/// Targets that are looked at: more than there can be.
+const MOST: usize = 64;
+
 fn targets(composer: &mut Composer<'_>) -> Vec<Section> {
     let cfg = composer.cfg;
     let logging: Vec<&Proxy> = cfg.proxies.iter().filter(|proxy| !proxy.is_http()).collect();
     let mut targets: Vec<Target> = Vec::new();
     for proxy in &logging {
         let tag = tag(proxy, composer);
+        if targets.len() > MOST {
+            // Which is one too many, and told as such.
+            break;
+        }
         for line in lines(proxy, cfg.globals("log")) {
             match targets.iter_mut().find(|target| target.at == line.at && target.tag == tag) {
                 Some(target) => drop(target.proxies.insert(proxy.name.text.clone())),

@@ -64,26 +64,26 @@ impl<'a> View<'a> {
 impl<'a> Backend<'a> {
     fn of(proxy: &'a Proxy, leading: &Leading<'_>) -> Self {
         let from = leading.get(&proxy.name.text).map_or(&[][..], Vec::as_slice);
-        let defaults: Vec<&Statement> = proxy.every("default-server").collect();
-        let servers = proxy.own("server").filter_map(|line| Server::of(proxy, line, &defaults, from)).collect();
+        let lines = server::lines(proxy).into_iter();
+        let servers = lines.filter_map(|(line, defaults)| Server::of(proxy, line, defaults, from)).collect();
         Self { proxy, servers }
     }
 }
 
 impl<'a> Server<'a> {
-    fn of(proxy: &'a Proxy, line: &'a Statement, defaults: &[&Statement], from: &[&Proxy]) -> Option<Self> {
+    fn of(proxy: &'a Proxy, line: &'a Statement, defaults: Options, from: &[&Proxy]) -> Option<Self> {
         let [name, written, words @ ..] = line.arguments.as_slice() else { return None };
         let address = argument::address(&written.text).ok()?;
-        let before = defaults.iter().filter(|defaults| defaults.at.start < line.at.start);
-        let defaults: Vec<_> = before.map(|defaults| defaults.arguments.as_slice()).collect();
+        let mut options = defaults;
+        // What is wrong with them has been said.
+        options.read(words, server::WORDS, "server", true, &mut Mistakes::default());
         Some(Self {
             backend: &proxy.name.text,
             name: &name.text,
             line,
             host: address.host,
             port: address.port.map_or_else(|| clients_port(from), |port| port.parse().ok()),
-            // What is wrong with them has been said.
-            options: server::options(&defaults, words, true, &mut Mistakes::default()),
+            options,
         })
     }
 
@@ -99,7 +99,7 @@ impl<'a> Server<'a> {
 
 /// Of a server without a port: that of the clients, if they all come to one.
 fn clients_port(from: &[&Proxy]) -> Option<u16> {
-    let listeners = from.iter().copied().flat_map(frontend::listeners);
+    let listeners = from.iter().flat_map(|proxy| frontend::listeners(proxy, usize::MAX));
     let mut ports = listeners.filter_map(|listen| listen.port);
     let first = ports.next()?;
     ports.all(|port| port == first).then_some(first)
