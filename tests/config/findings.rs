@@ -54,7 +54,7 @@ fn a_toml_file_is_compared_with_its_cluster() {
     let Examined { report, cluster, .. } = examined("config/minimal.toml", Some(CLUSTER), Policy::Haproxy);
     assert_eq!(ids(&report), ["cluster-no-controller"]);
     let place = report.entries()[0].place.as_ref().unwrap();
-    assert_eq!((place.line, place.column), (2, 45), "{report}");
+    assert_eq!((place.line, place.column), (2, 42), "{report}");
     assert_eq!(ids(&cluster.unwrap().report), ["cluster-no-server"]);
 }
 
