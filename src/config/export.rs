@@ -11,7 +11,7 @@ mod process;
 mod stats;
 mod writer;
 
-use crate::model::Config;
+use crate::model::{Backend, Config, Frontend};
 use writer::Writer;
 
 /// The haproxy.cfg.
@@ -25,13 +25,19 @@ pub fn haproxy(config: &Config, name: &str) -> String {
     for frontend in &config.frontends {
         frontend::write(frontend, config, &mut out);
     }
-    for backend in &config.backends {
+    let is_written = |backend: &&Backend| config.frontends.iter().any(|front| is_one(front, backend));
+    for backend in config.backends.iter().filter(|backend| !is_written(backend)) {
         backend::write(backend, config, &mut out);
     }
     for stats in &config.stats {
         stats::write(stats, &mut out);
     }
     out.text()
+}
+
+/// Whether a frontend and a backend are one section, as HAProxy's `listen` is: both have its name and its number.
+fn is_one(frontend: &Frontend, backend: &Backend) -> bool {
+    frontend.name.as_str() == backend.name.as_str() && frontend.id == backend.id
 }
 
 #[cfg(test)]

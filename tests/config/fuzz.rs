@@ -257,6 +257,7 @@ fn any_of_a_few_files_is_read_or_refused() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "whoever waited for it wants to know how far it came")]
 #[ignore = "goes on for as long as EVENKEEL_FUZZ_SECONDS says"]
 fn any_file_is_read_or_refused() {
     let seconds = std::env::var("EVENKEEL_FUZZ_SECONDS").map_or(60, |text| text.parse().unwrap());
