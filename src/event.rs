@@ -108,7 +108,7 @@ pub struct Concurrent {
     pub frontend: u32,
     pub backend: u32,
     pub server: u32,
-    /// Sessions ahead in the server's queue and in the backend's when this one began to wait.
+    /// The places of this one in the server's queue and in the backend's when it began to wait, from 1; 0 if it never did.
     pub server_queue: u32,
     pub backend_queue: u32,
 }

@@ -382,7 +382,7 @@ impl Frontend {
     /// The backends that routes lead to, or that conditions ask about.
     pub fn other_backends(&self) -> impl Iterator<Item = &BackendName> {
         let conditions = self.rules.iter().map(|rule| &rule.when).chain(self.routes.iter().map(|route| &route.when));
-        let asked = conditions.flat_map(|when| when.tests()).filter_map(|test| match test {
+        let asked = conditions.flat_map(Condition::tests).filter_map(|test| match test {
             condition::Test::UsableServers { backend, .. } => Some(backend),
             _ => None,
         });

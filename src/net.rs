@@ -203,9 +203,12 @@ impl Bound {
 
     /// Has those who come in from now on do so by other options, as far as a socket that listens can be given them: all
     /// but those of its address.
-    pub fn renew(&self, options: &BindOptions) -> io::Result<()> {
+    pub fn renew(&self, options: &BindOptions, before: &BindOptions) -> io::Result<()> {
         if options.keepalive.is_none() {
             self.socket.set_keepalive(false)?;
+        }
+        if before.interface.is_some() && options.interface.is_none() {
+            self.socket.bind_device(None)?;
         }
         options::inherit_on_accept(&self.socket, options)?;
         options::bind_to_interface(&self.socket, options)

@@ -13,6 +13,7 @@ mod haproxy;
 #[path = "cli/operate.rs"]
 mod operate;
 #[path = "cli/terminal.rs"]
+#[allow(dead_code, reason = "the command line is not typed to; programs of other tests are")]
 mod terminal;
 
 use std::io::{Read, Write};

@@ -6,9 +6,13 @@
 mod expansion;
 #[path = "config/findings.rs"]
 mod findings;
+#[path = "config/fuzz.rs"]
+mod fuzz;
 #[path = "config/reports.rs"]
 mod reports;
 #[path = "config/shipped.rs"]
 mod shipped;
 #[path = "config/sites.rs"]
 mod sites;
+#[path = "config/verdicts.rs"]
+mod verdicts;

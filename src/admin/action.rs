@@ -100,7 +100,7 @@ pub enum NewCheck {
     OfBackend,
     Off,
     /// So, and not before an operator wants it.
-    Later(Check),
+    Later(Box<Check>),
 }
 
 /// The servers of this name, in one backend or in all.

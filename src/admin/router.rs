@@ -72,7 +72,7 @@ where
     let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let place = uri::place(&site.serves, target, is_ours);
     if matches!(place, Place::Ours | Place::Statistics(..))
-        && let Err(asked_to_log_in) = haproxy::lets_in(&site.serves, request.headers())
+        && let Some(asked_to_log_in) = haproxy::asked_to_log_in(&site.serves, request.headers())
     {
         return Ok(asked_to_log_in);
     }

@@ -77,7 +77,7 @@ impl Serving {
         let check = match check {
             NewCheck::OfBackend => backend.check.clone(),
             NewCheck::Off => None,
-            NewCheck::Later(check) => Some(check),
+            NewCheck::Later(check) => Some(*check),
         };
         let plain = model::Server::new(ServerId(last + 1), name, address);
         Ok(model::Server { weight, backup, max_sessions, disabled, check, ..plain })

@@ -163,8 +163,9 @@ impl Serving {
         for (address, frontend) in current.doors() {
             if let Some(place) = old.iter().position(|listener| listener.address() == address) {
                 let listener = old.swap_remove(place);
+                let before = listener.open.options();
                 listener.open.lead_to(Arc::clone(frontend));
-                renew_options(&listener.open);
+                renew_options(&listener.open, &before);
                 self.listeners.push(listener);
             } else if let Some(place) = sockets.iter().position(|bound| bound.address() == address) {
                 if frontend.state() == FrontendState::Stopped {
@@ -196,10 +197,10 @@ impl Serving {
 }
 
 /// What can be set of a socket that listens already.
-fn renew_options(listener: &OpenListener) {
+fn renew_options(listener: &OpenListener, before: &net::BindOptions) {
     let (bound, options) = (&listener.bound, listener.options());
     let queue = if listener.is_shut() { Ok(()) } else { bound.listen_again(options.backlog) };
-    if let Err(error) = queue.and_then(|()| bound.renew(&options)) {
+    if let Err(error) = queue.and_then(|()| bound.renew(&options, before)) {
         tracing::warn!(listen = %bound.address(), %error, "the listener keeps an option that it had");
     }
 }

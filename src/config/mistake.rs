@@ -170,6 +170,8 @@ pub enum Mistake {
     DirectiveIdle { word: String, place: &'static str, sections: String },
     #[error("`{word}` can't be honoured: {why}")]
     DirectiveRefused { word: String, why: &'static str, instead: &'static str },
+    #[error("`{word}` is not to be had: {why}")]
+    DirectiveMissed { word: String, why: &'static str, instead: &'static str },
     #[error("`{word}` is not needed: {why}")]
     DirectiveNoted { word: String, why: &'static str },
     #[error("left out: {why}")]
@@ -267,6 +269,7 @@ kinds! {
     DirectiveElsewhere = "directive-elsewhere",
     DirectiveIdle = "directive-idle",
     DirectiveRefused = "directive-refused",
+    DirectiveMissed = "directive-missed",
     DirectiveNoted = "directive-noted",
     LeftOut = "left-out",
     BadLine = "bad-line",
@@ -315,6 +318,7 @@ impl Mistake {
             | Self::NobodyServes { .. }
             | Self::NoServer { .. }
             | Self::DirectiveIdle { .. }
+            | Self::DirectiveMissed { .. }
             | Self::DialOverConnect { .. }
             | Self::TokenToAnyone
             | Self::OneServerForAgents { .. }
@@ -398,7 +402,7 @@ impl Mistake {
             )),
             Self::DirectiveElsewhere { sections, .. } => Some(format!("it belongs into: {sections}")),
             Self::DirectiveIdle { sections, .. } => Some(format!("HAProxy does without it there, too; it belongs into: {sections}")),
-            Self::DirectiveRefused { instead, .. } => Some((*instead).to_owned()),
+            Self::DirectiveRefused { instead, .. } | Self::DirectiveMissed { instead, .. } => Some((*instead).to_owned()),
             Self::BadLine { hint, .. } => Some(hint.clone()),
             Self::Finding { fix, .. } => Some(fix.clone()),
             Self::DirectiveNoted { .. } | Self::LeftOut { .. } | Self::Said { .. } => None,

@@ -169,6 +169,7 @@ fn frontend(id: u32, name: &str, port: u16) -> FrontendSnapshot {
         name: FrontendName::new(name).unwrap(),
         listen: vec![ListenAddress::DualStack { port }],
         backend: BackendName::new(&format!("{name}_backend")).unwrap(),
+        routes: Vec::new(),
         max_sessions: Some(3_000),
         full: false,
         limit_reached: 0,

@@ -132,6 +132,8 @@ pub struct FrontendSnapshot {
     pub name: FrontendName,
     pub listen: Vec<ListenAddress>,
     pub backend: BackendName,
+    /// The other backends that its routes lead to.
+    pub routes: Vec<BackendName>,
     pub max_sessions: Option<u32>,
     /// At its limit right now: clients wait.
     pub full: bool,
@@ -139,6 +141,13 @@ pub struct FrontendSnapshot {
     pub limit_reached: u64,
     pub counts: Counts,
     pub state: FrontendState,
+}
+
+impl FrontendSnapshot {
+    /// Whether any of its sessions may go to this backend.
+    pub fn leads_to(&self, backend: &BackendName) -> bool {
+        self.backend == *backend || self.routes.contains(backend)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

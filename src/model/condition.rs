@@ -281,7 +281,7 @@ mod tests {
         assert!(usable("two", Compare::More, 1) && !usable("two", Compare::More, 2));
     }
 
-    // Seen to fail with an end that may be longer than the name, and with case that counts.
+    // Seen to fail with case that counts.
     #[test]
     fn names_match_as_a_whole_or_in_part() {
         let sni = |pattern: NamePattern| judge(Test::Sni(vec![pattern]), HELLO) == Some(true);
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(judge(Test::HelloType(2), HELLO), Some(false));
     }
 
-    // Seen to fail with an unknown that counts as no, and with a negation that makes it yes.
+    // Seen to fail with an unknown that counts as no.
     #[test]
     fn what_is_not_known_yet_matters_only_where_it_decides() {
         let unknown = || Term::from(Test::HelloType(1));

@@ -21,14 +21,14 @@ pub fn inherit_on_accept(listener: &Socket, options: &BindOptions) -> io::Result
     set_keepalive(&SockRef::from(listener), options.keepalive)
 }
 
-/// Has a listener take those alone who come by its interface, or all. The kernel is told only of what changes: taking a
-/// socket off its interface needs a right (CAP_NET_RAW) that putting it on one does not.
+/// Has a listener take those alone who come by its interface. One that whoever opened it has put on an interface stays
+/// there unless another is wanted. The kernel is told only of what changes: it takes a right (CAP_NET_RAW) to move a
+/// socket that is on an interface already.
 pub fn bind_to_interface(listener: &Socket, options: &BindOptions) -> io::Result<()> {
-    let (now, wanted) = (listener.device()?.unwrap_or_default(), options.interface.as_deref().unwrap_or_default());
-    if now == wanted.as_bytes() {
-        return Ok(());
+    match options.interface.as_deref().map(str::as_bytes) {
+        Some(wanted) if listener.device()?.as_deref() != Some(wanted) => listener.bind_device(Some(wanted)),
+        _ => Ok(()),
     }
-    listener.bind_device(Some(wanted.as_bytes()).filter(|name| !name.is_empty()))
 }
 
 /// Lets a socket be bound to whatever address, and have the connections that are routed here for it.

@@ -63,6 +63,7 @@ impl Pool {
 mod tests {
     use super::*;
     use crate::event::{DownCause, ServerState};
+    use crate::model::{self, Agent};
     use crate::pool::health::Health;
 
     fn pool(check: &str) -> (Arc<Pool>, Arc<Server>) {
@@ -101,6 +102,24 @@ mod tests {
         let mut firm = Health::starting(2, 3);
         firm.apply(true);
         assert_eq!(pool.server_snapshot(&server).unwrap().check.unwrap().health, firm.counter());
+    }
+
+    // Seen to fail with an agent that is left alone and can be spoken for all the same.
+    #[tokio::test]
+    async fn an_agent_is_spoken_for_while_it_is_asked() {
+        let (pool, server) = pool("'off'");
+        assert_eq!(pool.force_agent(&server, false), None, "it has none");
+        let mut spec = model::Backend::clone(&pool.spec);
+        let agent = Agent { host: None, port: 7, interval: Agent::INTERVAL, send: Vec::new() };
+        spec.servers[0].agent = Some(agent);
+        let pool = Pool::alone(spec, Arc::new(|_| {}));
+        let server = pool.servers().remove(0);
+        pool.force_agent(&server, false).unwrap();
+        assert_eq!(state(&pool, &server), ServerState::Down(DownCause::Ordered));
+        pool.force_agent(&server, true).unwrap();
+        assert_eq!(state(&pool, &server), ServerState::Ready);
+        pool.set_agent_asked(&server, false).unwrap();
+        assert_eq!((pool.force_agent(&server, false), pool.asks_agent_of(&server)), (None, false));
     }
 
     #[tokio::test]

@@ -216,6 +216,7 @@ impl Frontend {
             name: self.spec.name.clone(),
             listen: self.spec.addresses().collect(),
             backend: self.spec.backend.clone(),
+            routes: self.spec.routes.iter().map(|route| route.backend.clone()).collect(),
             max_sessions: self.spec.max_sessions,
             full: self.limit.is_full(),
             limit_reached: self.limit.reached(),

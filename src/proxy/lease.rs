@@ -68,7 +68,7 @@ pub(super) async fn next(
 
 async fn wait(client: &Stream, record: &mut Record, pool: &Pool, ticket: Ticket) -> Result<Leased, Denied> {
     record.enter_phase(Phase::Queue);
-    record.queue_ahead = ticket.ahead;
+    record.place_in_queue = ticket.ahead + 1;
     let begun = Instant::now();
     let outcome = tokio::select! {
         answer = timeout(pool.spec.timeouts.queue, ticket.wait()) => match answer {

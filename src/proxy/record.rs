@@ -43,8 +43,8 @@ pub struct Record {
     pub dialled: Option<Duration>,
     pub retries: u32,
     pub moves: u32,
-    /// How many were ahead of it in the backend's queue.
-    pub queue_ahead: u32,
+    /// Its place in the backend's queue, from 1; 0 if it never waited there.
+    pub place_in_queue: u32,
     entered: Entered,
     _process: Open,
     _frontend: Open,
@@ -101,7 +101,7 @@ impl Record {
             dialled: None,
             retries: 0,
             moves: 0,
-            queue_ahead: 0,
+            place_in_queue: 0,
             entered: worker.sessions.enter(client, frontend.way()),
             _process: frontend.process.counters.begin(),
             _frontend: frontend.counters.begin(),
@@ -203,7 +203,7 @@ impl Record {
 
     /// Notes whether a client that gets no server has said something meanwhile. HAProxy reads while a session waits.
     pub fn note_said(&mut self, client: &Stream) {
-        let has_waited = self.retries > 0 || self.queue_ahead > 0;
+        let has_waited = self.retries > 0 || self.place_in_queue > 0;
         self.heard |= has_waited && client.has_unread();
     }
 
@@ -298,7 +298,7 @@ impl Record {
             backend: self.backend.as_ref().map_or(0, |_| self.pool.counters.sessions()),
             server: self.server.as_ref().map_or(0, |server| server.counters.sessions()),
             server_queue: 0,
-            backend_queue: self.queue_ahead,
+            backend_queue: self.place_in_queue,
         }
     }
 }

@@ -64,7 +64,7 @@ fn what_can_not_be_served_is_refused_with_its_line() {
         ("use-service prometheus-exporter", "use-service lua.x", "no such service"),
         ("if is_metrics", "if { src 10.0.0.0/8 }", "one condition, its path"),
         ("bind 127.0.0.1:9002", "bind 127.0.0.1:9002 accept-proxy", "can't be had for a place of statistics"),
-        ("stats hide-version", "stats admin if TRUE", "nothing can be changed over the page"),
+        ("stats hide-version", "stats http-request deny", "who may look is named by"),
     ] {
         let error = haproxy(&CFG.replace(old, new)).expect_err(new);
         assert!(error.contains(expected), "{new}: {error}");

@@ -36,7 +36,7 @@ fn session_of(app: &App, server: &Manual, header: &[u8]) -> (TcpStream, TcpStrea
     (client, served)
 }
 
-// Seen to fail with a header that stays in the stream, and with the connection's address in the record.
+// Seen to fail with a header that stays in the stream.
 #[test]
 fn a_session_is_the_clients_whom_its_header_names() {
     let server = Manual::listen();
@@ -124,7 +124,6 @@ fn who_says_nothing_in_time_is_closed_and_has_no_line() {
     assert_eq!(server.accepted(), 0);
 }
 
-// Seen to fail with limits that are asked before the header is read.
 #[test]
 fn limits_by_source_are_the_clients_whom_a_header_names() {
     let server = Server::echo();

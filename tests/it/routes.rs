@@ -67,7 +67,6 @@ fn real_clients_reach_the_backend_of_the_name_that_they_ask_for() {
     assert_eq!(app.metric("evenkeel_backend_sessions_total", &["backend=\"other\""]), 2.0);
 }
 
-// Seen to fail with a reader that waits for an event after it has looked at all bytes.
 #[test]
 fn a_hello_may_come_byte_by_byte_and_is_passed_on_as_it_came() {
     let (first, other) = (Manual::listen(), Manual::listen());
@@ -147,7 +146,6 @@ fn a_source_has_a_way_of_its_own() {
     connect_from([127, 0, 8, 1].into(), app.front()).hears("first");
 }
 
-// Seen to fail with a client that is never told of the end of its time.
 #[test]
 fn a_thousand_clients_that_say_nothing_are_closed_in_time_and_leave_nothing() {
     const CLIENTS: usize = 1_000;
@@ -167,6 +165,22 @@ fn a_thousand_clients_that_say_nothing_are_closed_in_time_and_leave_nothing() {
     let counts = app.status()["frontends"][0]["counts"].clone();
     assert_eq!((&counts["request_errors"], &counts["sessions_total"]), (&(CLIENTS + 1).into(), &(CLIENTS + 1).into()));
     assert_eq!((first.accepted(), other.accepted()), (0, 0));
+}
+
+// Seen to fail with bytes that are no event any more for whoever is to read them.
+#[test]
+fn who_is_judged_by_his_silence_has_his_first_words_passed_on_all_the_same() {
+    let (first, other) = (Manual::listen(), Manual::listen());
+    let rule = "on_silence = \"judge\"\n[[frontend.rule]]\nstage = \"content\"\nwhen = \"hello_type 1\"\nverdict = \"accept\"\n";
+    let config = routed(first.address(), other.address(), &format!("{rule}{BY_NAME}"));
+    let app = App::start(&config.timeouts("inspect = \"100ms\""));
+    let bytes = hello("b.example");
+    let mut client = app.connect();
+    client.write_all(&bytes[..50]).unwrap();
+    let mut served = first.accept();
+    hears_bytes(&mut served, &bytes[..50]);
+    client.write_all(&bytes[50..]).unwrap();
+    hears_bytes(&mut served, &bytes[50..]);
 }
 
 #[test]

@@ -19,13 +19,11 @@ use crate::model::{BackendName, Monitor, Secret, Serves, StatsPage};
 const CSV: &str = "text/plain";
 const JSON: &str = "application/json";
 
-/// Whether who sends these headers may look at what a section shows to its users alone: its statistics, and all that is
-/// evenkeel's own. A monitor's answer and metrics are for everybody, as HAProxy has it.
-pub fn lets_in(serves: &Serves, headers: &HeaderMap) -> Result<(), Response<Answer>> {
-    match &serves.page {
-        Some(page) if !page.users.is_empty() && !is_user(&page.users, headers) => Err(words::unauthorized(&page.realm)),
-        _ => Ok(()),
-    }
+/// What is answered to who sends these headers, unless they may look at what a section shows to its users alone: its
+/// statistics, and all that is evenkeel's own. A monitor's answer and metrics are for everybody, as HAProxy has it.
+pub fn asked_to_log_in(serves: &Serves, headers: &HeaderMap) -> Option<Response<Answer>> {
+    let page = serves.page.as_ref().filter(|page| !page.users.is_empty())?;
+    (!is_user(&page.users, headers)).then(|| words::unauthorized(&page.realm))
 }
 
 /// Every user is compared whole, so that how long it takes tells nothing (RFC 7617, section 2).

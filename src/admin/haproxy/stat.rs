@@ -172,7 +172,7 @@ impl<'a> Row<'a> {
     }
 
     fn of_backend(of: &'a BackendSnapshot, snapshot: &'a Snapshot) -> Self {
-        let entries = snapshot.frontends.iter().filter(|frontend| frontend.backend == of.name);
+        let entries = snapshot.frontends.iter().filter(|frontend| frontend.leads_to(&of.name));
         Self {
             kind: Kind::Backend,
             proxy: of.name.as_str(),

@@ -113,7 +113,7 @@ impl Settings {
         let interval = self.interval.unwrap_or(of_backend.interval);
         // What follows from the interval follows from the new one.
         let timeout = if self.interval.is_some() { of_backend.timeout.min(interval) } else { of_backend.timeout };
-        NewCheck::Later(Check {
+        NewCheck::Later(Box::new(Check {
             port: self.port.or(of_backend.port),
             interval,
             fast_interval: self.fast_interval.unwrap_or(interval.min(of_backend.fast_interval)),
@@ -122,7 +122,7 @@ impl Settings {
             rise: self.rise.unwrap_or(of_backend.rise),
             fall: self.fall.unwrap_or(of_backend.fall),
             ..of_backend
-        })
+        }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::files::{self, Allowed};
 use super::layers::Layers;
 use super::privileges::Privileges;
-use crate::model::{Config, ListenAddress, Process, RuntimeAddress, Security};
+use crate::model::{Config, Frontend, ListenAddress, Process, RuntimeAddress, Security};
 
 /// What was given up at the start. Nothing of it comes back while the process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl LowPorts {
             RuntimeAddress::Listen(address) => Some(*address),
             RuntimeAddress::Unix(_) => None,
         });
-        let frontends = config.frontends.iter().flat_map(|frontend| frontend.addresses());
+        let frontends = config.frontends.iter().flat_map(Frontend::addresses);
         let listen = frontends.chain(stats.copied()).chain(runtime);
         // A socket that was given to us needs no right of ours.
         let is_low = |address: &ListenAddress| address.port().is_some_and(|port| port < below);

@@ -76,7 +76,7 @@ impl Allowed {
         {
             allowed.sockets.insert(directory);
         }
-        allowed.sockets.extend(runtime_files(config).filter_map(|file| directory_of(file)));
+        allowed.sockets.extend(runtime_files(config).filter_map(directory_of));
         allowed.run_ourselves();
         allowed
     }

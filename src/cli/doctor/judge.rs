@@ -4,7 +4,7 @@ use super::{Case, Finding};
 use crate::admin::figures::count;
 use crate::app::{affordable_sessions, worker_count};
 use crate::cli::several;
-use crate::model::{Backend, Config, HostAddress, ListenAddress};
+use crate::model::{Backend, Config, Frontend, HostAddress, ListenAddress};
 use crate::net::pipe::Pipes;
 
 /// A limit that refuses a session before there are so many hundredths of those that the configuration allows is a
@@ -151,7 +151,8 @@ fn dial_ports(case: &Case, backend: &Backend) -> Finding {
 
 fn wanted_of_a_server(config: &Config, backend: &Backend) -> u64 {
     let most = config.limits.max_sessions;
-    let leading = config.frontends.iter().filter(|frontend| frontend.backend == backend.name);
+    let routed = |frontend: &Frontend| frontend.routes.iter().any(|route| route.backend == backend.name);
+    let leading = config.frontends.iter().filter(|frontend| frontend.backend == backend.name || routed(frontend));
     let coming: u64 = leading.map(|frontend| u64::from(frontend.max_sessions.unwrap_or(most))).sum();
     let taking = backend.servers.iter().map(|server| server.max_sessions.unwrap_or(most)).max().unwrap_or(0);
     coming.min(taking.into()).min(most.into())
@@ -164,7 +165,7 @@ fn ipv6(case: &Case) -> Finding {
     }
     let Config { frontends, stats, backends, .. } = &case.config;
     let pages = || stats.iter().flat_map(|stats| stats.listen.iter().copied());
-    let listen = || frontends.iter().flat_map(|frontend| frontend.addresses()).chain(pages());
+    let listen = || frontends.iter().flat_map(Frontend::addresses).chain(pages());
     let named = listen().find(|address| matches!(address, ListenAddress::Tcp(address) if address.is_ipv6()));
     if let Some(address) = named {
         let advice = "switch IPv6 on (net.ipv6.conf.all.disable_ipv6), or take the address out";

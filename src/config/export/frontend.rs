@@ -34,7 +34,7 @@ pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
     keepalive(frontend.keepalive, "clitcpka", out);
     sources(frontend, out);
     rules(frontend, config, out);
-    if own.is_none_or(|own| own.name != frontend.backend) {
+    if !frontend.closes_unrouted && own.is_none_or(|own| own.name != frontend.backend) {
         out.line(format!("default_backend {}", frontend.backend));
     }
     if let Some(own) = own {

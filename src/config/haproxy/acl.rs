@@ -52,7 +52,7 @@ fn all(proxy: &Proxy, words: &[Word]) -> Result<Vec<Vec<Term>>, Refusal> {
             let Some((next, _)) = tail.split_first() else { return Err(nothing_behind("!")) };
             let next = Word { text: format!("{}{}", first.text, next.text), span: next.span };
             let joined: Vec<Word> = std::iter::once(next).chain(tail[1..].iter().cloned()).collect();
-            return Ok(times(lists, all(proxy, &joined)?)?);
+            return times(lists, all(proxy, &joined)?);
         }
         let (tests, after) = match stripped {
             "{" => {

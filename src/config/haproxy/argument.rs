@@ -13,7 +13,8 @@ use super::words::Word;
 /// Longest time that HAProxy takes (`2^31 - 1` ms, configuration manual, section 2.5).
 const LONGEST: u64 = i32::MAX as u64;
 
-/// A time: a number with a unit, in milliseconds without one (section 2.5). Rounded up to milliseconds.
+/// A time: a number with a unit, in milliseconds without one (section 2.5). Rounded up to milliseconds. Of `5sec` HAProxy
+/// reads what it knows, too.
 ///
 /// # Errors
 ///
@@ -22,12 +23,13 @@ pub fn time(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let micros: u64 = match unit {
-        "us" => 1,
-        "" | "ms" => 1_000,
-        "s" => 1_000_000,
-        "m" => 60_000_000,
-        "h" => 3_600_000_000,
-        "d" => 86_400_000_000,
+        "" => 1_000,
+        unit if unit.starts_with("us") => 1,
+        unit if unit.starts_with("ms") => 1_000,
+        unit if unit.starts_with('s') => 1_000_000,
+        unit if unit.starts_with('m') => 60_000_000,
+        unit if unit.starts_with('h') => 3_600_000_000,
+        unit if unit.starts_with('d') => 86_400_000_000,
         _ => return Err(format!("`{text}` is not a time")),
     };
     let number: u64 = number.parse().map_err(|_| format!("`{text}` is not a time"))?;
@@ -119,6 +121,9 @@ impl Options {
                 _ if negated => drop(self.0.remove(row.word)),
                 Fate::Honoured => drop(self.0.insert(row.word, Set { values: tail[..values].to_vec(), at })),
                 Fate::Noted(why) => mistakes.push(Some(at), Mistake::DirectiveNoted { word: row.word.to_owned(), why }),
+                Fate::Missed(why, instead) => {
+                    mistakes.push(Some(at), Mistake::DirectiveMissed { word: row.word.to_owned(), why, instead });
+                }
                 Fate::Refused(why, instead) => {
                     refuse(
                         Mistake::DirectiveRefused { word: row.word.to_owned(), why, instead },
@@ -226,6 +231,7 @@ mod tests {
     fn a_time_is_in_milliseconds_unless_it_says_so() {
         let ms = |text| time(text).map(|time| time.as_millis());
         assert_eq!(ms("10"), Ok(10));
+        assert_eq!((ms("5sec"), ms("2min"), ms("7msx")), (Ok(5_000), Ok(120_000), Ok(7)), "as HAProxy 3.2 does");
         assert_eq!((ms("10s"), ms("2m"), ms("1d"), ms("1500us")), (Ok(10_000), Ok(120_000), Ok(86_400_000), Ok(2)));
         assert!(ms("10x").is_err() && ms("s").is_err() && ms("30d").is_err() && ms("-1").is_err());
     }

@@ -48,6 +48,7 @@ pub const WORDS: &[Allowed] = &[
     noted("defer-accept", 0, "a session begins when its client connects, as an API server's does"),
     noted("mss", 1, "the kernel knows the path better"),
     noted("proto", 1, "it is about HTTP"),
+    noted("idle-ping", 1, "it is about HTTP"),
     noted("mode", 1, FILE),
     noted("user", 1, FILE),
     noted("uid", 1, FILE),
@@ -112,7 +113,7 @@ pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Ve
                     port,
                     at,
                     is_bare,
-                }))
+                }));
             }
             Err((what, hint)) => mistakes.push(Some(addresses.span), bad_line(what, hint)),
         }

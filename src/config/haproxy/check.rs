@@ -108,8 +108,15 @@ fn tls(options: &Options, at: Span, section: &mut Section, composer: &mut Compos
         section.text("check.client_certificate", &path, Some(file.span));
         section.text("check.client_key", &path, Some(file.span));
     }
-    if let Some(name) = options.value("check-sni") {
-        section.text("check.server_name", &name.text, Some(name.span));
+    let verified = options.value("verifyhost").filter(|_| verify.is_none_or(|word| word.text != "none"));
+    match (options.value("check-sni"), verified) {
+        (Some(sent), Some(verified)) if sent.text != verified.text => composer.wrong(
+            verified.span,
+            "`verifyhost` and `check-sni` name two hosts",
+            "name the same one twice: what is sent is what is verified",
+        ),
+        (Some(name), _) | (None, Some(name)) => section.text("check.server_name", &name.text, Some(name.span)),
+        (None, None) => {}
     }
     if let Some(protocols) = options.value("check-alpn") {
         let list: Vec<_> = protocols.text.split(',').map(quoted).collect();

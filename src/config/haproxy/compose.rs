@@ -75,9 +75,9 @@ impl Composer<'_> {
         self.choice.policy == super::Policy::Haproxy
     }
 
-    /// The time that a keyword states for a proxy, or its defaults for it.
+    /// The time that a keyword states for a proxy, or its defaults for it; 0 is as if it were unstated.
     pub fn time(&mut self, proxy: &Proxy, keyword: &str) -> Option<(Duration, Span)> {
-        self.wait(proxy.last(keyword)?)
+        self.wait(proxy.last(keyword)?).filter(|(time, _)| !time.is_zero())
     }
 
     /// The time that a statement states.
@@ -161,7 +161,7 @@ impl Composer<'_> {
     }
 
     fn limits(&mut self) -> Option<Section> {
-        let statement = self.cfg.global("maxconn")?;
+        let statement = self.cfg.global("maxconn").filter(|statement| !statement.is_zero())?;
         let (sessions, at) = self.number(statement, 1, 10_000_000)?;
         let mut section = Section::new("[limits]", Some(statement.at));
         section.set("max_sessions", sessions, Some(at));

@@ -26,6 +26,13 @@ pub struct Statement {
     pub written: String,
 }
 
+impl Statement {
+    /// Whether it states 0, which is no limit at all.
+    pub fn is_zero(&self) -> bool {
+        self.arguments.first().is_some_and(|word| word.text == "0")
+    }
+}
+
 /// What may stand before a keyword.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prefix {
@@ -452,7 +459,7 @@ impl Reader<'_> {
             _ if !fits => return,
             keyword::Fate::Honoured => {}
             keyword::Fate::Noted(_) => return self.cfg.noted.push(statement),
-            keyword::Fate::Refused(..) => return,
+            keyword::Fate::Missed(..) | keyword::Fate::Refused(..) => return,
         }
         if matches!(words, "setenv" | "presetenv" | "unsetenv" | "resetenv") {
             return self.set_variables(&statement);
@@ -471,6 +478,9 @@ impl Reader<'_> {
             keyword::Fate::Honoured => {}
             keyword::Fate::Noted(why) => {
                 self.mistakes.push(Some(head), Mistake::DirectiveNoted { word, why });
+            }
+            keyword::Fate::Missed(why, instead) => {
+                self.mistakes.push(Some(head), Mistake::DirectiveMissed { word, why, instead });
             }
             keyword::Fate::Refused(why, instead) => self.refuse(Mistake::DirectiveRefused { word, why, instead }, head),
         }

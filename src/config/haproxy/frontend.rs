@@ -19,10 +19,15 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
     section.set("id", number, Some(proxy.at));
     listen(proxy, &mut section, composer);
     backend(proxy, &mut section, composer);
-    if let Some((sessions, at)) = proxy.last("maxconn").and_then(|maxconn| composer.number(maxconn, 1, 10_000_000)) {
+    let mut limit = |keyword: &str, high: u64| {
+        let statement = proxy.last(keyword).filter(|statement| !statement.is_zero())?;
+        composer.number(statement, 1, high)
+    };
+    let (sessions, backlog) = (limit("maxconn", 10_000_000), limit("backlog", 65_535));
+    if let Some((sessions, at)) = sessions {
         section.set("max_sessions", sessions, Some(at));
     }
-    if let Some((backlog, at)) = proxy.last("backlog").and_then(|backlog| composer.number(backlog, 1, 65_535)) {
+    if let Some((backlog, at)) = backlog {
         section.set("backlog", backlog, Some(at));
     }
     if let Some((time, at)) = composer.time(proxy, "timeout client") {
@@ -110,8 +115,12 @@ pub fn without_backend(proxy: &Proxy, number: u32, cfg: &Cfg) -> Option<Section>
         return None;
     }
     let mut section = Section::new("[[backend]]", Some(proxy.at));
-    section.text("name", &rest(proxy, cfg), Some(proxy.name.span));
-    section.set("id", number, Some(proxy.at));
+    let name = rest(proxy, cfg);
+    section.text("name", &name, Some(proxy.name.span));
+    if name == proxy.name.text {
+        // One proxy, as it is for HAProxy.
+        section.set("id", number, Some(proxy.at));
+    }
     section.set("servers", "[]", Some(proxy.at));
     Some(section)
 }

@@ -43,6 +43,9 @@ pub enum Fate {
     Honoured,
     /// It changes nothing here, for this reason.
     Noted(&'static str),
+    /// It is something for whoever looks after it all that is not to be had here, and changes nothing for its clients:
+    /// why, and what there is instead.
+    Missed(&'static str, &'static str),
     /// It would change what happens, and can't be done: why, and what to do instead.
     Refused(&'static str, &'static str),
 }
@@ -193,6 +196,10 @@ const fn refused(words: &'static str, scope: Scope, why: &'static str, instead: 
     Keyword { words, scope, fate: Fate::Refused(why, instead) }
 }
 
+const fn missed(words: &'static str, scope: Scope, why: &'static str, instead: &'static str) -> Keyword {
+    Keyword { words, scope, fate: Fate::Missed(why, instead) }
+}
+
 // ---- reasons ----
 
 const UNIT: &str = "the systemd unit confines the process";
@@ -237,7 +244,6 @@ pub const KEYWORDS: &[Keyword] = &[
     honoured("stats socket", G),
     honoured("stats timeout", G),
     honoured("hard-stop-after", G),
-    honoured("spread-checks", G),
     honoured("ssl-server-verify", G),
     honoured("ca-base", G),
     honoured("crt-base", G),
@@ -294,6 +300,7 @@ pub const KEYWORDS: &[Keyword] = &[
     noted("nogetaddrinfo", G, TUNING),
     noted("no-memory-trimming", G, TUNING),
     noted("busy-polling", G, TUNING),
+    noted("spread-checks", G, "probes of one host share a schedule, and hosts are spread over it"),
     noted("max-spread-checks", G, "probes of one host share a schedule"),
     noted("server-state-base", G, "health is kept over a reload"),
     noted("server-state-file", G, "health is kept over a reload"),
@@ -328,6 +335,8 @@ pub const KEYWORDS: &[Keyword] = &[
     noted("deviceatlas-*", G, NO_HTTP),
     noted("description", G, "it is shown nowhere"),
     noted("node", G, "the host's own name is shown"),
+    noted("cluster-secret", G, "counters per source are not shared between hosts"),
+    noted("acme.*", G, "sessions stay encrypted from end to end"),
     noted("localpeer", G, "counters per source are not shared between hosts"),
     noted("log-send-hostname", G, "a receiver on this host knows it, and another one the address"),
     noted("quiet", G, "there is nothing to quieten"),
@@ -382,7 +391,7 @@ pub const KEYWORDS: &[Keyword] = &[
     honoured("log", DFB),
     honoured("log-tag", DFB),
     honoured("id", FB),
-    honoured("disabled", DFB),
+    honoured("disabled", FB),
     honoured("enabled", DFB),
     honoured("option tcplog", DFB),
     honoured("option httplog", DFB),
@@ -470,20 +479,20 @@ pub const KEYWORDS: &[Keyword] = &[
     noted("option forwarded", DFB, NO_HTTP),
     noted("option originalto", DFB, NO_HTTP),
     noted("option http-no-delay", DFB, NO_HTTP),
-    noted("option http-pretend-keepalive", DFB, NO_HTTP),
+    noted("option http-pretend-keepalive", DB, NO_HTTP),
     noted("option http-use-htx", DFB, NO_HTTP),
-    noted("option http-use-proxy-header", DFB, NO_HTTP),
-    noted("option http-ignore-probes", DFB, NO_HTTP),
+    noted("option http-use-proxy-header", DF, NO_HTTP),
+    noted("option http-ignore-probes", DF, NO_HTTP),
     noted("option http-buffer-request", DFB, NO_HTTP),
     noted("option http-restrict-req-hdr-names", DFB, NO_HTTP),
     noted("option accept-invalid-http-request", DFB, NO_HTTP),
     noted("option accept-invalid-http-response", DFB, NO_HTTP),
-    noted("option h1-case-adjust-bogus-client", DFB, NO_HTTP),
-    noted("option h1-case-adjust-bogus-server", DFB, NO_HTTP),
-    noted("option disable-h2-upgrade", DFB, NO_HTTP),
-    noted("option idle-close-on-response", DFB, NO_HTTP),
-    noted("option checkcache", DFB, NO_HTTP),
-    noted("option prefer-last-server", DFB, NO_HTTP),
+    noted("option h1-case-adjust-bogus-client", DF, NO_HTTP),
+    noted("option h1-case-adjust-bogus-server", DB, NO_HTTP),
+    noted("option disable-h2-upgrade", DF, NO_HTTP),
+    noted("option idle-close-on-response", DF, NO_HTTP),
+    noted("option checkcache", DB, NO_HTTP),
+    noted("option prefer-last-server", DB, NO_HTTP),
     noted("http-reuse", DFB, NO_HTTP),
     noted("compression", DFB, NO_HTTP),
     noted("errorfile", DFB, NO_HTTP),
@@ -500,6 +509,8 @@ pub const KEYWORDS: &[Keyword] = &[
     noted("server-state-file-name", DFB, "health is kept over a reload"),
     noted("max-keep-alive-queue", DB, NO_HTTP),
     noted("email-alert", DFB, "there is no mail; events are at /api/v1/events and in the log"),
+    noted("max-session-srv-conns", DF, NO_HTTP),
+    noted("http-send-name-header", DB, NO_HTTP),
     noted("bind-process", DFB, NO_FORK),
     noted("monitor-net", DFB, "HAProxy itself takes it no more"),
     noted("grace", DFB, "a stop accepts until its phase of preemption ends"),
@@ -510,7 +521,7 @@ pub const KEYWORDS: &[Keyword] = &[
         "give that server a backend of its own and `use_backend`",
     ),
     refused("http-request", DFB, PLAIN, LEAVE_OUT),
-    refused(
+    missed(
         "stats admin",
         DFB,
         "nothing can be changed over the page",

@@ -36,7 +36,7 @@ fn parts() -> Vec<(&'static str, Vec<Row>)> {
 
 const MISSING: &str = "?";
 
-/// The three tables of a part; `becomes` has what is written of those that are honoured.
+/// The tables of a part; `becomes` has what is written of those that are honoured.
 fn tables(rows: &[Row], becomes: &HashMap<String, String>) -> String {
     let with_sections = rows.iter().any(|row| !row.sections.is_empty() && row.sections != "global");
     let mut honoured = match with_sections {
@@ -44,6 +44,7 @@ fn tables(rows: &[Row], becomes: &HashMap<String, String>) -> String {
         false => "| honoured | what it becomes |\n|---|---|\n".to_owned(),
     };
     let mut noted = Grouped::new("| noted | why it changes nothing |\n|---|---|\n");
+    let mut missed = Grouped::new("| warned of | why it is not to be had | instead |\n|---|---|---|\n");
     let mut refused = Grouped::new("| refused | why | instead |\n|---|---|---|\n");
     for row in rows {
         match row.fate {
@@ -53,12 +54,13 @@ fn tables(rows: &[Row], becomes: &HashMap<String, String>) -> String {
                 honoured.push_str(&format!("{key}{cell} |\n"));
             }
             Fate::Noted(why) => noted.add(row.words, format!("{why} |")),
+            Fate::Missed(why, instead) => missed.add(row.words, format!("{why} | {instead} |")),
             Fate::Refused(why, instead) => refused.add(row.words, format!("{why} | {instead} |")),
         }
     }
     let honoured = if honoured.matches('\n').count() > 2 { honoured } else { String::new() };
     let tables: Vec<String> =
-        [honoured, noted.text(), refused.text()].into_iter().filter(|table| !table.is_empty()).collect();
+        [honoured, noted.text(), missed.text(), refused.text()].into_iter().filter(|table| !table.is_empty()).collect();
     tables.join("\n")
 }
 

@@ -4,7 +4,7 @@ use super::super::when;
 use super::acl;
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Proxy, Statement};
+use super::file::{Kind, Proxy, Statement};
 
 /// As TOML: the rules, then the routes.
 pub fn compose(proxy: &Proxy, composer: &mut Composer<'_>) -> Vec<Section> {
@@ -73,6 +73,11 @@ fn route(proxy: &Proxy, line: &Statement, composer: &mut Composer<'_>) -> Option
     };
     if name.text.contains('%') {
         composer.wrong(name.span, "a backend's name is not made of variables", "write a line for each backend");
+        return None;
+    }
+    if proxy.kind == Kind::Listen && name.text == proxy.name.text {
+        let what = format!("listen {} leads to itself", name.text);
+        composer.wrong(name.span, what, "name another backend: its own servers have what is left over");
         return None;
     }
     let condition = acl::condition(proxy, words, line.at, composer.mistakes)?;

@@ -41,7 +41,6 @@ const SHAPES: &[Shape] = &[
     shape("option originalto", 0, usize::MAX),
     shape("option ", 0, 0),
     // ---- global ----
-    shape("spread-checks", 1, 1),
     shape("ssl-server-verify", 1, 1),
     shape("ca-base", 1, 1),
     shape("crt-base", 1, 1),
@@ -77,7 +76,9 @@ const REVOCABLE: [&str; 6] =
 /// Whether a line may be used; what is wrong with it is noted.
 pub fn fits(statement: &Statement, mistakes: &mut Mistakes) -> bool {
     let wrong = revokes_too_much(statement).or_else(|| too_much(statement)).or_else(|| too_little(statement));
-    let Some((at, mistake)) = wrong.or_else(|| no_time(statement)) else { return true };
+    let Some((at, mistake)) = wrong.or_else(|| no_number(statement)).or_else(|| no_time(statement)) else {
+        return true;
+    };
     mistakes.push(Some(at), mistake);
     false
 }
@@ -118,6 +119,14 @@ fn too_little(statement: &Statement) -> Wrong {
     let is_short = statement.prefix.is_none() && statement.arguments.len() < shape.least;
     let hint = format!("write `{} VALUE`, or remove the line", statement.written);
     is_short.then(|| (statement.at, bad_line(format!("`{}` has no value", statement.written), hint)))
+}
+
+/// A proxy's number is the one that outputs have; nobody else looks at one that is none.
+fn no_number(statement: &Statement) -> Wrong {
+    let word = statement.arguments.first().filter(|_| statement.keyword.words == "id")?;
+    let is_number = word.text.parse::<u32>().is_ok_and(|number| (1..=i32::MAX as u32).contains(&number));
+    (!is_number)
+        .then(|| (word.span, bad_line(format!("`{}` is no number of a proxy", word.text), "write a number from 1 on")))
 }
 
 /// A timeout is read wherever it stands: in a `defaults` section nobody may come to ask for it.
@@ -163,6 +172,7 @@ mod tests {
 
     #[test]
     fn a_timeout_is_read_where_nobody_asks_for_it() {
-        assert_eq!(errors("defaults\n timeout http-request 5sec"), ["`5sec` is not a time"]);
+        assert_eq!(errors("defaults\n timeout http-request sec"), ["`sec` is not a time"]);
+        assert_eq!(errors("listen m\n bind :2\n id x\n server s 10.0.0.1:2"), ["`x` is no number of a proxy"]);
     }
 }

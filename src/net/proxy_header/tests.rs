@@ -55,7 +55,7 @@ fn what_is_not_quite_a_line_of_version_1_is_refused() {
     }
 }
 
-// Seen to fail with a limit of one byte less and of one more.
+// Seen to fail with a limit of one byte more.
 #[test]
 fn a_line_of_version_1_ends_within_107_bytes() {
     let fits = format!("PROXY UNKNOWN {}\r\n", "x".repeat(91));
@@ -96,8 +96,7 @@ fn what_is_not_quite_a_header_of_version_2_is_refused() {
     assert_eq!(decode(&v2(0x11, TCP4, &ADDRESSES)), Err(Malformed::Unlike));
 }
 
-// The checksum is HAProxy's own for this header, as a server behind it has read it. Seen to fail with a checksum of a
-// header whose own bytes count.
+// Seen to fail with a checksum in which its own bytes count.
 #[test]
 fn a_checksum_must_be_right() {
     let sealed = |mut bytes: Vec<u8>| {
@@ -173,7 +172,6 @@ proptest! {
         }
     }
 
-    // Seen to fail with a second version that answers at its sixteenth byte.
     #[test]
     fn a_header_is_read_alike_in_whatever_pieces_it_comes(bytes in nearly()) {
         is_the_same_however_it_comes(&bytes)?;

@@ -139,7 +139,7 @@ fn each_target_has_its_level_and_its_format() {
     assert!(text.ends_with("Z  WARN of warn\n"), "{text}");
 }
 
-/// The words of tcplog are found by a message's fields: this is what holds the two together.
+/// What HAProxy says goes beside the fields of the line, and comes out in its format.
 #[test]
 fn a_change_of_a_server_is_told_in_haproxys_words() {
     let out = SharedText::default();
@@ -152,7 +152,7 @@ fn a_change_of_a_server_is_told_in_haproxys_words() {
         certificate: None,
         remark: None,
         at: SystemTime::UNIX_EPOCH,
-        info: String::new(),
+        info: "Internal Server Error".to_owned(),
     };
     let down = ServerChange {
         backend: BackendName::new("back").unwrap(),
@@ -179,11 +179,11 @@ fn a_change_of_a_server_is_told_in_haproxys_words() {
     drop(logging);
     assert_eq!(
         out.text(),
-        "Server back/a is DOWN, reason: Layer7 wrong status, code: 500, info: \"status 500\", check duration: 3ms. 0 active \
-         and 0 backup servers left. 2 sessions active, 0 requeued, 0 remaining in queue.\n\
+        "Server back/a is DOWN, reason: Layer7 wrong status, code: 500, info: \"Internal Server Error\", check duration: 3ms. 0 \
+         active and 0 backup servers left. 2 sessions active, 0 requeued, 0 remaining in queue.\n\
          backend back has no server available!\n\
-         Server back/a is going DOWN for maintenance. 0 active and 1 backup servers left. 2 sessions active, 0 requeued, 0 \
-         remaining in queue.\n"
+         Server back/a is going DOWN for maintenance. 0 active and 1 backup servers left. Running on backup. 2 sessions \
+         active, 0 requeued, 0 remaining in queue.\n"
     );
 }
 

@@ -230,7 +230,8 @@ async fn a_server_that_has_recovered_comes_back_slowly_if_wanted() {
         advance(Duration::from_secs(50)).await;
         taken.push(taken_by_first(&pool));
         advance(Duration::from_secs(50)).await;
-        assert_eq!(taken_by_first(&pool), 101, "{slow_start:?}");
+        // Whose turn it is goes on from before.
+        assert!(taken_by_first(&pool).abs_diff(101) <= 1, "{slow_start:?}");
         assert!(taken.iter().zip(after).all(|(taken, after)| taken.abs_diff(after) <= 1), "{slow_start:?}: {taken:?}");
     }
 }

@@ -37,7 +37,11 @@ impl Standing {
 
     /// Has its agent count as having said so; `None` if it has none that is asked.
     pub fn force_agent(&mut self, up: bool) -> Option<()> {
+        let takes_down = !up && self.up() != Some(false);
         self.agent.as_mut().filter(|agent| agent.is_asked())?.force(up);
+        if takes_down {
+            self.cause = DownCause::Ordered;
+        }
         self.forced = true;
         Some(())
     }

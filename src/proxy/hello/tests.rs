@@ -89,7 +89,7 @@ fn another_message_has_a_type_and_no_name() {
     assert_eq!(read(&in_records(&message_of(1, b"cut"), 100)), of(1, None), "it ends before it should");
 }
 
-// Seen to fail with a limit on neither.
+// Seen to fail without a limit on the message.
 #[test]
 fn a_hello_ends_within_its_limit() {
     let long = hello(&[&[0x0B, 0x0B, 0x3F, 0], &[0; 0x3F00][..]].concat());
@@ -109,7 +109,6 @@ fn is_the_same_however_it_comes(bytes: &[u8]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    // Seen to fail with a name that is given before the message is whole.
     #[test]
     fn a_hello_is_read_alike_in_whatever_pieces_it_comes(size in 1..600_usize, at in any::<u16>(), by in any::<u8>(), rest in prop::collection::vec(any::<u8>(), 0..40)) {
         let mut bytes = in_records(&hello(&extensions("api.example.com")), size);

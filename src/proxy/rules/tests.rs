@@ -37,7 +37,7 @@ fn elsewhere() -> Test {
     Test::Source(vec![Network::of("192.0.2.0".parse().unwrap(), 24).unwrap()])
 }
 
-// Seen to fail with rules of all stages, and with a later rule that overrules.
+// Seen to fail with rules of all stages.
 #[test]
 fn the_first_rule_that_holds_decides() {
     let accept_hello = || rule(STAGE, is_hello(), RuleVerdict::Accept);

@@ -14,6 +14,12 @@ pub fn log_line(line: &str) -> String {
     text(&format!("{priority}{rest}"))
 }
 
+/// The facility of a line, which stands for its receiver.
+pub fn facility(line: &str) -> Option<u32> {
+    let (priority, _) = line.strip_prefix('<')?.split_once('>')?;
+    priority.parse::<u32>().ok().map(|priority| priority / 8)
+}
+
 const RFC3164_DATE: usize = "Nov 25 17:07:40".len();
 
 fn is_rfc3164_date(text: &str) -> bool {

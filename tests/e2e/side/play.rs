@@ -75,6 +75,8 @@ impl Stage {
         self.balancer.signal(rustix::process::Signal::TERM);
         self.balancer.ended();
         self.read_log(line);
+        // Receivers have their lines in order; what lies between two of them is chance.
+        self.transcript.log.sort_by_key(|note| alike::facility(&note.text));
         self.transcript.printed = self.balancer.printed();
         self.transcript
     }

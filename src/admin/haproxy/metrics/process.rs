@@ -9,10 +9,12 @@ pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
     pub(super) counts: bool,
-    /// A label, and where its value is from.
-    pub(super) label: Option<(&'static str, fn(&Snapshot) -> String)>,
+    pub(super) label: Option<Label>,
     pub(super) value: fn(&Snapshot) -> Value,
 }
+
+/// A label's name, and where its value is from.
+type Label = (&'static str, fn(&Snapshot) -> String);
 
 /// What stands where HAProxy has a figure of something that evenkeel doesn't have.
 const UNUSED: &str = "Always 0: evenkeel has nothing of the kind.";
