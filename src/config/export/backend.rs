@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check;
-use super::frontend::keepalive;
+use super::frontend::{keepalive, unlimited};
 use super::log;
 use super::writer::{Writer, time, word};
 use crate::model::{
@@ -15,9 +15,14 @@ pub fn write(backend: &Backend, config: &Config, out: &mut Writer) {
     out.section(&format!("backend {}", backend.name));
     out.line(format!("id {}", backend.id));
     log::proxy(backend.name.as_str(), config, out);
+    body(backend, config, out);
+}
+
+/// What follows the header, and stands in a `listen` section, too.
+pub fn body(backend: &Backend, config: &Config, out: &mut Writer) {
     balance(backend, out);
     retries(backend.retries, out);
-    timeouts(backend, out);
+    timeouts(backend, config, out);
     keepalive(backend.keepalive, "srvtcpka", out);
     for (is_on, option) in [(backend.all_backups, "allbackups"), (backend.log_health_checks, "log-health-checks")] {
         if is_on {
@@ -71,12 +76,12 @@ fn retries(retries: Retries, out: &mut Writer) {
     }
 }
 
-fn timeouts(backend: &Backend, out: &mut Writer) {
+fn timeouts(backend: &Backend, config: &Config, out: &mut Writer) {
     let timeouts = &backend.timeouts;
     out.line(format!("timeout connect {}", time(timeouts.dial)));
     out.line(format!("timeout queue {}", time(timeouts.queue)));
     let some = [
-        ("server", timeouts.server),
+        ("server", timeouts.server.or_else(|| unlimited(config))),
         ("tunnel", timeouts.tunnel),
         ("server-fin", timeouts.half_close),
         ("check", check::timeout(backend)),

@@ -1,7 +1,9 @@
 //! `frontend` sections: who comes in, by which door, under which rules, to which backend.
 
-use super::log;
+use std::time::Duration;
+
 use super::writer::{Writer, time, word};
+use super::{backend, is_one, log};
 use crate::model::condition::{Compare, Condition, NamePart, NamePattern, Term, Test};
 use crate::model::{
     AcceptProxy, Config, Descriptor, Dialect, Frontend, Keepalive, Listen, ListenAddress, Network, Rule, RuleStage,
@@ -9,7 +11,8 @@ use crate::model::{
 };
 
 pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
-    out.section(&format!("frontend {}", frontend.name));
+    let own = config.backends.iter().find(|backend| is_one(frontend, backend));
+    out.section(&format!("{} {}", if own.is_some() { "listen" } else { "frontend" }, frontend.name));
     out.line(format!("id {}", frontend.id));
     for listen in &frontend.listen {
         match address(listen.address) {
@@ -21,7 +24,7 @@ pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
         out.line(format!("maxconn {sessions}"));
     }
     out.line(format!("backlog {}", frontend.backlog));
-    if let Some(timeout) = frontend.client_timeout {
+    if let Some(timeout) = frontend.client_timeout.or_else(|| unlimited(config)) {
         out.line(format!("timeout client {}", time(timeout)));
     }
     if let Some(half_close) = config.backend(&frontend.backend).and_then(|backend| backend.timeouts.half_close) {
@@ -31,9 +34,19 @@ pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
     keepalive(frontend.keepalive, "clitcpka", out);
     sources(frontend, out);
     rules(frontend, config, out);
-    if !frontend.closes_unrouted {
+    if !frontend.closes_unrouted && own.is_none_or(|own| own.name != frontend.backend) {
         out.line(format!("default_backend {}", frontend.backend));
     }
+    if let Some(own) = own {
+        backend::body(own, config, out);
+    }
+}
+
+/// What stands for no limit in a file of HAProxy's, which warns of one that states none: its longest time. A haproxy.cfg
+/// has what it had.
+pub fn unlimited(config: &Config) -> Option<Duration> {
+    const LONGEST: Duration = Duration::from_secs(24 * 86_400);
+    (config.dialect == Dialect::Toml).then_some(LONGEST)
 }
 
 /// Where a socket is bound; `None` for one that HAProxy can't name.

@@ -130,7 +130,8 @@ fn numbers(options: &Options, section: &mut Section, composer: &mut Composer<'_>
         let value: &Word = options.value(word)?;
         let number = super::argument::number_of(value, low, high, composer.mistakes)?;
         let at: Option<Span> = Some(value.span);
-        Some(section.set(key, number, at))
+        section.set(key, number, at);
+        Some(())
     };
     number("weight", "weight", 0, 256);
     // 0 is no limit.

@@ -293,7 +293,7 @@ impl Reader<'_> {
             _ if !counts => {}
             ".notice" | ".warning" | ".diag" => self.mistakes.push(Some(at), Mistake::Said { text }),
             ".alert" => {
-                self.mistakes.push(Some(at), bad_line(format!("the file says: {text}"), "it is meant to end here"))
+                self.mistakes.push(Some(at), bad_line(format!("the file says: {text}"), "it is meant to end here"));
             }
             other => {
                 let hint = "they are .if, .elif, .else, .endif, .notice, .warning, .alert and .diag";

@@ -64,7 +64,13 @@ fn targets(composer: &mut Composer<'_>) -> Vec<Section> {
         for line in lines(proxy, cfg.globals("log")) {
             match targets.iter_mut().find(|target| target.at == line.at && target.tag == tag) {
                 Some(target) => drop(target.proxies.insert(proxy.name.text.clone())),
-                None => targets.extend(target(line, &tag, proxy, composer)),
+                None => {
+                    let Some(new) = target(line, &tag, proxy, composer) else { continue };
+                    match targets.iter_mut().find(|target| target.is_as(&new)) {
+                        Some(target) => target.proxies.extend(new.proxies),
+                        None => targets.push(new),
+                    }
+                }
             }
         }
     }
@@ -159,6 +165,18 @@ const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice",
 const SEVERITIES: &str = "write emerg, alert, crit, err, warning, notice, info or debug";
 
 impl Target {
+    /// Whether another line says the same, as in two proxies each with its own.
+    fn is_as(&self, other: &Self) -> bool {
+        let receiver = |target: &Self| {
+            target.receiver.as_ref().map(|to| {
+                let length = to.length.map(|(length, _)| length);
+                (to.address.0.clone(), to.facility.0.clone(), to.is_rfc5424, length)
+            })
+        };
+        let levels = |target: &Self| target.levels.clone().map(|level| level.map(|(word, _)| word));
+        receiver(self) == receiver(other) && levels(self) == levels(other) && self.tag == other.tag
+    }
+
     /// As TOML. A target of all proxies there are names none.
     fn section(&self, proxies: usize) -> Section {
         let mut section = Section::new("[[log.target]]", Some(self.at));
@@ -305,12 +323,13 @@ mod tests {
 
     #[test]
     fn a_frontends_lines_are_of_the_last_format_that_is_stated() {
-        let line = |lines: &str| {
-            let file = format!("defaults\n log /dev/log local0\n option httplog\n{}", listen("a", 1, lines));
+        let of = |defaults: &str, lines: &str| {
+            let file = format!("defaults\n log /dev/log local0\n{defaults}\n{}", listen("a", 1, lines));
             loaded(&file).frontends[0].log.line.clone()
         };
+        assert_eq!(of("", ""), SessionLine::Connect);
+        let line = |lines: &str| of(" option httplog", lines);
         assert_eq!(line(""), SessionLine::Tcplog, "it falls back");
-        assert_eq!(line(" no option httplog"), SessionLine::Connect);
         let SessionLine::Custom(format) = line(" log-format %ci\\ %{+Q}b") else { panic!("a format of its own") };
         assert_eq!(format.written(), "%ci %{+Q}b");
         assert_eq!(line(" log-format %ci\n option tcplog"), SessionLine::Tcplog);
