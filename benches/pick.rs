@@ -22,7 +22,7 @@ fn candidates(size: usize) -> Vec<Candidate> {
         last_chosen: place as u64,
         credit: 0,
         given: Given { live: u32::try_from(place % 2).expect("less than 2"), last: place as u64 },
-        drawn: place % 2 == 0,
+        drawn: place.is_multiple_of(2),
     };
     (0..size).map(candidate).collect()
 }

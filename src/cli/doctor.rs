@@ -76,7 +76,7 @@ struct Case {
 }
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
-    let (config, warnings) = match config::inspect(&options.config.input()) {
+    let (config, warnings) = match config::inspect(options.config.input()) {
         Ok((config, report)) => (config, report.without_notes()),
         Err(report) => return Ok(refuse(&report)),
     };

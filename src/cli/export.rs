@@ -15,7 +15,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Exit {
-    match config::export(&options.file.input()) {
+    match config::export(options.file.input()) {
         Ok((text, warnings)) => {
             tell(&warnings);
             print_all(text.as_bytes())

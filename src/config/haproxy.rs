@@ -28,6 +28,7 @@ mod runtime;
 mod server;
 mod service;
 mod shape;
+mod statements;
 mod words;
 
 use std::time::Duration;
@@ -259,7 +260,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("1.cfg"), "frontend f\n bind :1\n default_backend b").unwrap();
         std::fs::write(directory.path().join("2.cfg"), "backend b\n server s 10.0.0.1:1\n nonsense\n").unwrap();
-        let report = config::open(&config::Input::from(directory.path())).unwrap_err().to_string();
+        let report = config::open(config::Input::from(directory.path())).unwrap_err().to_string();
         assert!(report.contains("2.cfg:3:2: error: unknown keyword 'nonsense'"), "{report}");
     }
 

@@ -14,7 +14,8 @@ use super::source::Source;
 ///
 /// [`fmt::Display`] gives a line for each, `file:line:column: error: …`; [`Report::render`] shows each in its place.
 pub struct Report {
-    source: Source,
+    // Boxed, because it is what most functions here give when they fail.
+    source: Box<Source>,
     entries: Vec<Entry>,
 }
 
@@ -64,7 +65,7 @@ const LONGEST_MESSAGE: usize = 400;
 impl Report {
     pub(super) fn new(source: Source, mistakes: Mistakes) -> Self {
         let entries = mistakes.in_order().into_iter().map(|found| entry(&source, found)).collect();
-        Self { source, entries }
+        Self { source: Box::new(source), entries }
     }
 
     /// Every mistake, in file order; those of the file as a whole first.

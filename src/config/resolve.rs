@@ -1,5 +1,6 @@
 //! From the expanded form to a [`model::Config`], or to what is wrong between its parts.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -62,8 +63,9 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
             }
         }
     }
+    let ids: HashSet<ProxyId> = frontends.iter().map(|frontend| frontend.id).collect();
     for backend in &mut backends {
-        backend.is_listen = frontends.iter().any(|frontend| frontend.id == backend.id);
+        backend.is_listen = ids.contains(&backend.id);
     }
     service::note_tracked(expanded, &backends, mistakes);
     names::note_without_servers(expanded, mistakes);

@@ -35,12 +35,27 @@ pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option
 pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let reach = (word.chars().count() / 3).clamp(1, 3);
+    let letters = letters(&word);
     known
         .into_iter()
+        .filter(|known| is_alike(&word, letters, known, reach))
         .map(|known| (distance(&word, &known.to_lowercase()), known))
         .filter(|(distance, _)| *distance <= reach)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
+}
+
+/// Whether two words have about the same length and the same letters, without which they can't be near: who misspells
+/// every line of a large file need not wait for it.
+fn is_alike(word: &str, of_word: u64, known: &str, reach: usize) -> bool {
+    let lengths = word.chars().count().abs_diff(known.chars().count());
+    // One letter for another is one change, and two that only one of them has.
+    lengths <= reach && (of_word ^ letters(known)).count_ones() as usize <= 2 * reach
+}
+
+/// Which letters a word has, one bit each, or shared by several.
+fn letters(word: &str) -> u64 {
+    word.chars().fold(0, |all, c| all | 1 << (u32::from(c.to_ascii_lowercase()) % 64))
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour to make one word of the other.

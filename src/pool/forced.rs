@@ -81,7 +81,7 @@ mod tests {
         pool.server_snapshot(server).unwrap().state
     }
 
-    // Seen to fail with a word that leaves `willing` as it was, and with one that an unchecked server does not heed.
+    // Seen to fail with a word that leaves `willing` as it was.
     #[tokio::test]
     async fn a_servers_health_is_what_the_operator_says_checked_or_not() {
         for check in ["'off'", "{ type = 'tcp' }"] {

@@ -99,13 +99,14 @@ fn a_section_without_servers_is_taken() {
 
 // Seen to fail with the frontend's own name where a backend has it, too.
 #[test]
-fn a_frontend_may_have_routes_alone() {
-    let text = "frontend f\n bind :1\n use_backend f if { src 10.0.0.0/8 }\nbackend f\n server s 10.0.0.1:1\n";
-    assert_eq!(verdict(text), Verdict::Taken);
+fn a_frontend_that_leads_nowhere_does_not_lead_to_who_has_its_name() {
+    let text = "frontend f\n bind :1\nbackend f\n server s 10.0.0.1:1\n";
+    assert_eq!(verdict(text), Verdict::Warned);
     let config = loaded(text);
     let rest = config.backends.iter().find(|backend| backend.name == config.frontends[0].backend).unwrap();
     assert!(rest.servers.is_empty(), "{}", rest.name);
-    assert_eq!(config.frontends[0].routes[0].backend.as_str(), "f");
+    let routed = text.replace("bind :1\n", "bind :1\n use_backend f if { src 10.0.0.0/8 }\n");
+    assert_eq!((verdict(&routed), loaded(&routed).backends.len()), (Verdict::Taken, 1));
 }
 
 /// The kernel gives the IPv4 connections to the socket that is IPv4's alone.

@@ -159,7 +159,7 @@ fn without_a_master_sighup_tells_the_states_and_sigusr2_nothing() {
     app.program.wait_for("SIGQUIT: what the process takes");
     app.program.signal(Signal::HUP);
     for line in [
-        "SIGHUP received, dumping servers states.",
+        "SIGHUP received, dumping servers states for proxy front.",
         "SIGHUP: Proxy front has no servers. Conn: act(FE+BE): 1+0, 0 pend (0 unass), tot(FE+BE): 1+0.",
         "SIGHUP: Server back/a is UP. Conn: 1 act, 0 pend, 1 tot.",
         "SIGHUP: Proxy back has 1 active servers and 0 backup servers available. \

@@ -104,7 +104,6 @@ fn a_session_is_closed_by_its_id_and_with_all_of_its_server() {
     assert!(site.told("kill").contains("over the runtime API"), "{}", site.told("kill"));
 }
 
-// Seen to fail with a gate that opens what an operator has paused.
 #[test]
 fn a_frontend_is_paused_and_opened_again_and_keeps_its_sessions() {
     let server = Server::echo();
@@ -141,7 +140,6 @@ fn a_frontend_is_shut_down_until_a_reload() {
     assert!(site.runtime.ask("show stat front 1 -1").contains(",OPEN,"));
 }
 
-// Seen to fail with a server that begins anew at its other address.
 #[test]
 fn a_server_moves_and_stays_who_it_is() {
     let (before, after) = (Server::echo(), Server::echo());

@@ -30,7 +30,7 @@ fn status(stats: SocketAddr) -> serde_json::Value {
     http::get(stats, "/api/v1/status").expect("the page answers").json()
 }
 
-// Seen to fail when the frontends are bound, and when the page is.
+// Seen to fail when the frontends are bound.
 #[test]
 fn a_shadow_takes_nothing_from_who_serves_and_sees_what_he_sees() {
     let server = Server::echo();

@@ -430,7 +430,7 @@ mod tests {
         assert_eq!(found("shutdown session x"), Some(&["shutdown", "session"][..]));
         assert_eq!(found("shutdown sess x"), Some(&["shutdown", "session"][..]));
         assert_eq!(found("set maxconn server a/b"), Some(&["set", "maxconn", "server"][..]));
-        for unknown in ["", "show", "show s", "show foo", "SHOW INFO", "se s a/b", "showinfo"] {
+        for unknown in ["", "show", "show s", "show foo", "SHOW INFO", "se m a 1", "showinfo"] {
             assert_eq!(found(unknown), None, "{unknown}");
         }
     }

@@ -37,7 +37,7 @@ fn largest(number: i64) -> Weight {
 mod tests {
     use super::*;
 
-    // Seen to fail with a part of the weight in force, and with a sum that is rounded up.
+    // Seen to fail with a part of one weight more.
     #[test]
     fn a_weight_is_a_number_or_a_part_of_the_first_one() {
         let of = |text| read(text, Weight::new(3).unwrap()).map(Weight::value);

@@ -39,7 +39,7 @@ pub fn beyond(server: &Server, backend: &Backend, out: &mut Writer) {
     }
     match &check.probe {
         Probe::KubeApiserver(_) => {
-            out.cannot("the check knows what a kube-apiserver's answer means, as `draining` at 500")
+            out.cannot("the check knows what a kube-apiserver's answer means, as `draining` at 500");
         }
         Probe::Konnectivity(_) => out.cannot("the check begins HTTP/2 and ends it; this one ends with the handshake"),
         Probe::Https(probe) if !probe.draining.is_empty() && probe.draining != [404] => {

@@ -79,7 +79,7 @@ fn toml_comes_back_as_far_as_haproxy_has_words_for_it() {
 
 #[test]
 fn what_haproxy_has_no_words_for_stands_in_comments_where_it_would_be() {
-    let (text, warnings) = export(&Input::from(Path::new("config/minimal.toml"))).unwrap();
+    let (text, warnings) = export(Input::from(Path::new("config/minimal.toml"))).unwrap();
     assert!(warnings.is_empty());
     let konnectivity =
         text.split("\nbackend konnectivity_backend").nth(1).and_then(|rest| rest.split("\nbackend").next());

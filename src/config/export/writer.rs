@@ -45,7 +45,7 @@ pub fn time(time: Duration) -> String {
     let milliseconds = time.as_millis();
     match [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
         .into_iter()
-        .find(|(_, unit)| milliseconds % unit == 0)
+        .find(|(_, unit)| milliseconds.is_multiple_of(*unit))
     {
         Some((unit, length)) if milliseconds > 0 => format!("{}{unit}", milliseconds / length),
         _ => format!("{milliseconds}ms"),

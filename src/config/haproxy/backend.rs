@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::read::Span;
 use super::super::show::quoted;
+use super::argument::Options;
 use super::compose::Composer;
 use super::document::Section;
 use super::file::{Proxy, Statement};
@@ -101,10 +102,11 @@ fn retries(proxy: &Proxy) -> u32 {
 fn servers(proxy: &Proxy, composer: &mut Composer<'_>) -> Vec<Section> {
     let lenient = composer.choice.lenient;
     proxy.own("default-server").for_each(|line| server::look_at_defaults(&line.arguments, lenient, composer.mistakes));
-    proxy.own("server").filter_map(|line| one_server(proxy, line, composer)).collect()
+    let lines = server::lines(proxy);
+    lines.into_iter().filter_map(|(line, defaults)| one_server(proxy, line, defaults, composer)).collect()
 }
 
-fn one_server(proxy: &Proxy, line: &Statement, composer: &mut Composer<'_>) -> Option<Section> {
+fn one_server(proxy: &Proxy, line: &Statement, defaults: Options, composer: &mut Composer<'_>) -> Option<Section> {
     let [name, address, words @ ..] = line.arguments.as_slice() else {
         composer.wrong(line.at, "a `server` line needs a name and an address", "write `server NAME HOST:PORT`");
         return None;
@@ -112,13 +114,8 @@ fn one_server(proxy: &Proxy, line: &Statement, composer: &mut Composer<'_>) -> O
     let ports = composer.ports.get(&proxy.name.text).map(Vec::as_slice).unwrap_or_default();
     let only_port = ports.first().copied().filter(|first| ports.iter().all(|port| port == first));
     let endpoint = server::endpoint(address, only_port, composer.mistakes)?;
-    // Those that stand before it.
-    let defaults: Vec<&[Word]> = proxy
-        .every("default-server")
-        .filter(|defaults| proxy.is_before(defaults, line))
-        .map(|line| line.arguments.as_slice())
-        .collect();
-    let options = server::options(&defaults, words, composer.choice.lenient, composer.mistakes);
+    let mut options = defaults;
+    options.read(words, server::WORDS, "server", composer.choice.lenient, composer.mistakes);
     let mut section = Section::new("[[backend.servers]]", Some(line.at));
     section.text("name", &name.text, Some(name.span));
     section.text("address", &endpoint, Some(address.span));
@@ -128,12 +125,13 @@ fn one_server(proxy: &Proxy, line: &Statement, composer: &mut Composer<'_>) -> O
     Some(section)
 }
 
-fn numbers(options: &super::argument::Options, section: &mut Section, composer: &mut Composer<'_>) {
+fn numbers(options: &Options, section: &mut Section, composer: &mut Composer<'_>) {
     let mut number = |word: &str, key: &str, low: u64, high: u64| {
         let value: &Word = options.value(word)?;
         let number = super::argument::number_of(value, low, high, composer.mistakes)?;
         let at: Option<Span> = Some(value.span);
-        Some(section.set(key, number, at))
+        section.set(key, number, at);
+        Some(())
     };
     number("weight", "weight", 0, 256);
     // 0 is no limit.
@@ -145,12 +143,5 @@ fn numbers(options: &super::argument::Options, section: &mut Section, composer: 
     }
     if let Some(at) = options.has("disabled").filter(|at| options.has("enabled").is_none_or(|enabled| enabled < *at)) {
         section.set("disabled", true, Some(at));
-    }
-}
-
-impl Proxy {
-    /// Whether a statement stands before another one, as those of the defaults do.
-    fn is_before(&self, statement: &Statement, other: &Statement) -> bool {
-        statement.at.start < other.at.start
     }
 }

@@ -104,6 +104,11 @@ pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Ve
     let keys = keys(&options, mistakes);
     for text in addresses.text.split(',') {
         let is_bare = is_bare(text);
+        if listen.len() >= MOST {
+            let what = format!("`{}` is more than {MOST} listeners", addresses.text);
+            mistakes.push(Some(addresses.span), bad_line(what, "write several `bind` lines, or smaller ranges"));
+            break;
+        }
         match expanded(text, &options) {
             Ok(some) => {
                 let at = addresses.span;

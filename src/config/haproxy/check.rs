@@ -86,7 +86,7 @@ fn tls(options: &Options, at: Span, section: &mut Section, composer: &mut Compos
     match (verify.map(|word| (word.text.as_str(), word.span)), options.value("ca-file")) {
         (Some(("none", span)), _) => section.text("check.verify", "none", Some(span)),
         (Some(("required", _)) | None, Some(file)) => {
-            section.text("check.ca_file", &based(composer, "ca-base", &file.text), Some(file.span))
+            section.text("check.ca_file", &based(composer, "ca-base", &file.text), Some(file.span));
         }
         (Some(("required", span)), None) => composer.wrong(
             span,
@@ -99,7 +99,7 @@ fn tls(options: &Options, at: Span, section: &mut Section, composer: &mut Compos
             "write `verify none`, or add `ca-file /path/of/ca.crt`",
         ),
         (Some((other, span)), _) => {
-            composer.wrong(span, format!("`verify {other}` is unknown"), "write `verify none` or `verify required`")
+            composer.wrong(span, format!("`verify {other}` is unknown"), "write `verify none` or `verify required`");
         }
     }
     if let Some(file) = options.value("crt") {

@@ -25,14 +25,22 @@ pub struct Composer<'a> {
     pub ports: HashMap<String, Vec<u16>>,
     /// The ports that some section listens on under all IPv4 addresses.
     pub wide: HashSet<u16>,
+    /// The names of `backend` sections.
+    pub backends: HashSet<&'a str>,
 }
+
+/// Listeners of a file, which are a socket each: all node ports of a cluster twice over, and others.
+const MOST_LISTENERS: usize = 8_192;
 
 /// Composes the whole file.
 pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
-    let mut composer = Composer { cfg, choice, mistakes, ports: HashMap::new(), wide: HashSet::new() };
+    let mut composer =
+        Composer { cfg, choice, mistakes, ports: HashMap::new(), wide: HashSet::new(), backends: HashSet::new() };
     composer.look_at_modes();
-    composer.know_ports();
     let mut document = Document::default();
+    if !composer.know_ports() {
+        return document;
+    }
     document.sections.extend(composer.process());
     document.sections.extend(composer.limits());
     document.sections.extend(log::compose(&mut composer));
@@ -47,7 +55,7 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
         if proxy.kind.has_frontend() && !is_http {
             document.sections.push(frontend::compose(proxy, number, &mut composer));
             document.sections.extend(rules::compose(proxy, &mut composer));
-            document.sections.extend(frontend::without_backend(proxy, number, cfg));
+            document.sections.extend(frontend::without_backend(proxy, number, &composer));
         }
         if proxy.kind.has_backend() && !is_http && !proxy.is_without_servers() {
             document.sections.extend(backend::compose(proxy, number, &mut composer));
@@ -125,10 +133,21 @@ impl Composer<'_> {
         }
     }
 
-    /// Which ports lead to each backend.
-    fn know_ports(&mut self) {
+    /// Which ports lead to each backend. Not if there are too many of them, which is noted.
+    fn know_ports(&mut self) -> bool {
+        let named = self.cfg.proxies.iter().filter(|proxy| proxy.kind == Kind::Backend);
+        self.backends = named.map(|proxy| proxy.name.text.as_str()).collect();
+        let mut all = 0;
         for proxy in self.cfg.proxies.iter().filter(|proxy| proxy.kind.has_frontend()) {
-            let listen = frontend::listeners(proxy);
+            let listen = frontend::listeners(proxy, MOST_LISTENERS - all);
+            all += listen.len();
+            if all == MOST_LISTENERS {
+                let what = format!(
+                    "the file listens on {MOST_LISTENERS} addresses and ports by here, and more is not possible"
+                );
+                self.wrong(proxy.at, what, "make the ranges of ports smaller");
+                return false;
+            }
             let wide = listen.iter().filter(|listen| listen.address.starts_with("0.0.0.0:"));
             self.wide.extend(wide.filter_map(|listen| listen.port));
             let ports: Vec<u16> = listen.iter().filter_map(|listen| listen.port).collect();
@@ -136,6 +155,7 @@ impl Composer<'_> {
                 self.ports.entry(backend).or_default().extend(&ports);
             }
         }
+        true
     }
 
     /// How long sessions may stay once nobody new is taken: for ever, unless that is stated.

@@ -117,7 +117,7 @@ impl Section {
             out.origins.push((out.text.len(), entry.at.or(self.at)));
             match &entry.remark {
                 Some(remark) => {
-                    line(&mut out.text, &format!("{} = {}  # {}", entry.key, entry.literal, printable(remark)))
+                    line(&mut out.text, &format!("{} = {}  # {}", entry.key, entry.literal, printable(remark)));
                 }
                 None => line(&mut out.text, &format!("{} = {}", entry.key, entry.literal)),
             }

@@ -8,6 +8,7 @@ use super::super::source::Source;
 use super::condition::{self, DEEPEST};
 use super::keyword::{self, Found, Scope};
 use super::shape;
+use super::statements::Statements;
 use super::words::{self, Variables, Word};
 
 /// One line that means something.
@@ -81,8 +82,9 @@ pub struct Proxy {
     pub kind: Kind,
     pub name: Word,
     pub at: Span,
-    own: Vec<Statement>,
-    defaults: Rc<Vec<Statement>>,
+    own: Statements,
+    /// What its defaults say, those that they start from first.
+    defaults: Layers,
     /// The header of the defaults that it starts from.
     pub defaults_at: Option<Span>,
 }
@@ -90,7 +92,7 @@ pub struct Proxy {
 /// Everything that the file says.
 #[derive(Debug, Default)]
 pub struct Cfg {
-    pub global: Vec<Statement>,
+    pub global: Statements,
     pub proxies: Vec<Proxy>,
     /// Lines that change nothing here, and may do so elsewhere.
     pub noted: Vec<Statement>,
@@ -101,7 +103,7 @@ pub struct Cfg {
 impl Cfg {
     /// The last statement of this keyword in `global`.
     pub fn global(&self, keyword: &str) -> Option<&Statement> {
-        self.global.iter().rfind(|statement| statement.keyword.words == keyword)
+        self.global.of(keyword).next_back()
     }
 
     /// The last statement of this keyword that changes nothing here.
@@ -110,40 +112,45 @@ impl Cfg {
     }
 
     /// All of this keyword in `global`.
-    pub fn globals<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Statement> {
-        self.global.iter().filter(move |statement| statement.keyword.words == keyword)
+    pub fn globals<'a>(&'a self, keyword: &str) -> impl Iterator<Item = &'a Statement> + use<'a> {
+        self.global.of(keyword)
     }
 }
 
 impl Proxy {
     /// The statement that counts of a keyword of which the last one does: its own, or that of its defaults.
     pub fn last(&self, keyword: &str) -> Option<&Statement> {
-        let is =
-            |statement: &&Statement| statement.keyword.words == keyword && statement.prefix != Some(Prefix::Default);
-        let own = self.own.iter().rfind(is);
-        own.or_else(|| self.defaults.iter().rfind(is)).filter(|statement| statement.prefix.is_none())
+        let counts = |statement: &&Statement| statement.prefix != Some(Prefix::Default);
+        let said = self.layers().rev().find_map(|layer| layer.of(keyword).rfind(counts));
+        said.filter(|statement| statement.prefix.is_none())
+    }
+
+    /// Its defaults, then what it says itself.
+    fn layers(&self) -> impl DoubleEndedIterator<Item = &Statements> {
+        self.defaults.iter().map(Rc::as_ref).chain([&self.own])
     }
 
     /// Every statement of a keyword that may stand several times; those of the defaults come first.
     pub fn every<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Statement> {
-        let is = move |statement: &&Statement| statement.keyword.words == keyword;
-        self.defaults.iter().filter(is).chain(self.own.iter().filter(is))
+        self.layers().flat_map(move |layer| layer.of(keyword))
     }
 
     /// Its own statements of a keyword.
-    pub fn own<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Statement> {
-        self.own.iter().filter(move |statement| statement.keyword.words == keyword)
+    pub fn own<'a>(&'a self, keyword: &str) -> impl Iterator<Item = &'a Statement> + use<'a> {
+        self.own.of(keyword)
     }
 
     /// Of several keywords, of which the last one counts, the statement that does.
     pub fn last_of(&self, keywords: &[&str]) -> Option<&Statement> {
-        let is = |statement: &&Statement| keywords.contains(&statement.keyword.words) && statement.prefix.is_none();
-        self.own.iter().rfind(is).or_else(|| self.defaults.iter().rfind(is))
+        self.layers().rev().find_map(|layer| {
+            let stated = keywords.iter().filter_map(|keyword| layer.of(keyword).rfind(|it| it.prefix.is_none()));
+            stated.max_by_key(|statement| statement.at.start)
+        })
     }
 
     /// Everything that bears on it, its defaults first.
     pub fn all(&self) -> impl Iterator<Item = &Statement> {
-        self.defaults.iter().chain(&self.own)
+        self.layers().flat_map(Statements::iter)
     }
 }
 
@@ -152,8 +159,14 @@ impl Proxy {
 struct Defaults {
     name: Option<String>,
     at: Span,
-    statements: Rc<Vec<Statement>>,
+    layers: Layers,
 }
+
+/// What a chain of `defaults` says, each shared by all that start from it.
+type Layers = Vec<Rc<Statements>>;
+
+/// `defaults` that start from others, one after another.
+const LONGEST_CHAIN: usize = 32;
 
 /// Where the lines that follow belong.
 enum Current {
@@ -163,7 +176,8 @@ enum Current {
     Defaults {
         name: Option<String>,
         at: Span,
-        statements: Vec<Statement>,
+        from: Layers,
+        statements: Statements,
     },
     Proxy(Proxy),
     /// A section that means nothing here: its lines are not looked at.
@@ -279,7 +293,7 @@ impl Reader<'_> {
             _ if !counts => {}
             ".notice" | ".warning" | ".diag" => self.mistakes.push(Some(at), Mistake::Said { text }),
             ".alert" => {
-                self.mistakes.push(Some(at), bad_line(format!("the file says: {text}"), "it is meant to end here"))
+                self.mistakes.push(Some(at), bad_line(format!("the file says: {text}"), "it is meant to end here"));
             }
             other => {
                 let hint = "they are .if, .elif, .else, .endif, .notice, .warning, .alert and .diag";
@@ -319,10 +333,8 @@ impl Reader<'_> {
             "defaults" => Current::Defaults {
                 name: name.map(|name| name.text.clone()),
                 at,
-                statements: defaults
-                    .filter(|_| words.iter().any(|word| word.text == "from"))
-                    .map(|defaults| defaults.statements.to_vec())
-                    .unwrap_or_default(),
+                from: self.continued(words, defaults),
+                statements: Statements::default(),
             },
             kind @ ("frontend" | "backend" | "listen") => {
                 let kind = match kind {
@@ -340,9 +352,9 @@ impl Reader<'_> {
                     kind,
                     name: name.clone(),
                     at,
-                    own: Vec::new(),
+                    own: Statements::default(),
                     defaults_at: defaults.as_ref().map(|defaults| defaults.at),
-                    defaults: defaults.map(|defaults| defaults.statements).unwrap_or_default(),
+                    defaults: defaults.map(|defaults| defaults.layers).unwrap_or_default(),
                 })
             }
             other => {
@@ -386,11 +398,24 @@ impl Reader<'_> {
         named.cloned()
     }
 
+    /// What a `defaults` section starts from, if it says so.
+    fn continued(&mut self, words: &[Word], defaults: Option<Defaults>) -> Layers {
+        let Some(from) = words.iter().find(|word| word.text == "from") else { return Layers::new() };
+        let layers = defaults.map(|defaults| defaults.layers).unwrap_or_default();
+        if layers.len() == LONGEST_CHAIN {
+            let what = format!("more than {LONGEST_CHAIN} defaults start from one another");
+            self.mistakes.push(Some(from.span), bad_line(what, "start from an earlier one"));
+            return Layers::new();
+        }
+        layers
+    }
+
     fn end_section(&mut self) {
         match std::mem::replace(&mut self.current, Current::Nothing) {
             Current::Nothing | Current::Global | Current::Skipped => {}
-            Current::Defaults { name, at, statements } => {
-                self.defaults.push(Defaults { name, at, statements: Rc::new(statements) });
+            Current::Defaults { name, at, mut from, statements } => {
+                from.push(Rc::new(statements));
+                self.defaults.push(Defaults { name, at, layers: from });
             }
             Current::Proxy(proxy) => self.cfg.proxies.push(proxy),
         }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::bind;
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Cfg, Kind, Proxy, Statement};
+use super::file::{Kind, Proxy, Statement};
 use super::log;
 use super::rules;
 use super::service;
@@ -89,7 +89,7 @@ fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
         let own = proxy.kind == Kind::Listen && proxy.own("server").next().is_some();
         // Whom none of its `use_backend` lines leads anywhere is closed.
         if own || proxy.own("use_backend").next().is_none() {
-            section.text("backend", &rest(proxy, composer.cfg), Some(proxy.name.span));
+            section.text("backend", &rest(proxy, composer), Some(proxy.name.span));
         }
         return;
     };
@@ -102,20 +102,23 @@ fn backend(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
 
 /// The backend of sessions that no `use_backend` leads elsewhere, if there is no `default_backend`: the section's own, or
 /// one without servers, which closes them.
-fn rest(proxy: &Proxy, cfg: &Cfg) -> String {
+fn rest(proxy: &Proxy, composer: &Composer<'_>) -> String {
     let name = &proxy.name.text;
-    let is_taken = cfg.proxies.iter().any(|other| other.kind == Kind::Backend && other.name.text == *name);
-    if proxy.kind == Kind::Frontend && is_taken { format!("{name}.none") } else { name.clone() }
+    if proxy.kind == Kind::Frontend && composer.backends.contains(name.as_str()) {
+        format!("{name}.none")
+    } else {
+        name.clone()
+    }
 }
 
 /// That backend of a `frontend` section, as TOML.
-pub fn without_backend(proxy: &Proxy, number: u32, cfg: &Cfg) -> Option<Section> {
+pub fn without_backend(proxy: &Proxy, number: u32, composer: &Composer<'_>) -> Option<Section> {
     let leads = proxy.last("default_backend").is_some() || proxy.own("use_backend").next().is_some();
     if proxy.kind != Kind::Frontend || leads {
         return None;
     }
     let mut section = Section::new("[[backend]]", Some(proxy.at));
-    let name = rest(proxy, cfg);
+    let name = rest(proxy, composer);
     section.text("name", &name, Some(proxy.name.span));
     if name == proxy.name.text {
         // One proxy, as it is for HAProxy.
@@ -125,10 +128,10 @@ pub fn without_backend(proxy: &Proxy, number: u32, cfg: &Cfg) -> Option<Section>
     Some(section)
 }
 
-/// Where it listens, as far as that can be read.
-pub fn listeners(proxy: &Proxy) -> Vec<bind::Listen> {
+/// Where it listens, as far as that can be read, and `most` of it.
+pub fn listeners(proxy: &Proxy, most: usize) -> Vec<bind::Listen> {
     let read = |statement: &Statement| bind::read(statement, true, &mut Mistakes::default());
-    proxy.own("bind").flat_map(read).collect()
+    proxy.own("bind").flat_map(read).take(most).collect()
 }
 
 /// The backends that it may lead to.

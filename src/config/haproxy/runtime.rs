@@ -102,7 +102,6 @@ mod tests {
         read.map(|(config, _)| config).map_err(|report| report.to_string())
     }
 
-    // Seen to fail with a socket whose level is the highest unless it is stated.
     #[test]
     fn a_stats_socket_is_a_runtime_socket() {
         let config = parse(

@@ -2,7 +2,7 @@
 
 use super::super::mistake::Mistakes;
 use super::argument::{Address, Allowed, Family, Options, address};
-use super::file::bad_line;
+use super::file::{Proxy, Statement, bad_line};
 use super::keyword::Fate;
 use super::words::Word;
 
@@ -173,15 +173,18 @@ pub fn endpoint(word: &Word, only_port: Option<u16>, mistakes: &mut Mistakes) ->
     Some(format!("{host}:{port}"))
 }
 
-/// The options of a server: those of the `default-server` lines before it, then its own.
-pub fn options(defaults: &[&[Word]], own: &[Word], lenient: bool, mistakes: &mut Mistakes) -> Options {
+/// The `server` lines of a section, each with the options of the `default-server` lines before it.
+pub fn lines(proxy: &Proxy) -> Vec<(&Statement, Options)> {
     let mut options = Options::default();
-    for words in defaults {
-        // Noted where they stand, once.
-        options.read(words, WORDS, "default-server", lenient, &mut Mistakes::default());
-    }
-    options.read(own, WORDS, "server", lenient, mistakes);
-    options
+    let mut defaults = proxy.every("default-server").peekable();
+    let mut before = |line: &Statement| {
+        while let Some(earlier) = defaults.next_if(|defaults| defaults.at.start < line.at.start) {
+            // What is wrong with it is noted where it stands, once.
+            options.read(&earlier.arguments, WORDS, "default-server", true, &mut Mistakes::default());
+        }
+        options.clone()
+    };
+    proxy.own("server").map(|line| (line, before(line))).collect()
 }
 
 /// Notes what is wrong with a `default-server` line.

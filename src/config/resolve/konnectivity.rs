@@ -1,19 +1,22 @@
 //! What keeps konnectivity's agents from reaching every server: works for other clients, and is warned of here.
 
+use std::collections::HashSet;
+
 use super::super::expand::Expanded;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::preset::KONNECTIVITY;
 use super::super::raw;
 use super::text;
-use crate::model::Balance;
+use crate::model::{BackendName, Balance};
 
 /// The preset's name for its backend, which people keep when they write the file by themselves.
 const BACKEND: &str = "konnectivity_backend";
 
 /// Notes what does not go with clients each of whom needs a session at every server.
 pub fn note_hindrances(expanded: &Expanded, mistakes: &mut Mistakes) {
+    let reached = reached(expanded);
     for backend in expanded.backends() {
-        let agents = is_konnectivity(backend, expanded);
+        let agents = is_konnectivity(backend, &reached);
         if agents {
             note_balance(backend, mistakes);
             note_slow_start(backend, mistakes);
@@ -24,16 +27,20 @@ pub fn note_hindrances(expanded: &Expanded, mistakes: &mut Mistakes) {
     }
 }
 
+/// The backends that frontends lead to which listen on konnectivity's port.
+fn reached(expanded: &Expanded) -> HashSet<&BackendName> {
+    let listens = |frontend: &&raw::Frontend| {
+        let doors = frontend.listen.iter().flat_map(|listen| &listen.value.0);
+        doors.filter_map(|door| door.value.address()).any(|address| address.value.port() == Some(KONNECTIVITY))
+    };
+    expanded.frontends().filter(listens).filter_map(|frontend| Some(&frontend.backend.as_ref()?.value)).collect()
+}
+
 /// By its name, or by the port of a server or of a frontend that leads to it.
-fn is_konnectivity(backend: &raw::Backend, expanded: &Expanded) -> bool {
+fn is_konnectivity(backend: &raw::Backend, reached: &HashSet<&BackendName>) -> bool {
     let Some(name) = &backend.name else { return false };
-    let leads_here = |frontend: &&raw::Frontend| frontend.backend.as_ref().is_some_and(|to| to.value == name.value);
-    let listen = expanded.frontends().filter(leads_here).flat_map(|frontend| &frontend.listen);
     name.value.as_str() == BACKEND
-        || listen
-            .flat_map(|listen| &listen.value.0)
-            .filter_map(|door| door.value.address())
-            .any(|address| address.value.port() == Some(KONNECTIVITY))
+        || reached.contains(&name.value)
         || members(backend)
             .any(|server| server.address.as_ref().is_some_and(|address| address.value.endpoint.port == KONNECTIVITY))
 }

@@ -21,7 +21,12 @@ pub struct Known<'a> {
     pub incomplete: bool,
     /// Whether a backend's name can't be read: a reference may have meant it.
     unnamed: bool,
+    /// The backends' names for who looks for one of them, in their order.
+    offered: Vec<String>,
 }
+
+/// Names that are offered to who names another: more would be no help, and a large file has many mistakes.
+const OFFERED: usize = 64;
 
 impl<'a> Known<'a> {
     /// Collects them.
@@ -34,19 +39,23 @@ impl<'a> Known<'a> {
         let broken_preset = expanded.stated.contains(&"preset") && expanded.preset_at.is_none();
         let broken_backends = expanded.stated.contains(&"backend") && expanded.backend_at.is_none();
         let unnamed = expanded.backends().any(|backend| backend.refused.contains(&"name"));
+        let mut offered: Vec<String> = backends().map(|name| name.value.to_string()).collect();
+        offered.sort();
+        offered.dedup();
+        offered.truncate(OFFERED);
         Self {
             preset_parts: preset_frontends.chain(preset_backends).collect(),
             backends: backends().map(|name| &name.value).collect(),
             incomplete: broken_preset || broken_backends,
             unnamed,
+            offered,
         }
     }
 
     /// Notes a reference that leads nowhere.
     pub fn note_unknown(&self, backend: &Option<Stated<BackendName>>, mistakes: &mut Mistakes) {
         if let Some(unknown) = backend.as_ref().filter(|backend| self.lacks(&backend.value)) {
-            let mut known: Vec<String> = self.backends.iter().map(ToString::to_string).collect();
-            known.sort();
+            let known = self.offered.clone();
             mistakes.push(unknown.span(), Mistake::UnknownBackend { name: unknown.value.to_string(), known });
         }
     }
@@ -120,17 +129,11 @@ pub fn note_nobody(backend: &raw::Backend, mistakes: &mut Mistakes) {
     }
 }
 
-/// Notes backends without a server. One that takes what no route of a frontend leads elsewhere is a way to close that.
+/// Notes backends without a server.
 pub fn note_without_servers(expanded: &Expanded, mistakes: &mut Mistakes) {
     let is_empty = |backend: &&raw::Backend| backend.servers.as_ref().is_some_and(|servers| servers.value.0.is_empty());
     for name in expanded.backends().filter(is_empty).filter_map(|backend| backend.name.as_ref()) {
-        let leads = |to: &Option<Stated<BackendName>>| to.as_ref().is_some_and(|to| to.value == name.value);
-        let users = || expanded.frontends().filter(|frontend| references(frontend).any(leads));
-        let is_rest =
-            |frontend: &raw::Frontend| references(frontend).position(leads) == Some(0) && frontend.route.is_some();
-        if users().next().is_none() || !users().all(is_rest) {
-            mistakes.push(name.span(), Mistake::NoServer { backend: name.value.to_string() });
-        }
+        mistakes.push(name.span(), Mistake::NoServer { backend: name.value.to_string() });
     }
 }
 

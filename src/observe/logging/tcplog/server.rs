@@ -73,7 +73,7 @@ fn reason(change: &ServerChange) -> String {
     let by_operator = matches!(change.to, ServerState::Drain | ServerState::Maint)
         || matches!(change.from, ServerState::Drain | ServerState::Maint);
     let evidence = change.evidence.as_ref().filter(|_| !change.reported && !by_operator);
-    evidence.map(|evidence| evidence.in_haproxys_words()).unwrap_or_default()
+    evidence.map(crate::event::Evidence::in_haproxys_words).unwrap_or_default()
 }
 
 /// A check's result that differs from the one before.
