@@ -3,8 +3,6 @@
 //!
 //! A test of each reader runs for a moment, and with `FUZZ_MINUTES=10` for ten minutes.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on says so by panicking")]
-
 use std::time::{Duration, Instant};
 
 use evenkeel::net::proxy_header::{self, Parties};
@@ -15,6 +13,7 @@ use rustls::pki_types::ServerName;
 const MOMENT: Duration = Duration::from_millis(500);
 
 /// Has `look` look at these samples with random changes; says which one it was if that panics.
+#[expect(clippy::print_stdout, reason = "whoever waited for it wants to know how far it came")]
 fn fuzz(samples: &[Vec<u8>], look: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     let minutes = std::env::var("FUZZ_MINUTES").ok().and_then(|minutes| minutes.parse::<u64>().ok());
     let time = minutes.map_or(MOMENT, |minutes| Duration::from_secs(60 * minutes));

@@ -45,6 +45,7 @@ pub fn confine(config: &Config, file: &Path, identity: Identity, before: Layers)
         calls,
         layers,
         low_ports,
+        sockets: files::sockets(config),
         process: config.process.clone(),
         security: config.security,
         lost: lost(config, file),

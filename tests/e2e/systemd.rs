@@ -476,7 +476,8 @@ mod full {
         };
 
         let started = machine.try_systemctl("start haproxy.service");
-        assert!(started.status.success(), "{}", machine.run("journalctl", "--no-pager --unit haproxy.service"));
+        let journal = || machine.run("journalctl", "--no-pager --unit haproxy.service");
+        assert!(started.status.success(), "{}", journal());
         let pid = property("MainPID");
         assert_eq!(machine.run("cat", "/run/haproxy.pid").trim(), pid);
         let mut client = machine.on(|| connect(front()));
@@ -488,7 +489,8 @@ mod full {
         machine.write("etc/haproxy/haproxy.cfg", &CONFIG.replace("bind :6443", "bind :6443\n  bind :8132"));
         machine.systemctl("reload haproxy.service");
         let second = SocketAddr::from(([127, 0, 0, 1], 8132));
-        until("the new port is open", || machine.on(|| TcpStream::connect(second)).ok());
+        until("the reload is told of", || journal().contains("reloaded").then_some(()));
+        assert!(machine.on(|| TcpStream::connect(second)).is_ok(), "{}", journal());
         client.say("after it");
         client.hears("after it");
         assert_eq!(property("MainPID"), pid);

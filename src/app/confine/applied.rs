@@ -1,7 +1,7 @@
 //! What was given up, as a plain value: told at the start, and held against what a reload would need.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{self, Allowed};
 use super::layers::Layers;
@@ -18,6 +18,8 @@ pub struct Applied {
     /// What need not be applied again by a process that this one starts.
     pub layers: Layers,
     pub low_ports: LowPorts,
+    /// Unix sockets that were made before: they stay, wherever they are.
+    pub sockets: BTreeSet<PathBuf>,
     /// As the configuration had it.
     pub process: Process,
     pub security: Security,
@@ -75,7 +77,7 @@ impl Applied {
         let mut reasons = self.changed_keys(config);
         reasons.extend(self.missing_ports(config));
         if let Part::On((_, allowed)) = &self.files {
-            reasons.extend(missing_files(allowed, config));
+            reasons.extend(missing_files(allowed, &self.sockets, config));
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
@@ -172,7 +174,8 @@ impl Applied {
     }
 }
 
-fn missing_files(allowed: &Allowed, config: &Config) -> Vec<String> {
+fn missing_files(allowed: &Allowed, made: &BTreeSet<PathBuf>, config: &Config) -> Vec<String> {
+    let lacks = |socket: &Path| !made.contains(socket) && !allowed.makes_socket(socket);
     let mut reasons: Vec<String> = config
         .files()
         .into_iter()
@@ -180,13 +183,13 @@ fn missing_files(allowed: &Allowed, config: &Config) -> Vec<String> {
         .map(|file| format!("{} is in no directory that the sandbox allows; restart to use it", file.display()))
         .collect();
     if let Some(admin) = &config.admin
-        && !allowed.makes_socket(&admin.socket)
+        && lacks(&admin.socket)
     {
         let socket = admin.socket.display();
         reasons
             .push(format!("the admin socket {socket} is in no directory that the sandbox allows; restart to move it"));
     }
-    for file in files::runtime_files(config).filter(|file| !allowed.makes_socket(file)) {
+    for file in files::runtime_files(config).filter(|file| lacks(file)) {
         let file = file.display();
         reasons
             .push(format!("the runtime socket {file} is in no directory that the sandbox allows; restart to move it"));
@@ -238,6 +241,7 @@ mod tests {
             calls: Part::On(()),
             layers: Layers::default(),
             low_ports,
+            sockets: files::sockets(&config),
             process: config.process,
             security: config.security,
             lost: Vec::new(),
@@ -298,6 +302,9 @@ mod tests {
         let at = |socket: &str| format!("[admin]\nsocket = '{socket}'");
         let was = at("/run/evenkeel/admin.sock");
         assert_eq!(applied(&was).permits(&config(&at("/run/evenkeel/other.sock"))), Ok(()));
+        // Where it is among others', nothing can be made, and it is there already.
+        let shared = at("/run/admin.sock");
+        assert_eq!(applied(&shared).permits(&config(&shared)), Ok(()));
         assert!(reason(&was, &at("/run/elsewhere/admin.sock")).contains("/run/elsewhere/admin.sock"));
         // Without the sandbox it may go anywhere.
         let mut free = applied(&was);

@@ -114,6 +114,12 @@ impl Allowed {
     }
 }
 
+/// The files of all unix sockets.
+pub fn sockets(config: &Config) -> BTreeSet<PathBuf> {
+    let admin = config.admin.iter().map(|admin| admin.socket.as_path());
+    admin.chain(runtime_files(config)).map(Path::to_owned).collect()
+}
+
 /// The files of the runtime API's unix sockets.
 pub fn runtime_files(config: &Config) -> impl Iterator<Item = &Path> {
     config.runtime.iter().filter_map(|socket| match &socket.listen {
