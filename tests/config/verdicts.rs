@@ -36,8 +36,7 @@ fn file(place: &str, line: &str) -> String {
     )
 }
 
-// Seen to fail with an empty table of what is idle in frontends, with one of idle words in backends that lacks `bind`,
-// and without the look at what stands behind a keyword.
+// Seen to fail with nothing idle in frontends, and without the look at what stands behind a keyword.
 #[test]
 fn a_line_has_haproxys_verdict() {
     use Verdict::{Refused, Taken, Warned};
@@ -77,9 +76,9 @@ fn a_sections_first_line_has_haproxys_verdict() {
     let backend = "backend b\n server s 10.0.0.1:1\n";
     for (line, expected) in [
         ("frontend f\n bind :1\n default_backend b\n", Verdict::Taken),
-        ("frontend f *:1\n default_backend b\n", Verdict::Refused),
-        ("listen f :1\n server s 10.0.0.1:1\n", Verdict::Refused),
-        ("global x\n", Verdict::Refused),
+        ("frontend f *:1\n bind :2\n default_backend b\n", Verdict::Refused),
+        ("listen f :1\n bind :2\n server s 10.0.0.1:1\n", Verdict::Refused),
+        ("global x\nfrontend f\n bind :1\n default_backend b\n", Verdict::Refused),
         ("defaults d\ndefaults d\nfrontend f from d\n bind :1\n default_backend b\n", Verdict::Refused),
         ("listen f\n bind :1\n default_backend f\n server s 10.0.0.1:1\n", Verdict::Refused),
     ] {
