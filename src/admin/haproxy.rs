@@ -1,6 +1,6 @@
 //! What those who watch HAProxy look for, answered as HAProxy 3.2 answers it: its statistics ([`stat`]) as CSV, typed
-//! lines and JSON, over HTTP behind a statistics URI ([`uri`]) and over the runtime API; its Prometheus families
-//! ([`metrics`]); and its words where nothing is ([`words`]).
+//! lines and JSON, over HTTP behind a statistics URI (`uri`) and over the runtime API; its Prometheus families
+//! (`metrics`); and its words where nothing is (`words`).
 
 pub(super) mod answer;
 pub(super) mod metrics;

@@ -11,7 +11,7 @@ mod process;
 mod stats;
 mod writer;
 
-use crate::model::{Backend, Config, Frontend};
+use crate::model::{Backend, Config, Frontend, ProxyId, Stats};
 use writer::Writer;
 
 /// The haproxy.cfg.
@@ -22,17 +22,33 @@ pub fn haproxy(config: &Config, name: &str) -> String {
     process::write(config, &mut out);
     out.section("defaults");
     out.line("mode tcp");
-    for frontend in &config.frontends {
-        frontend::write(frontend, config, &mut out);
-    }
-    let is_written = |backend: &&Backend| config.frontends.iter().any(|front| is_one(front, backend));
-    for backend in config.backends.iter().filter(|backend| !is_written(backend)) {
-        backend::write(backend, config, &mut out);
-    }
-    for stats in &config.stats {
-        stats::write(stats, &mut out);
+    for (_, section) in sections(config) {
+        match section {
+            Section::Frontend(frontend) => frontend::write(frontend, config, &mut out),
+            Section::Backend(backend) => backend::write(backend, config, &mut out),
+            Section::Stats(stats) => stats::write(stats, &mut out),
+        }
     }
     out.text()
+}
+
+/// What becomes a section.
+enum Section<'a> {
+    Frontend(&'a Frontend),
+    Backend(&'a Backend),
+    Stats(&'a Stats),
+}
+
+/// All of them in the order of their numbers, which is that of the file.
+fn sections(config: &Config) -> Vec<(ProxyId, Section<'_>)> {
+    let with_frontend = |backend: &&Backend| config.frontends.iter().any(|front| is_one(front, backend));
+    let frontends = config.frontends.iter().map(|frontend| (frontend.id, Section::Frontend(frontend)));
+    let backends = config.backends.iter().filter(|backend| !with_frontend(backend));
+    let backends = backends.map(|backend| (backend.id, Section::Backend(backend)));
+    let stats = config.stats.iter().map(|stats| (stats.id, Section::Stats(stats)));
+    let mut sections: Vec<_> = frontends.chain(backends).chain(stats).collect();
+    sections.sort_by_key(|(id, _)| *id);
+    sections
 }
 
 /// Whether a frontend and a backend are one section, as HAProxy's `listen` is: both have its name and its number.

@@ -1,7 +1,7 @@
 //! The connection to the server, or to the next one when it does not come about. The client's bytes stay in the
 //! kernel meanwhile, so that nothing is lost by trying again.
 //!
-//! Servers are dialled in rounds, unless a backend counts its retries ([`counted`]). A round is one dial, or two: a dial that is silent for long is joined by one to another
+//! Servers are dialled in rounds, unless a backend counts its retries (`counted`). A round is one dial, or two: a dial that is silent for long is joined by one to another
 //! server, and the first to connect wins. Each holds a lease of its own, which ends with it.
 
 mod counted;

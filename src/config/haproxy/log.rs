@@ -323,12 +323,13 @@ mod tests {
 
     #[test]
     fn a_frontends_lines_are_of_the_last_format_that_is_stated() {
-        let line = |lines: &str| {
-            let file = format!("defaults\n log /dev/log local0\n option httplog\n{}", listen("a", 1, lines));
+        let of = |defaults: &str, lines: &str| {
+            let file = format!("defaults\n log /dev/log local0\n{defaults}\n{}", listen("a", 1, lines));
             loaded(&file).frontends[0].log.line.clone()
         };
+        assert_eq!(of("", ""), SessionLine::Connect);
+        let line = |lines: &str| of(" option httplog", lines);
         assert_eq!(line(""), SessionLine::Tcplog, "it falls back");
-        assert_eq!(line(" no option httplog"), SessionLine::Connect);
         let SessionLine::Custom(format) = line(" log-format %ci\\ %{+Q}b") else { panic!("a format of its own") };
         assert_eq!(format.written(), "%ci %{+Q}b");
         assert_eq!(line(" log-format %ci\n option tcplog"), SessionLine::Tcplog);

@@ -151,7 +151,7 @@ fn is_the_same_however_it_comes(bytes: &[u8]) -> Result<(), TestCaseError> {
     let whole = decode(bytes);
     let mut answers = (0..bytes.len()).map(|length| (length, decode(&bytes[..length])));
     if let Some((_, answer)) = answers.find(|(_, answer)| *answer != Ok(None)) {
-        prop_assert_eq!(answer, whole)
+        prop_assert_eq!(answer, whole);
     }
     if let Ok(Some(header)) = whole {
         prop_assert!(header.length <= bytes.len());

@@ -22,6 +22,9 @@ pub struct View<'a> {
 /// The frontends from which sessions may come, by the backend's name.
 type Leading<'a> = HashMap<String, Vec<&'a Proxy>>;
 
+/// The port that the clients of each backend come to, by the backend's name; `None` if that is not one.
+type Ports = HashMap<String, Option<u16>>;
+
 pub struct Backend<'a> {
     pub proxy: &'a Proxy,
     pub servers: Vec<Server<'a>>,
@@ -42,11 +45,18 @@ impl<'a> View<'a> {
     pub fn of(cfg: &'a Cfg) -> Self {
         let passing = || cfg.proxies.iter().filter(|proxy| !proxy.is_http());
         let frontends: Vec<&Proxy> = passing().filter(|proxy| proxy.kind.has_frontend()).collect();
-        let mut leading = Leading::new();
+        let (mut leading, mut ports) = (Leading::new(), Ports::new());
         for proxy in &frontends {
-            frontend::backends(proxy).into_iter().for_each(|name| leading.entry(name).or_default().push(proxy));
+            let own = port(proxy);
+            for name in frontend::backends(proxy) {
+                if let Some(own) = own {
+                    let known = ports.entry(name.clone()).or_insert(own);
+                    *known = known.filter(|known| own == Some(*known));
+                }
+                leading.entry(name).or_default().push(proxy);
+            }
         }
-        let backends = passing().filter(|proxy| proxy.kind.has_backend()).map(|proxy| Backend::of(proxy, &leading));
+        let backends = passing().filter(|proxy| proxy.kind.has_backend()).map(|proxy| Backend::of(proxy, &ports));
         let backends = backends.filter(|backend| !backend.servers.is_empty()).collect();
         Self { cfg, frontends, backends, leading }
     }
@@ -62,16 +72,16 @@ impl<'a> View<'a> {
 }
 
 impl<'a> Backend<'a> {
-    fn of(proxy: &'a Proxy, leading: &Leading<'_>) -> Self {
-        let from = leading.get(&proxy.name.text).map_or(&[][..], Vec::as_slice);
+    fn of(proxy: &'a Proxy, ports: &Ports) -> Self {
+        let clients = ports.get(&proxy.name.text).copied().flatten();
         let lines = server::lines(proxy).into_iter();
-        let servers = lines.filter_map(|(line, defaults)| Server::of(proxy, line, defaults, from)).collect();
+        let servers = lines.filter_map(|(line, defaults)| Server::of(proxy, line, defaults, clients)).collect();
         Self { proxy, servers }
     }
 }
 
 impl<'a> Server<'a> {
-    fn of(proxy: &'a Proxy, line: &'a Statement, defaults: Options, from: &[&Proxy]) -> Option<Self> {
+    fn of(proxy: &'a Proxy, line: &'a Statement, defaults: Options, clients: Option<u16>) -> Option<Self> {
         let [name, written, words @ ..] = line.arguments.as_slice() else { return None };
         let address = argument::address(&written.text).ok()?;
         let mut options = defaults;
@@ -82,7 +92,8 @@ impl<'a> Server<'a> {
             name: &name.text,
             line,
             host: address.host,
-            port: address.port.map_or_else(|| clients_port(from), |port| port.parse().ok()),
+            // Without one it is the port that the client came to.
+            port: address.port.map_or(clients, |port| port.parse().ok()),
             options,
         })
     }
@@ -97,12 +108,12 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Of a server without a port: that of the clients, if they all come to one.
-fn clients_port(from: &[&Proxy]) -> Option<u16> {
-    let listeners = from.iter().flat_map(|proxy| frontend::listeners(proxy, usize::MAX));
+/// The port that a frontend listens on, or that it is not one alone; `None` if no port is known.
+fn port(proxy: &Proxy) -> Option<Option<u16>> {
+    let listeners = frontend::listeners(proxy, usize::MAX).into_iter();
     let mut ports = listeners.filter_map(|listen| listen.port);
     let first = ports.next()?;
-    ports.all(|port| port == first).then_some(first)
+    Some(ports.all(|port| port == first).then_some(first))
 }
 
 impl Proxy {
