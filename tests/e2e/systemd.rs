@@ -489,8 +489,10 @@ mod full {
         machine.write("etc/haproxy/haproxy.cfg", &CONFIG.replace("bind :6443", "bind :6443\n  bind :8132"));
         machine.systemctl("reload haproxy.service");
         let second = SocketAddr::from(([127, 0, 0, 1], 8132));
-        until("the reload is told of", || journal().contains("reloaded").then_some(()));
-        assert!(machine.on(|| TcpStream::connect(second)).is_ok(), "{}", journal());
+        until("the new port is open", || {
+            assert!(!journal().contains("not reloaded"), "{}", journal());
+            machine.on(|| TcpStream::connect(second)).ok()
+        });
         client.say("after it");
         client.hears("after it");
         assert_eq!(property("MainPID"), pid);

@@ -115,7 +115,7 @@ fn made(page: &str) -> String {
     page
 }
 
-// Seen to fail with a row's fate changed, a row removed, and a row added.
+// Seen to fail with a keyword's fate changed, and with one added.
 #[test]
 fn the_page_has_each_keyword_with_its_fate() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/haproxy.md");
