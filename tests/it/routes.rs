@@ -138,6 +138,19 @@ fn where_nothing_is_for_the_others_they_are_closed() {
 }
 
 #[test]
+fn a_backend_without_servers_closes_its_sessions() {
+    let (first, other) = (Server::named("first"), Server::echo());
+    let config =
+        routed(first.address(), other.address(), "[[frontend.route]]\nsource = \"127.0.9.0/24\"\nbackend = \"other\"");
+    let text = config.text().replace(&format!("servers = [\"{}\"]", other.address()), "servers = []");
+    let mut app = App::start_text(&config, &text);
+    connect_from([127, 0, 8, 1].into(), app.front()).hears("first");
+    connect_from([127, 0, 9, 1].into(), app.front()).sees_reset();
+    let record = app.next_line("the one without a server", |line| line["letters"] == "SC");
+    assert_eq!(record["backend"], "other");
+}
+
+#[test]
 fn a_source_has_a_way_of_its_own() {
     let (first, other) = (Server::named("first"), Server::named("other"));
     let routes = "[[frontend.route]]\nsource = \"127.0.9.0/24\"\nbackend = \"other\"";
