@@ -34,7 +34,7 @@ impl Regex {
     /// The error says what is wrong with it, on one line.
     pub fn new(text: &str) -> Result<Self, String> {
         // Bytes that are no UTF-8 are matched, too, but a class or a dot means characters unless the text says `(?-u)`.
-        match regex::bytes::RegexBuilder::new(text).size_limit(COMPILED).build() {
+        match regex::bytes::RegexBuilder::new(text).unicode(false).size_limit(COMPILED).build() {
             Ok(compiled) => Ok(Self { compiled }),
             Err(error) => Err(error.to_string().lines().last().unwrap_or_default().trim().to_owned()),
         }
