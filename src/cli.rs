@@ -187,6 +187,15 @@ enum Policy {
     Evenkeel,
 }
 
+impl From<Policy> for config::Policy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Haproxy => Self::Haproxy,
+            Policy::Evenkeel => Self::Evenkeel,
+        }
+    }
+}
+
 impl ConfigFile {
     fn input(&self) -> Input {
         let path = self.file.as_deref().or(self.config.as_deref()).unwrap_or(Path::new(DEFAULT_CONFIG));
@@ -194,11 +203,7 @@ impl ConfigFile {
             Format::Toml => Dialect::Toml,
             Format::Haproxy => Dialect::Haproxy,
         });
-        let policy = match self.policy {
-            Policy::Haproxy => config::Policy::Haproxy,
-            Policy::Evenkeel => config::Policy::Evenkeel,
-        };
-        Input { dialect, choice: Choice { policy, lenient: false }, ..Input::from(path) }
+        Input { dialect, choice: Choice { policy: self.policy.into(), lenient: false }, ..Input::from(path) }
     }
 }
 

@@ -59,6 +59,7 @@ mod input;
 mod leaf;
 mod list;
 mod mistake;
+mod numbers;
 mod overrides;
 mod people;
 mod preset;

@@ -5,5 +5,6 @@
 pub(super) mod answer;
 pub(super) mod metrics;
 pub mod stat;
+pub(super) mod tags;
 pub(super) mod uri;
 mod words;

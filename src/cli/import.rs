@@ -22,11 +22,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Exit {
-    let policy = match options.policy {
-        Policy::Haproxy => config::Policy::Haproxy,
-        Policy::Evenkeel => config::Policy::Evenkeel,
-    };
-    let choice = Choice { policy, lenient: options.lenient };
+    let choice = Choice { policy: options.policy.into(), lenient: options.lenient };
     let input = Input { paths: options.files.clone(), dialect: Some(Dialect::Haproxy), choice, ..Input::default() };
     match config::import(&input) {
         Ok((text, warnings)) => {

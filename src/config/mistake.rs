@@ -563,6 +563,12 @@ impl Mistakes {
         self.0.push(Found { mistake, at, also: None });
     }
 
+    /// One that keeps the file from being used; or, if that is wanted, what is left out for it.
+    pub fn refuse(&mut self, at: Span, mistake: Mistake, left_out: bool) {
+        let mistake = if left_out { Mistake::LeftOut { why: mistake.to_string() } } else { mistake };
+        self.push(Some(at), mistake);
+    }
+
     /// One that concerns two places, of which either may be outside the file.
     pub fn push_pair(&mut self, at: Option<Span>, also: Option<Span>, label: &'static str, mistake: Mistake) {
         let (at, also) = if at.is_none() { (also, None) } else { (at, also.map(|span| (span, label))) };

@@ -21,6 +21,13 @@ pub struct Span {
     pub end: usize,
 }
 
+impl Span {
+    /// From the begin of this one to the end of a later one.
+    pub fn to(self, last: Self) -> Self {
+        Self { start: self.start, end: last.end }
+    }
+}
+
 impl From<Range<usize>> for Span {
     fn from(range: Range<usize>) -> Self {
         Self { start: range.start, end: range.end }

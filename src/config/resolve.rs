@@ -34,7 +34,6 @@ mod targets;
 
 use checks::Checks;
 use names::Known;
-use numbers::Numbers;
 use service::retries;
 
 /// Resolves everything. `None` if that can't be done; what is in `mistakes` may speak against it all the same.
@@ -48,16 +47,16 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     let mut checks = Checks::new(&source.directory);
     let (mut frontends, mut backends) = (Vec::new(), Vec::new());
     let mut whole = true;
-    let mut numbers = Numbers::of(expanded);
+    let mut numbers = numbers::of(expanded);
     for proxy in &expanded.proxies {
         match proxy {
             Proxy::Frontend(raw) => {
-                let frontend = frontend(raw, numbers.id(&raw.id), &known, mistakes);
+                let frontend = frontend(raw, numbers.take(numbers::value(&raw.id)), &known, mistakes);
                 whole &= frontend.is_some();
                 frontends.extend(frontend);
             }
             Proxy::Backend(raw) => {
-                let backend = backend(raw, numbers.id(&raw.id), &known, &mut checks, mistakes);
+                let backend = backend(raw, numbers.take(numbers::value(&raw.id)), &known, &mut checks, mistakes);
                 whole &= backend.is_some();
                 backends.extend(backend);
             }

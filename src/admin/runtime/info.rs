@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::command::Asked;
+use crate::admin::haproxy::tags::{Field, Tags};
 use crate::event::{ProcessPhase, Snapshot};
 
 /// `show info`; words behind it say in which form.
@@ -198,19 +199,6 @@ struct Item<'a> {
 }
 
 #[derive(Serialize)]
-struct Field {
-    pos: u8,
-    name: &'static str,
-}
-
-#[derive(Serialize)]
-struct Tags {
-    origin: &'static str,
-    nature: &'static str,
-    scope: &'static str,
-}
-
-#[derive(Serialize)]
 struct Typed<'a> {
     r#type: &'static str,
     value: Plain<'a>,
@@ -233,37 +221,10 @@ impl<'a> Item<'a> {
             Value::Float(number) => Plain::Float(*number),
         };
         Self {
-            field: Field { pos: *place, name },
+            field: Field { pos: usize::from(*place), name },
             process: 1,
             tags: Tags::of(tags),
             value: Typed { r#type: value.kind(), value: plain },
-        }
-    }
-}
-
-impl Tags {
-    /// The words for the three letters.
-    fn of(tags: &str) -> Self {
-        let word = |place: usize, words: &[(u8, &'static str)]| {
-            let letter = tags.as_bytes().get(place);
-            words.iter().find(|(known, _)| Some(known) == letter).map_or("", |(_, word)| word)
-        };
-        Self {
-            origin: word(0, &[(b'P', "Product"), (b'C', "Config"), (b'K', "Key"), (b'S', "Status"), (b'M', "Metric")]),
-            nature: word(
-                1,
-                &[
-                    (b'O', "Output"),
-                    (b'G', "Gauge"),
-                    (b'D', "Duration"),
-                    (b'L', "Limit"),
-                    (b'C', "Counter"),
-                    (b'M', "Max"),
-                    (b'R', "Rate"),
-                    (b'a', "Avg"),
-                ],
-            ),
-            scope: word(2, &[(b'S', "Service"), (b'P', "Process")]),
         }
     }
 }

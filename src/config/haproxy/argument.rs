@@ -72,6 +72,28 @@ pub struct Allowed {
     pub fate: Fate,
 }
 
+impl Allowed {
+    /// One that is honoured, and can't be taken back.
+    pub const fn honoured(word: &'static str, values: usize) -> Self {
+        Self { word, values, negatable: false, fate: Fate::Honoured }
+    }
+
+    /// One that changes nothing here.
+    pub const fn noted(word: &'static str, values: usize, why: &'static str) -> Self {
+        Self { word, values, negatable: false, fate: Fate::Noted(why) }
+    }
+
+    /// One that can't be honoured.
+    pub const fn refused(word: &'static str, values: usize, why: &'static str, instead: &'static str) -> Self {
+        Self { word, values, negatable: false, fate: Fate::Refused(why, instead) }
+    }
+
+    /// The same where `no-` may stand before it, if it has no value.
+    pub const fn or_not(self) -> Self {
+        Self { negatable: self.values == 0, ..self }
+    }
+}
+
 /// The options of a line, the last of each.
 #[derive(Debug, Clone, Default)]
 pub struct Options(BTreeMap<&'static str, Set>);
@@ -98,12 +120,8 @@ impl Options {
             let (row, negated) = find(&first.text, allowed);
             let Some(row) = row else {
                 let near = super::super::spelling::near(&first.text, allowed.iter().map(|row| row.word));
-                refuse(
-                    Mistake::UnknownDirective { word: first.text.clone(), place: line, near },
-                    first.span,
-                    lenient,
-                    mistakes,
-                );
+                let mistake = Mistake::UnknownDirective { word: first.text.clone(), place: line, near };
+                mistakes.refuse(first.span, mistake, lenient);
                 rest = tail;
                 continue;
             };
@@ -113,25 +131,11 @@ impl Options {
                 mistakes.push(Some(first.span), bad_line(format!("`{}` has no value", row.word), hint));
                 return;
             }
-            let at = Span {
-                start: first.span.start,
-                end: tail[..values].last().map_or(first.span.end, |word| word.span.end),
-            };
+            let at = first.span.to(tail[..values].last().unwrap_or(first).span);
             match row.fate {
                 _ if negated => drop(self.0.remove(row.word)),
                 Fate::Honoured => drop(self.0.insert(row.word, Set { values: tail[..values].to_vec(), at })),
-                Fate::Noted(why) => mistakes.push(Some(at), Mistake::DirectiveNoted { word: row.word.to_owned(), why }),
-                Fate::Missed(why, instead) => {
-                    mistakes.push(Some(at), Mistake::DirectiveMissed { word: row.word.to_owned(), why, instead });
-                }
-                Fate::Refused(why, instead) => {
-                    refuse(
-                        Mistake::DirectiveRefused { word: row.word.to_owned(), why, instead },
-                        at,
-                        lenient,
-                        mistakes,
-                    );
-                }
+                fate => fate.note(row.word, at, lenient, mistakes),
             }
             rest = &tail[values..];
         }
@@ -154,11 +158,6 @@ fn find(word: &str, allowed: &'static [Allowed]) -> (Option<&'static Allowed>, b
     }
     let plain = word.strip_prefix("no-");
     (plain.and_then(|plain| allowed.iter().find(|row| row.word == plain && row.negatable)), true)
-}
-
-fn refuse(mistake: Mistake, at: Span, lenient: bool, mistakes: &mut Mistakes) {
-    let mistake = if lenient { Mistake::LeftOut { why: mistake.to_string() } } else { mistake };
-    mistakes.push(Some(at), mistake);
 }
 
 /// An address as HAProxy writes it: a family, a host and what follows the last colon.

@@ -8,19 +8,6 @@ use super::super::show::quoted;
 use super::super::value::duration_text;
 use super::argument::{Address, Allowed, Family, Options, address, number_of, time_of};
 use super::file::{Statement, bad_line};
-use super::keyword::Fate;
-
-const fn honoured(word: &'static str, values: usize) -> Allowed {
-    Allowed { word, values, negatable: false, fate: Fate::Honoured }
-}
-
-const fn noted(word: &'static str, values: usize, why: &'static str) -> Allowed {
-    Allowed { word, values, negatable: false, fate: Fate::Noted(why) }
-}
-
-const fn refused(word: &'static str, values: usize, why: &'static str, instead: &'static str) -> Allowed {
-    Allowed { word, values, negatable: false, fate: Fate::Refused(why, instead) }
-}
 
 const ENCRYPTED: &str = "sessions are passed on as they are, and never opened on the way";
 const FILE: &str = "it is about sockets in the file system";
@@ -28,53 +15,58 @@ const PASS_THROUGH: &str = "remove it: clients speak TLS with the server behind"
 
 /// Every word that may stand behind an address.
 pub const WORDS: &[Allowed] = &[
-    honoured("v4v6", 0),
-    honoured("v6only", 0),
-    honoured("name", 1),
-    honoured("accept-proxy", 0),
-    honoured("maxconn", 1),
-    honoured("backlog", 1),
-    honoured("interface", 1),
-    honoured("tcp-ut", 1),
-    honoured("transparent", 0),
-    noted("id", 1, "a listener is told by its address"),
-    noted("nice", 1, "sessions of all frontends have the same priority"),
-    noted("process", 1, "all workers listen on all sockets"),
-    noted("thread", 1, "all workers listen on all sockets"),
-    noted("shards", 1, "all workers share one socket for each address"),
-    noted("label", 1, "a listener is told by its address"),
-    noted("guid-prefix", 1, "a listener is told by its address"),
-    noted("tfo", 0, "connections are taken in the ordinary way"),
-    noted("defer-accept", 0, "a session begins when its client connects, as an API server's does"),
-    noted("mss", 1, "the kernel knows the path better"),
-    noted("proto", 1, "it is about HTTP"),
-    noted("idle-ping", 1, "it is about HTTP"),
-    noted("mode", 1, FILE),
-    noted("user", 1, FILE),
-    noted("uid", 1, FILE),
-    noted("group", 1, FILE),
-    noted("gid", 1, FILE),
-    refused("ssl", 0, ENCRYPTED, PASS_THROUGH),
-    refused("crt", 1, ENCRYPTED, PASS_THROUGH),
-    refused("crt-list", 1, ENCRYPTED, PASS_THROUGH),
-    refused("alpn", 1, ENCRYPTED, PASS_THROUGH),
-    refused("ca-file", 1, ENCRYPTED, PASS_THROUGH),
-    refused("verify", 1, ENCRYPTED, PASS_THROUGH),
-    refused("ciphers", 1, ENCRYPTED, PASS_THROUGH),
-    refused("ciphersuites", 1, ENCRYPTED, PASS_THROUGH),
-    refused("ssl-min-ver", 1, ENCRYPTED, PASS_THROUGH),
-    refused("strict-sni", 0, ENCRYPTED, PASS_THROUGH),
-    refused("no-sslv3", 0, ENCRYPTED, PASS_THROUGH),
-    refused("no-tlsv10", 0, ENCRYPTED, PASS_THROUGH),
-    refused("no-tlsv11", 0, ENCRYPTED, PASS_THROUGH),
-    refused("no-tls-tickets", 0, ENCRYPTED, PASS_THROUGH),
-    refused(
+    Allowed::honoured("v4v6", 0),
+    Allowed::honoured("v6only", 0),
+    Allowed::honoured("name", 1),
+    Allowed::honoured("accept-proxy", 0),
+    Allowed::honoured("maxconn", 1),
+    Allowed::honoured("backlog", 1),
+    Allowed::honoured("interface", 1),
+    Allowed::honoured("tcp-ut", 1),
+    Allowed::honoured("transparent", 0),
+    Allowed::noted("id", 1, "a listener is told by its address"),
+    Allowed::noted("nice", 1, "sessions of all frontends have the same priority"),
+    Allowed::noted("process", 1, "all workers listen on all sockets"),
+    Allowed::noted("thread", 1, "all workers listen on all sockets"),
+    Allowed::noted("shards", 1, "all workers share one socket for each address"),
+    Allowed::noted("label", 1, "a listener is told by its address"),
+    Allowed::noted("guid-prefix", 1, "a listener is told by its address"),
+    Allowed::noted("tfo", 0, "connections are taken in the ordinary way"),
+    Allowed::noted("defer-accept", 0, "a session begins when its client connects, as an API server's does"),
+    Allowed::noted("mss", 1, "the kernel knows the path better"),
+    Allowed::noted("proto", 1, "it is about HTTP"),
+    Allowed::noted("idle-ping", 1, "it is about HTTP"),
+    Allowed::noted("mode", 1, FILE),
+    Allowed::noted("user", 1, FILE),
+    Allowed::noted("uid", 1, FILE),
+    Allowed::noted("group", 1, FILE),
+    Allowed::noted("gid", 1, FILE),
+    Allowed::refused("ssl", 0, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("crt", 1, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("crt-list", 1, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("alpn", 1, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("ca-file", 1, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("verify", 1, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("ciphers", 1, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("ciphersuites", 1, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("ssl-min-ver", 1, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("strict-sni", 0, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("no-sslv3", 0, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("no-tlsv10", 0, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("no-tlsv11", 0, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused("no-tls-tickets", 0, ENCRYPTED, PASS_THROUGH),
+    Allowed::refused(
         "accept-netscaler-cip",
         1,
         "the client's address is taken from the PROXY protocol only",
         "use accept-proxy",
     ),
-    refused("namespace", 1, "evenkeel stays in the network namespace that it was started in", "start one in each"),
+    Allowed::refused(
+        "namespace",
+        1,
+        "evenkeel stays in the network namespace that it was started in",
+        "start one in each",
+    ),
 ];
 
 /// Listeners of one address at most, as of `:30000-32767`, which are a cluster's node ports.

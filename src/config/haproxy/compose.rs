@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::super::mistake::{Mistake, Mistakes};
+use super::super::numbers::Numbers;
 use super::super::read::Span;
 use super::super::show::quoted;
 use super::super::value::duration_text;
@@ -45,12 +46,12 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
     document.sections.extend(composer.limits());
     document.sections.extend(log::compose(&mut composer));
     document.sections.extend(runtime::compose(&mut composer));
-    let mut numbers = Numbers::of(cfg);
+    let mut numbers = Numbers::new(cfg.proxies.iter().filter_map(stated_number), first_number(cfg));
     let pages = cfg.proxies.iter().filter(|proxy| proxy.kind.has_frontend() && proxy.is_http() && proxy.is_page());
     let several = pages.count() > 1;
     let mut has_page = false;
     for proxy in &cfg.proxies {
-        let number = numbers.number(proxy);
+        let number = numbers.take(stated_number(proxy)).0;
         let is_http = proxy.is_http();
         if proxy.kind.has_frontend() && !is_http {
             document.sections.push(frontend::compose(proxy, number, &mut composer));
@@ -169,11 +170,7 @@ impl Composer<'_> {
             );
             return self.as_haproxy().then_some(section);
         };
-        let Some(word) = statement.arguments.first() else {
-            self.wrong(statement.at, "`hard-stop-after` has no time", "write it as `hard-stop-after 30s`");
-            return None;
-        };
-        let (time, at) = time_of(word, self.mistakes)?;
+        let (time, at) = self.wait(statement)?;
         let mut section = Section::new("[process]", Some(statement.at));
         section.wait("shutdown_grace", time.min(super::HOUR), Some(at));
         section.wait("upgrade_grace", time.min(FOR_EVER), Some(at));
@@ -210,33 +207,10 @@ impl Proxy {
     }
 }
 
-/// The numbers of proxies as HAProxy gives them: stated, or the next free one.
-struct Numbers {
-    stated: Vec<u32>,
-    next: u32,
-}
-
-impl Numbers {
-    fn of(cfg: &Cfg) -> Self {
-        Self { stated: cfg.proxies.iter().filter_map(stated_number).collect(), next: first_number(cfg) }
-    }
-
-    fn number(&mut self, proxy: &Proxy) -> u32 {
-        if let Some(number) = stated_number(proxy) {
-            return number;
-        }
-        while self.stated.contains(&self.next) {
-            self.next += 1;
-        }
-        self.next += 1;
-        self.next - 1
-    }
-}
-
 /// HAProxy keeps the first number for the runtime API, if `global` says anything of it.
-fn first_number(cfg: &Cfg) -> u32 {
+fn first_number(cfg: &Cfg) -> ProxyId {
     let api = ["stats socket", "stats timeout", "stats maxconn"];
-    if api.iter().any(|keyword| cfg.global(keyword).is_some()) { ProxyId::FIRST.0 } else { 1 }
+    if api.iter().any(|keyword| cfg.global(keyword).is_some()) { ProxyId::FIRST } else { ProxyId(1) }
 }
 
 fn stated_number(proxy: &Proxy) -> Option<u32> {

@@ -242,7 +242,7 @@ impl Reader<'_> {
             }
         };
         let Some(first) = words.first() else { return };
-        let at = Span { start: first.span.start, end: words.last().map_or(first.span.end, |word| word.span.end) };
+        let at = first.span.to(words.last().unwrap_or(first).span);
         let words = self.without_empty(words);
         match words.first() {
             None => {}
@@ -359,7 +359,7 @@ impl Reader<'_> {
             }
             other => {
                 let row = keyword::section(other);
-                self.note_keyword(other, row.fate, words[0].span);
+                row.fate.note(other, words[0].span, self.lenient, self.mistakes);
                 Current::Skipped
             }
         };
@@ -445,7 +445,7 @@ impl Reader<'_> {
         let texts: Vec<&str> = words.iter().take(2).map(|word| word.text.as_str()).collect();
         match keyword::find(&texts, scope) {
             Found::Keyword(keyword, length) => {
-                let head = Span { start: first.span.start, end: words[length - 1].span.end };
+                let head = first.span.to(words[length - 1].span);
                 let statement = Statement {
                     keyword,
                     prefix,
@@ -465,19 +465,14 @@ impl Reader<'_> {
             }
             Found::Unknown { word, near } => {
                 let mistake = Mistake::UnknownDirective { word, place, near };
-                self.refuse(
-                    mistake,
-                    words[..2.min(words.len())]
-                        .last()
-                        .map_or(first.span, |word| Span { start: first.span.start, end: word.span.end }),
-                );
+                self.refuse(mistake, first.span.to(words.get(1).unwrap_or(first).span));
             }
         }
     }
 
     fn keep(&mut self, statement: Statement) {
         let words = statement.keyword.words;
-        self.note_keyword(&statement.written, statement.keyword.fate, statement.head);
+        statement.keyword.fate.note(&statement.written, statement.head, self.lenient, self.mistakes);
         let fits =
             matches!(statement.keyword.fate, keyword::Fate::Refused(..)) || shape::fits(&statement, self.mistakes);
         match statement.keyword.fate {
@@ -497,24 +492,9 @@ impl Reader<'_> {
         }
     }
 
-    fn note_keyword(&mut self, word: &str, fate: keyword::Fate, head: Span) {
-        let word = word.to_owned();
-        match fate {
-            keyword::Fate::Honoured => {}
-            keyword::Fate::Noted(why) => {
-                self.mistakes.push(Some(head), Mistake::DirectiveNoted { word, why });
-            }
-            keyword::Fate::Missed(why, instead) => {
-                self.mistakes.push(Some(head), Mistake::DirectiveMissed { word, why, instead });
-            }
-            keyword::Fate::Refused(why, instead) => self.refuse(Mistake::DirectiveRefused { word, why, instead }, head),
-        }
-    }
-
     /// Keeps the file from being used, unless such lines are only to be left out.
     fn refuse(&mut self, mistake: Mistake, head: Span) {
-        let mistake = if self.lenient { Mistake::LeftOut { why: mistake.to_string() } } else { mistake };
-        self.mistakes.push(Some(head), mistake);
+        self.mistakes.refuse(head, mistake, self.lenient);
     }
 
     fn set_variables(&mut self, statement: &Statement) {

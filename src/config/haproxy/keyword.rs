@@ -3,6 +3,8 @@
 //! One row says all of a keyword: where it may stand (configuration manual, section 4.1) and its fate. docs/haproxy.md
 //! has the same table for people, and a test holds the two together.
 
+use super::super::mistake::{Mistake, Mistakes};
+use super::super::read::Span;
 use super::super::spelling;
 
 /// The sections that a keyword may stand in.
@@ -48,6 +50,21 @@ pub enum Fate {
     Missed(&'static str, &'static str),
     /// It would change what happens, and can't be done: why, and what to do instead.
     Refused(&'static str, &'static str),
+}
+
+impl Fate {
+    /// Notes what becomes of a word that is not simply honoured. A `lenient` reader leaves out what is refused.
+    pub fn note(self, word: &str, at: Span, lenient: bool, mistakes: &mut Mistakes) {
+        let word = word.to_owned();
+        match self {
+            Self::Honoured => {}
+            Self::Noted(why) => mistakes.push(Some(at), Mistake::DirectiveNoted { word, why }),
+            Self::Missed(why, instead) => mistakes.push(Some(at), Mistake::DirectiveMissed { word, why, instead }),
+            Self::Refused(why, instead) => {
+                mistakes.refuse(at, Mistake::DirectiveRefused { word, why, instead }, lenient);
+            }
+        }
+    }
 }
 
 /// One keyword, of one or two words.

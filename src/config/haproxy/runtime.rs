@@ -1,34 +1,25 @@
 //! `stats socket` lines of `global` (configuration manual, section 3.1), and `stats timeout`.
 
-use super::argument::{Allowed, Options, time_of};
+use super::argument::{Allowed, Options};
 use super::compose::Composer;
 use super::document::Section;
 use super::file::Statement;
-use super::keyword::Fate;
-
-const fn honoured(word: &'static str, values: usize) -> Allowed {
-    Allowed { word, values, negatable: false, fate: Fate::Honoured }
-}
-
-const fn noted(word: &'static str, values: usize, why: &'static str) -> Allowed {
-    Allowed { word, values, negatable: false, fate: Fate::Noted(why) }
-}
 
 /// Every word that may stand behind an address.
 const WORDS: &[Allowed] = &[
-    honoured("level", 1),
-    honoured("mode", 1),
-    honoured("user", 1),
-    honoured("uid", 1),
-    honoured("group", 1),
-    honoured("gid", 1),
-    noted("expose-fd", 1, "an upgrade hands its sockets over by itself"),
-    noted("name", 1, "a socket is told by its address"),
-    noted("id", 1, "a socket is told by its address"),
-    noted("process", 1, "there is one process"),
-    noted("thread", 1, "the control thread answers"),
-    noted("nice", 1, "the control thread answers"),
-    noted("severity-output", 1, "answers have no severity before them"),
+    Allowed::honoured("level", 1),
+    Allowed::honoured("mode", 1),
+    Allowed::honoured("user", 1),
+    Allowed::honoured("uid", 1),
+    Allowed::honoured("group", 1),
+    Allowed::honoured("gid", 1),
+    Allowed::noted("expose-fd", 1, "an upgrade hands its sockets over by itself"),
+    Allowed::noted("name", 1, "a socket is told by its address"),
+    Allowed::noted("id", 1, "a socket is told by its address"),
+    Allowed::noted("process", 1, "there is one process"),
+    Allowed::noted("thread", 1, "the control thread answers"),
+    Allowed::noted("nice", 1, "the control thread answers"),
+    Allowed::noted("severity-output", 1, "answers have no severity before them"),
 ];
 
 /// What HAProxy makes a socket with, whose umask is nobody's business: only its owner can connect.
@@ -37,13 +28,7 @@ const MODE: &str = "0600";
 /// A `[[runtime]]` for each.
 pub fn compose(composer: &mut Composer<'_>) -> Vec<Section> {
     let cfg = composer.cfg;
-    let timeout = cfg.global("stats timeout").and_then(|statement| match statement.arguments.first() {
-        Some(word) => time_of(word, composer.mistakes),
-        None => {
-            composer.wrong(statement.at, "`stats timeout` has no time", "write it as `stats timeout 30s`");
-            None
-        }
-    });
+    let timeout = cfg.global("stats timeout").and_then(|statement| composer.wait(statement));
     let mut sections: Vec<Section> =
         cfg.globals("stats socket").filter_map(|statement| socket(statement, composer)).collect();
     if let Some((timeout, at)) = timeout {

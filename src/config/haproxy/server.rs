@@ -3,23 +3,18 @@
 use super::super::mistake::Mistakes;
 use super::argument::{Address, Allowed, Family, Options, address};
 use super::file::{Proxy, Statement, bad_line};
-use super::keyword::Fate;
 use super::words::Word;
 
-const fn honoured(word: &'static str, values: usize) -> Allowed {
-    Allowed { word, values, negatable: false, fate: Fate::Honoured }
-}
-
 const fn switch(word: &'static str) -> Allowed {
-    Allowed { word, values: 0, negatable: true, fate: Fate::Honoured }
+    Allowed::honoured(word, 0).or_not()
 }
 
 const fn noted(word: &'static str, values: usize, why: &'static str) -> Allowed {
-    Allowed { word, values, negatable: values == 0, fate: Fate::Noted(why) }
+    Allowed::noted(word, values, why).or_not()
 }
 
 const fn refused(word: &'static str, values: usize, why: &'static str, instead: &'static str) -> Allowed {
-    Allowed { word, values, negatable: values == 0, fate: Fate::Refused(why, instead) }
+    Allowed::refused(word, values, why, instead).or_not()
 }
 
 const ENCRYPTED: &str = "sessions are passed on as they are, and never encrypted or opened on the way";
@@ -32,45 +27,45 @@ const HTTP_POOL: &str = "it is about HTTP connections that are used again";
 pub const WORDS: &[Allowed] = &[
     switch("check"),
     switch("check-ssl"),
-    honoured("verify", 1),
-    honoured("ca-file", 1),
-    honoured("crt", 1),
-    honoured("verifyhost", 1),
-    honoured("check-sni", 1),
-    honoured("check-alpn", 1),
-    honoured("inter", 1),
-    honoured("fastinter", 1),
-    honoured("downinter", 1),
-    honoured("rise", 1),
-    honoured("fall", 1),
-    honoured("port", 1),
-    honoured("weight", 1),
+    Allowed::honoured("verify", 1),
+    Allowed::honoured("ca-file", 1),
+    Allowed::honoured("crt", 1),
+    Allowed::honoured("verifyhost", 1),
+    Allowed::honoured("check-sni", 1),
+    Allowed::honoured("check-alpn", 1),
+    Allowed::honoured("inter", 1),
+    Allowed::honoured("fastinter", 1),
+    Allowed::honoured("downinter", 1),
+    Allowed::honoured("rise", 1),
+    Allowed::honoured("fall", 1),
+    Allowed::honoured("port", 1),
+    Allowed::honoured("weight", 1),
     switch("backup"),
-    honoured("maxconn", 1),
-    honoured("disabled", 0),
-    honoured("enabled", 0),
-    honoured("addr", 1),
-    honoured("slowstart", 1),
-    honoured("on-marked-down", 1),
-    honoured("on-marked-up", 1),
-    honoured("observe", 1),
-    honoured("error-limit", 1),
-    honoured("on-error", 1),
-    honoured("track", 1),
-    honoured("source", 1),
-    honoured("interface", 1),
-    honoured("tcp-ut", 1),
+    Allowed::honoured("maxconn", 1),
+    Allowed::honoured("disabled", 0),
+    Allowed::honoured("enabled", 0),
+    Allowed::honoured("addr", 1),
+    Allowed::honoured("slowstart", 1),
+    Allowed::honoured("on-marked-down", 1),
+    Allowed::honoured("on-marked-up", 1),
+    Allowed::honoured("observe", 1),
+    Allowed::honoured("error-limit", 1),
+    Allowed::honoured("on-error", 1),
+    Allowed::honoured("track", 1),
+    Allowed::honoured("source", 1),
+    Allowed::honoured("interface", 1),
+    Allowed::honoured("tcp-ut", 1),
     switch("send-proxy"),
     switch("send-proxy-v2"),
     switch("check-send-proxy"),
-    honoured("init-state", 1),
-    honoured("init-addr", 1),
-    honoured("id", 1),
+    Allowed::honoured("init-state", 1),
+    Allowed::honoured("init-addr", 1),
+    Allowed::honoured("id", 1),
     switch("agent-check"),
-    honoured("agent-port", 1),
-    honoured("agent-inter", 1),
-    honoured("agent-addr", 1),
-    honoured("agent-send", 1),
+    Allowed::honoured("agent-port", 1),
+    Allowed::honoured("agent-inter", 1),
+    Allowed::honoured("agent-addr", 1),
+    Allowed::honoured("agent-send", 1),
     noted("maxqueue", 1, "sessions wait for whichever server is free first, as HAProxy's do that are tied to none"),
     noted("minconn", 1, "`maxconn` holds whatever the load is"),
     refused("usesrc", 1, "servers see evenkeel's own address", "tell them the client's by `send-proxy-v2`"),

@@ -5,12 +5,13 @@ use std::path::Path;
 use super::super::expand::Expanded;
 use super::super::leaf::Switch;
 use super::super::mistake::{Mistake, Mistakes};
+use super::super::numbers::Numbers;
 use super::super::raw;
 use super::super::read::Stated;
 use super::access;
 use super::filled;
 use super::names::Known;
-use super::numbers::Numbers;
+use super::numbers::value;
 use super::routes;
 use crate::model::{Condition, FrontendName, Monitor, Serves, Stats, StatsPage};
 
@@ -33,7 +34,7 @@ pub fn all(
 /// `None` if it is off.
 fn site(raw: &raw::Stats, numbers: &mut Numbers, directory: &Path, mistakes: &mut Mistakes) -> Option<Stats> {
     let access = access::access(raw, directory, mistakes);
-    let id = numbers.id(&raw.id);
+    let id = numbers.take(value(&raw.id));
     let Some(listen) = &raw.listen else {
         if !raw.refused.contains(&"listen") {
             let hint = Some("add `listen = \"127.0.0.1:9001\"`".to_owned());

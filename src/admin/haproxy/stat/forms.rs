@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::super::tags::{Field, Tags};
 use super::{COLUMNS, Cell, Kind, Row};
 
 /// Lines of values with commas behind each, the first one naming the columns. The `-` marks where HAProxy's modules would
@@ -83,19 +84,6 @@ struct Object {
 }
 
 #[derive(Serialize)]
-struct Field {
-    pos: usize,
-    name: &'static str,
-}
-
-#[derive(Serialize)]
-struct Tags {
-    origin: &'static str,
-    nature: &'static str,
-    scope: &'static str,
-}
-
-#[derive(Serialize)]
 #[serde(tag = "type", content = "value", rename_all = "lowercase")]
 enum Value {
     U32(u32),
@@ -106,14 +94,13 @@ enum Value {
 
 fn objects(row: &Row<'_>) -> Vec<Object> {
     let values = row.cells().enumerate().filter_map(|(pos, (column, cell))| {
-        let [origin, nature, scope] = words(column.tags(row.kind));
         Some(Object {
             obj_type: row.kind.word(),
             proxy_id: row.iid,
             id: row.sid,
             field: Field { pos, name: column.name },
             process_num: 1,
-            tags: Tags { origin, nature, scope },
+            tags: Tags::of(column.tags(row.kind)),
             value: Value::of(cell)?,
         })
     });
@@ -131,37 +118,6 @@ impl Value {
             Cell::Text(text) => Self::Str(text),
         })
     }
-}
-
-/// What the letters of the typed form stand for.
-fn words(tags: &str) -> [&'static str; 3] {
-    let mut letters = tags.chars();
-    let origin = match letters.next() {
-        Some('M') => "Metric",
-        Some('S') => "Status",
-        Some('K') => "Key",
-        Some('C') => "Config",
-        _ => "Product",
-    };
-    let nature = match letters.next() {
-        Some('M') => "Max",
-        Some('m') => "Min",
-        Some('C') => "Counter",
-        Some('D') => "Duration",
-        Some('A') => "Age",
-        Some('a') => "Avg",
-        Some('R') => "Rate",
-        Some('L') => "Limit",
-        Some('N') => "Name",
-        Some('O') => "Output",
-        _ => "Gauge",
-    };
-    let scope = match letters.next() {
-        Some('C') => "Cluster",
-        Some('S') => "Service",
-        _ => "Process",
-    };
-    [origin, nature, scope]
 }
 
 impl Kind {
