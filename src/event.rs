@@ -31,7 +31,7 @@ pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOut
 pub use self::snapshot::{
     AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts,
     LogTargetSnapshot, Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource,
-    Snapshot, StatsSnapshot,
+    Snapshot, StatsSnapshot, usable_servers,
 };
 
 // ---- one session ----

@@ -53,7 +53,8 @@ use self::state::State;
 use self::tier::Tier;
 use crate::clock;
 use crate::event::{
-    BackendSnapshot, CertificateExpiry, Change, DownCause, NeverUp, Readiness, ServerChange, ServerSnapshot, Verdict,
+    self, BackendSnapshot, CertificateExpiry, Change, DownCause, NeverUp, Readiness, ServerChange, ServerSnapshot,
+    Verdict,
 };
 use crate::model;
 
@@ -258,12 +259,10 @@ impl Pool {
         Usable { now: state.up, ever: state.ever_up, since: state.since.1 }
     }
 
-    /// How many servers take new sessions, as HAProxy counts them (`nbsrv`): primaries, or one backup while there are none.
+    /// How many servers take new sessions; see [`event::usable_servers`].
     pub fn usable_servers(&self) -> u32 {
-        match self.lock().usable() {
-            (0, backups) => backups.min(1),
-            (primaries, _) => primaries,
-        }
+        let (primaries, backups) = self.lock().usable();
+        event::usable_servers(primaries, backups)
     }
 
     pub fn snapshot(&self) -> BackendSnapshot {

@@ -10,7 +10,7 @@ use super::mistake::Mistake;
 use super::raw::{Long, Sessions};
 use super::read::{Found, Origin, Reader, Stated, Value, section};
 use super::show::{Writer, quoted};
-use super::text::Text;
+use super::text::{Text, bad_text};
 use crate::model::{AcceptProxy, Listen, ListenAddress, Network, OnSilence, RuleStage, RuleVerdict};
 
 section! {
@@ -160,8 +160,7 @@ impl Text for DoorName {
     fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
         let fits = (1..=128).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
         let reason = "a listener's name is 1 to 128 characters without a space";
-        let refused = || Mistake::BadText { key: key.to_owned(), text: text.to_owned(), reason };
-        fits.then(|| Self(text.to_owned())).ok_or_else(refused)
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| bad_text(key, text, reason))
     }
 
     fn text(&self) -> String {
@@ -180,8 +179,7 @@ impl Text for Interface {
         let is_name = (1..=15).contains(&text.len()) && ![".", ".."].contains(&text);
         let fits = is_name && text.chars().all(|c| c.is_ascii_graphic() && !"/:".contains(c));
         let reason = "an interface's name is 1 to 15 characters without `/` and `:`";
-        let refused = || Mistake::BadText { key: key.to_owned(), text: text.to_owned(), reason };
-        fits.then(|| Self(text.to_owned())).ok_or_else(refused)
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| bad_text(key, text, reason))
     }
 
     fn text(&self) -> String {

@@ -1,7 +1,7 @@
 //! What may stand behind a key as the name of a person or a group, or as what they are known by.
 
 use super::mistake::Mistake;
-use super::text::Text;
+use super::text::{Text, bad_text};
 use crate::model::{Account, PasswordHash};
 
 /// A name for HTTP's basic authentication, where a colon ends it (RFC 7617, section 2).
@@ -16,7 +16,7 @@ impl Text for UserName {
         match fits {
             true => Ok(Self(text.to_owned())),
             false => {
-                Err(bad(key, text, "a user's name is 1 to 64 printable ASCII characters without spaces or colons"))
+                Err(bad_text(key, text, "a user's name is 1 to 64 printable ASCII characters without spaces or colons"))
             }
         }
     }
@@ -55,7 +55,7 @@ impl Text for GroupName {
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(may_stand);
         match fits && !text.bytes().all(|byte| byte.is_ascii_digit()) {
             true => Ok(Self(Account::Name(text.to_owned()))),
-            false => Err(bad(key, text, "a group is a number, or a name of 1 to 32 letters, digits and `_-.$@`")),
+            false => Err(bad_text(key, text, "a group is a number, or a name of 1 to 32 letters, digits and `_-.$@`")),
         }
     }
 
@@ -75,14 +75,10 @@ impl Text for OwnerName {
         // Names of users are made as those of groups are (useradd(8)).
         GroupName::parse(text, key)
             .map(|GroupName(account)| Self(account))
-            .map_err(|_| bad(key, text, "a user is a number, or a name of 1 to 32 letters, digits and `_-.$@`"))
+            .map_err(|_| bad_text(key, text, "a user is a number, or a name of 1 to 32 letters, digits and `_-.$@`"))
     }
 
     fn text(&self) -> String {
         self.0.to_string()
     }
-}
-
-fn bad(key: &str, text: &str, reason: &'static str) -> Mistake {
-    Mistake::BadText { key: key.to_owned(), text: text.to_owned(), reason }
 }

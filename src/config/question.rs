@@ -8,9 +8,8 @@ use toml::de::DeValue;
 use super::leaf::words;
 use super::mistake::Mistake;
 use super::read::{Found, Reader, Value};
-use super::service::bad;
 use super::show::quoted;
-use super::text::Text;
+use super::text::{Text, bad_text};
 use super::value;
 use crate::model::{ExpectForm, Expectation, Expected, HttpVersion, Pattern, Regex, Step};
 
@@ -24,7 +23,7 @@ impl Text for Method {
     const WANTED: &'static str = "a method such as \"GET\"";
 
     fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
-        if is_token(text) { Ok(Self(text.to_owned())) } else { Err(bad(key, text, "it is no method of HTTP")) }
+        if is_token(text) { Ok(Self(text.to_owned())) } else { Err(bad_text(key, text, "it is no method of HTTP")) }
     }
 
     fn text(&self) -> String {
@@ -48,10 +47,10 @@ impl Text for Header {
         match field.filter(whole) {
             // A length of its own would make the body another one than it is.
             Some((name, _)) if name.eq_ignore_ascii_case("content-length") => {
-                Err(bad(key, text, "the length is worked out from the body"))
+                Err(bad_text(key, text, "the length is worked out from the body"))
             }
             Some((name, value)) => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
-            None => Err(bad(key, text, "it is no field of a request: a name, a colon and a value")),
+            None => Err(bad_text(key, text, "it is no field of a request: a name, a colon and a value")),
         }
     }
 
@@ -83,14 +82,20 @@ impl Text for Answer {
             Some(("status", what)) => match what.strip_prefix("~ ") {
                 Some(expression) => Expected::StatusPattern(regex(expression, text, key)?),
                 None => Expected::Status(
-                    ranges(what).ok_or_else(|| bad(key, text, "it has no statuses such as 200-299,301"))?,
+                    ranges(what).ok_or_else(|| bad_text(key, text, "it has no statuses such as 200-299,301"))?,
                 ),
             },
             Some(("body", what)) => Expected::Body(match what.strip_prefix("~ ") {
                 Some(expression) => regex(expression, text, key)?,
                 None => Pattern::Text(what.into()),
             }),
-            _ => return Err(bad(key, text, "it begins with neither \"status\" nor \"body\", with or without a \"!\"")),
+            _ => {
+                return Err(bad_text(
+                    key,
+                    text,
+                    "it begins with neither \"status\" nor \"body\", with or without a \"!\"",
+                ));
+            }
         };
         Ok(Self { written: text.to_owned(), expect: Expectation { negated, of } })
     }
@@ -114,7 +119,7 @@ fn ranges(text: &str) -> Option<Vec<RangeInclusive<u16>>> {
 
 fn regex(expression: &str, text: &str, key: &str) -> Result<Pattern, Mistake> {
     let regex = Regex::new(expression);
-    regex.map(Pattern::Regex).map_err(|_| bad(key, text, "its regular expression can't be read, or is too large"))
+    regex.map(Pattern::Regex).map_err(|_| bad_text(key, text, "its regular expression can't be read, or is too large"))
 }
 
 /// A step of a conversation: "connect", "connect tls", "connect 6380", "send PING", "send-hex 0d0a", "expect PONG",
@@ -131,9 +136,9 @@ impl Text for StepText {
     fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
         let (negated, rest) = negation(text);
         let expect = |pattern, form| Step::Expect { negated, pattern, form };
-        let hex = |digits| bytes(digits).ok_or_else(|| bad(key, text, "it has no pairs of hexadecimal digits"));
+        let hex = |digits| bytes(digits).ok_or_else(|| bad_text(key, text, "it has no pairs of hexadecimal digits"));
         let step = match rest.split_once(' ').unwrap_or((rest, "")) {
-            ("connect", words) if !negated => connect(words).ok_or_else(|| bad(key, text, CONNECTS))?,
+            ("connect", words) if !negated => connect(words).ok_or_else(|| bad_text(key, text, CONNECTS))?,
             ("send", what) if !negated && !what.is_empty() => Step::Send(what.into()),
             ("send-hex", digits) if !negated => Step::Send(hex(digits)?),
             ("expect-hex", digits) => expect(Pattern::Text(hex(digits)?), ExpectForm::Binary),
@@ -141,7 +146,7 @@ impl Text for StepText {
                 Some(expression) => expect(regex(expression, text, key)?, ExpectForm::Regex),
                 None => expect(Pattern::Text(what.into()), ExpectForm::String),
             },
-            _ => return Err(bad(key, text, STEPS)),
+            _ => return Err(bad_text(key, text, STEPS)),
         };
         Ok(Self { written: text.to_owned(), step })
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use toml::de::{DeTable, DeValue};
 
 use super::account::Root;
-use super::door::{AcceptFrom, Door, DoorEntry};
+use super::door::{AcceptFrom, Door, DoorEntry, Interface};
 use super::leaf::{CheckType, Switch, VerifyMode, Wait, Whole, Workers};
 use super::list::{Controllers, List, OneOrMore, Statuses};
 use super::mistake::{Mistake, Mistakes};
@@ -14,7 +14,7 @@ use super::preset::Preset;
 use super::question::{Answer, Header, Method, StepText};
 use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::runtime::RuntimeListen;
-use super::service::{Agent, Interface, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
+use super::service::{Agent, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
 use super::site::{Login, Realm, Uri};
 use super::source::Source;

@@ -12,7 +12,7 @@ use super::mistake::Mistake;
 use super::raw::{Interval, ProbeTime as ProbeWait};
 use super::read::{Found, Reader, Value, section};
 use super::show::quoted;
-use super::text::{Machine, Text};
+use super::text::{Machine, Text, bad_text};
 use crate::model::{BackendName, InitState, OnErrors, ProxyVersion, Redispatch, Retries, ServerName, Tracked};
 
 /// Dials after the first at most, where they are counted.
@@ -164,7 +164,7 @@ impl Text for Tracked {
         let named = text.split_once('/').and_then(|(backend, server)| {
             Some(Self { backend: BackendName::new(backend).ok()?, server: ServerName::new(server).ok()? })
         });
-        named.ok_or_else(|| bad(key, text, "it is no backend's name, a slash and a server's name"))
+        named.ok_or_else(|| bad_text(key, text, "it is no backend's name, a slash and a server's name"))
     }
 
     fn text(&self) -> String {
@@ -183,7 +183,7 @@ impl Text for SourceAddress {
         let whole = text.parse::<SocketAddr>().ok();
         let alone = || text.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
         let address = whole.or_else(alone);
-        address.map(Self).ok_or_else(|| bad(key, text, "it is no IP address, with or without a port"))
+        address.map(Self).ok_or_else(|| bad_text(key, text, "it is no IP address, with or without a port"))
     }
 
     fn text(&self) -> String {
@@ -203,32 +203,11 @@ impl Text for Ip {
 
     fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
         let ip = text.trim_matches(['[', ']']).parse();
-        ip.map(Self).map_err(|_| bad(key, text, "it is no IP address"))
+        ip.map(Self).map_err(|_| bad_text(key, text, "it is no IP address"))
     }
 
     fn text(&self) -> String {
         self.0.to_string()
-    }
-}
-
-/// A network interface: 1 to 15 bytes (`IFNAMSIZ`, netdevice(7)), no slash and no space.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface(pub String);
-
-impl Text for Interface {
-    const WANTED: &'static str = "a network interface such as \"eth0\"";
-
-    fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
-        let fits = (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(bad(key, text, "an interface has 1 to 15 characters, no slash among them"))
-        }
-    }
-
-    fn text(&self) -> String {
-        self.0.clone()
     }
 }
 
@@ -243,14 +222,14 @@ impl Text for Said {
     const WANTED: &'static str = "a text";
 
     fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
-        if text.len() > SAID { Err(bad(key, "…", "it has more than 8192 bytes")) } else { Ok(Self(text.to_owned())) }
+        if text.len() > SAID {
+            Err(bad_text(key, "…", "it has more than 8192 bytes"))
+        } else {
+            Ok(Self(text.to_owned()))
+        }
     }
 
     fn text(&self) -> String {
         self.0.clone()
     }
-}
-
-pub(super) fn bad(key: &str, text: &str, reason: &'static str) -> Mistake {
-    Mistake::BadText { key: key.to_owned(), text: text.to_owned(), reason }
 }

@@ -108,7 +108,7 @@ impl Writer<'_> {
     }
 }
 
-/// A file's name may hold anything, but a comment ends with its line.
-fn printable(text: &str) -> String {
+/// What stands in a comment, which ends with its line: no control character is left.
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

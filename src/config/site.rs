@@ -1,7 +1,7 @@
 //! What may stand behind the keys of `[stats]` that say what is served there and to whom.
 
 use super::mistake::Mistake;
-use super::text::Text;
+use super::text::{Text, bad_text};
 use crate::model::Secret;
 
 /// Longest URI that is taken, in bytes.
@@ -19,7 +19,7 @@ impl Text for Uri {
         match fits {
             true => Ok(Self(text.to_owned())),
             false => {
-                Err(bad(key, text, "a URI begins with a slash, and has printable ASCII characters without spaces"))
+                Err(bad_text(key, text, "a URI begins with a slash, and has printable ASCII characters without spaces"))
             }
         }
     }
@@ -40,7 +40,9 @@ impl Text for Realm {
         let may_stand = |byte: u8| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
         match (1..=128).contains(&text.len()) && text.bytes().all(may_stand) {
             true => Ok(Self(text.to_owned())),
-            false => Err(bad(key, text, "it is 1 to 128 printable ASCII characters, none of them `\"` or a backslash")),
+            false => {
+                Err(bad_text(key, text, "it is 1 to 128 printable ASCII characters, none of them `\"` or a backslash"))
+            }
         }
     }
 
@@ -63,17 +65,13 @@ impl Text for Login {
         let parts = text.split_once(':').filter(|(user, _)| !user.is_empty());
         let parts = parts.filter(|_| !text.chars().any(char::is_control));
         // What is refused may hold a password: it is not said again.
-        let (user, password) = parts.ok_or_else(|| bad(key, "…", "it is a name, a colon and a password"))?;
+        let (user, password) = parts.ok_or_else(|| bad_text(key, "…", "it is a name, a colon and a password"))?;
         Ok(Self { user: user.to_owned(), password: Secret(password.to_owned()) })
     }
 
     fn text(&self) -> String {
         format!("{}:{}", self.user, self.password.0)
     }
-}
-
-fn bad(key: &str, text: &str, reason: &'static str) -> Mistake {
-    Mistake::BadText { key: key.to_owned(), text: text.to_owned(), reason }
 }
 
 #[cfg(test)]

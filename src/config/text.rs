@@ -334,6 +334,7 @@ impl Text for Mode {
     }
 }
 
-fn bad_text(key: &str, text: &str, reason: &'static str) -> Mistake {
+/// What is wrong with the text behind a key.
+pub(super) fn bad_text(key: &str, text: &str, reason: &'static str) -> Mistake {
     Mistake::BadText { key: key.to_owned(), text: text.to_owned(), reason }
 }

@@ -62,6 +62,15 @@ pub struct ProcessSnapshot {
     pub counts: Counts,
 }
 
+impl ProcessSnapshot {
+    /// Part of the workers' time that was idle since the start, in percent, whatever the clocks say.
+    pub fn idle_percent(&self) -> u8 {
+        let available = self.uptime.as_secs_f64() * f64::from(self.workers.max(1));
+        let used = if available > 0.0 { self.cpu.as_secs_f64() / available } else { 0.0 };
+        (100.0 * (1.0 - used.clamp(0.0, 1.0))).round() as u8
+    }
+}
+
 /// The configuration as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigSnapshot {
@@ -175,6 +184,11 @@ pub struct BackendSnapshot {
     pub counts: Counts,
     /// In file order.
     pub servers: Vec<ServerSnapshot>,
+}
+
+/// How many servers take new sessions, as HAProxy counts them (`nbsrv`): primaries, or one backup while there are none.
+pub fn usable_servers(primaries: u32, backups: u32) -> u32 {
+    if primaries > 0 { primaries } else { backups.min(1) }
 }
 
 /// An address that several clients share, seen by its having several sessions at every server.

@@ -127,16 +127,7 @@ pub(super) fn pool(servers: &[Spec]) -> Arc<Pool> {
 
 pub(super) fn verdict(state: Readiness) -> Verdict {
     let status = if state == Readiness::Ready { CheckStatus::L4Ok } else { CheckStatus::L4Con };
-    let evidence = Evidence {
-        status,
-        detail: String::new(),
-        duration: Duration::ZERO,
-        code: None,
-        certificate: None,
-        remark: None,
-        at: SystemTime::UNIX_EPOCH,
-        info: String::new(),
-    };
+    let evidence = Evidence::of(status, SystemTime::UNIX_EPOCH);
     Verdict { state, evidence, source: VerdictSource::Probe }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 pub use self::columns::{COLUMNS, Column};
 pub use self::forms::{csv, json, typed};
 use crate::event::{
-    BackendSnapshot, CheckStatus, Counts, FrontendSnapshot, FrontendState, HttpCounts, ServerSnapshot, Snapshot,
+    self, BackendSnapshot, CheckStatus, Counts, FrontendSnapshot, FrontendState, HttpCounts, ServerSnapshot, Snapshot,
     StatsSnapshot,
 };
 
@@ -268,12 +268,9 @@ impl<'a> Row<'a> {
     }
 }
 
-/// How many servers take new sessions, as HAProxy counts them (`nbsrv`): primaries, or one backup while there are none.
+/// How many servers of a backend take new sessions.
 pub fn usable_servers(backend: &BackendSnapshot) -> u32 {
-    match status::taking_sessions(backend, false) {
-        0 => status::taking_sessions(backend, true).min(1),
-        primaries => primaries,
-    }
+    event::usable_servers(status::taking_sessions(backend, false), status::taking_sessions(backend, true))
 }
 
 /// The column of this name, which must be one.

@@ -101,7 +101,13 @@ impl Figures {
         is(44, "CompressBpsRateLim", "CLP", Small(0), "Nothing is compressed");
         is(47, "Tasks", "MGP", Small(open), "Sessions that are open");
         is(48, "Run_queue", "MGP", Small(0), "Not counted");
-        is(49, "Idle_pct", "MaP", Small(idle(snapshot)), "Part of the workers' time that was idle since the start");
+        is(
+            49,
+            "Idle_pct",
+            "MaP",
+            Small(process.idle_percent().into()),
+            "Part of the workers' time that was idle since the start",
+        );
         is(50, "node", "COS", Text(process.node.clone()), "The host's name");
         let stopping = u64::from(process.phase != ProcessPhase::Serving);
         is(52, "Stopping", "MGP", Small(stopping), "1 while the process stops");
@@ -177,14 +183,6 @@ impl Value {
 fn uptime(time: Duration) -> String {
     let up = time.as_secs();
     format!("{}d {}h{:02}m{:02}s", up / 86_400, up / 3_600 % 24, up / 60 % 60, up % 60)
-}
-
-fn idle(snapshot: &Snapshot) -> u64 {
-    let process = &snapshot.process;
-    let time = process.uptime.as_secs_f64() * f64::from(process.workers.max(1));
-    let busy = if time > 0.0 { process.cpu.as_secs_f64() / time } else { 0.0 };
-    // A part of a hundred, whatever the clocks say.
-    (100.0 * (1.0 - busy)).clamp(0.0, 100.0) as u64
 }
 
 // ---- JSON ----

@@ -2,8 +2,9 @@
 
 use super::command::Asked;
 use super::target;
-use crate::admin::Action;
+use crate::admin::{Action, Target};
 use crate::event::{AdminState, FrontendSnapshot, FrontendState};
+use crate::model::Server;
 
 pub async fn disable_server(asked: &Asked<'_>) -> String {
     set_state(asked, AdminState::Maint).await
@@ -22,43 +23,48 @@ async fn set_state(asked: &Asked<'_>, state: AdminState) -> String {
 }
 
 pub async fn disable_health(asked: &Asked<'_>) -> String {
-    let config = (asked.views.config)();
-    match target::server(asked.word(2), &config) {
-        // There is nothing to be left out.
-        Ok(found) if found.server.check.is_none() => String::new(),
-        Ok(found) => asked.act(Action::SetChecks { target: found.target(), on: false }).await,
-        Err(complaint) => complaint.to_owned(),
-    }
+    switch_asker(asked, &HEALTH, false).await
 }
 
 pub async fn enable_health(asked: &Asked<'_>) -> String {
-    let config = (asked.views.config)();
-    match target::server(asked.word(2), &config) {
-        Ok(found) if found.server.check.is_none() => {
-            "Health check was not configured on this server, cannot enable.\n".to_owned()
-        }
-        Ok(found) => asked.act(Action::SetChecks { target: found.target(), on: true }).await,
-        Err(complaint) => complaint.to_owned(),
-    }
+    switch_asker(asked, &HEALTH, true).await
 }
 
 pub async fn disable_agent(asked: &Asked<'_>) -> String {
-    let config = (asked.views.config)();
-    match target::server(asked.word(2), &config) {
-        // There is nobody to be left alone.
-        Ok(found) if found.server.agent.is_none() => String::new(),
-        Ok(found) => asked.act(Action::AskAgent { target: found.target(), on: false }).await,
-        Err(complaint) => complaint.to_owned(),
-    }
+    switch_asker(asked, &AGENT, false).await
 }
 
 pub async fn enable_agent(asked: &Asked<'_>) -> String {
+    switch_asker(asked, &AGENT, true).await
+}
+
+/// Something that asks a server how it is.
+struct Asker {
+    is_there: fn(&Server) -> bool,
+    action: fn(Target, bool) -> Action,
+    /// What is said if it is to begin and is not there.
+    missing: &'static str,
+}
+
+const HEALTH: Asker = Asker {
+    is_there: |server| server.check.is_some(),
+    action: |target, on| Action::SetChecks { target, on },
+    missing: "Health check was not configured on this server, cannot enable.\n",
+};
+
+const AGENT: Asker = Asker {
+    is_there: |server| server.agent.is_some(),
+    action: |target, on| Action::AskAgent { target, on },
+    missing: "Agent was not configured on this server, cannot enable.\n",
+};
+
+async fn switch_asker(asked: &Asked<'_>, asker: &Asker, on: bool) -> String {
     let config = (asked.views.config)();
     match target::server(asked.word(2), &config) {
-        Ok(found) if found.server.agent.is_none() => {
-            "Agent was not configured on this server, cannot enable.\n".to_owned()
-        }
-        Ok(found) => asked.act(Action::AskAgent { target: found.target(), on: true }).await,
+        Ok(found) if (asker.is_there)(found.server) => asked.act((asker.action)(found.target(), on)).await,
+        Ok(_) if on => asker.missing.to_owned(),
+        // There is nothing to be left out.
+        Ok(_) => String::new(),
         Err(complaint) => complaint.to_owned(),
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::super::read::Span;
-use super::super::show::quoted;
+use super::super::show::{printable, quoted};
 use super::super::value::duration_text;
 
 /// Sections in the order of the file.
@@ -127,11 +127,6 @@ impl Section {
 
 fn line(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("a text takes everything");
-}
-
-/// A comment ends with its line, and must not begin another one.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub(super) const FAMILIES: &[Family] = &[
     unused("max_zlib_memory"),
     gauge("current_tasks", "Sessions that are open.", |s| whole(s.process.sessions)),
     gauge("current_run_queue", "Not measured.", |_| Value::None),
-    gauge("idle_time_percent", "Processor time left of that of all threads, since the start.", |s| whole(idle(&s.process))),
+    gauge("idle_time_percent", "Processor time left of that of all threads, since the start.", |s| whole(u32::from(s.process.idle_percent()))),
     Family { label: Some(("node", |s| s.process.node.clone())), ..gauge("node", "Always 1; the host's name is a label.", |_| whole(1_u32)) },
     gauge("stopping", "1 once the process was told to stop.", |s| whole(u32::from(s.process.phase != ProcessPhase::Serving))),
     gauge("jobs", "Sessions and listeners.", |s| whole(u64::from(s.process.sessions) + listeners(s))),
@@ -114,12 +114,6 @@ fn requests(snapshot: &Snapshot) -> u64 {
 fn listeners(snapshot: &Snapshot) -> u64 {
     let frontends: usize = snapshot.frontends.iter().map(|frontend| frontend.listen.len()).sum();
     (frontends + snapshot.stats.len()) as u64
-}
-
-fn idle(process: &ProcessSnapshot) -> u32 {
-    let available = process.uptime.as_secs_f64() * f64::from(process.workers.max(1));
-    let used = if available > 0.0 { process.cpu.as_secs_f64() / available } else { 0.0 };
-    (100.0 * (1.0 - used.clamp(0.0, 1.0))).round() as u32
 }
 
 fn started(process: &ProcessSnapshot) -> u64 {

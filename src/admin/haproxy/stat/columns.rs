@@ -79,7 +79,7 @@ pub const COLUMNS: &[Column] = &[
     column("rate", "MRP", ALL, |row| U32(row.counts.rate)),
     column("rate_lim", "CLP", FRONT, zero_32),
     Column { tags: ["MMP", "MGP", "MMP"], ..column("rate_max", "", ALL, |row| U32(row.counts.rate_max)) },
-    column("check_status", "MOP", SERVER, |row| under_check(row, |check| Cell::Text(check_status(check)))),
+    column("check_status", "MOP", SERVER, |row| under_check(row, |check| Cell::Text(starred(check.running, check.last.as_ref())))),
     column("check_code", "MOP", SERVER, |row| probed(row, check_code)),
     column("check_duration", "MDP", SERVER, |row| probed(row, |last| U64(last.duration.as_millis() as u64))),
     column("hrsp_1xx", "MCP", PROXY, |row| answers(row, 1)),
@@ -105,11 +105,11 @@ pub const COLUMNS: &[Column] = &[
     column("ctime", "MaP", POOL, |row| millis(row.counts.connect_time)),
     column("rtime", "MaP", POOL, zero_32),
     column("ttime", "MaP", POOL, |row| millis(row.counts.total_time)),
-    column("agent_status", "MOP", SERVER, |row| asked(row, |agent| Cell::Text(agent_status(agent)))),
+    column("agent_status", "MOP", SERVER, |row| asked(row, |agent| Cell::Text(starred(agent.running, agent.last.as_ref())))),
     column("agent_code", "MOP", SERVER, |row| answered(row, check_code)),
     column("agent_duration", "MDP", SERVER, |row| answered(row, |last| U64(last.duration.as_millis() as u64))),
-    column("check_desc", "MOP", SERVER, |row| under_check(row, |check| text(last_status(check).words()))),
-    column("agent_desc", "MOP", SERVER, |row| asked(row, |agent| text(last_word(agent).words()))),
+    column("check_desc", "MOP", SERVER, |row| under_check(row, |check| text(found(check.last.as_ref()).words()))),
+    column("agent_desc", "MOP", SERVER, |row| asked(row, |agent| text(found(agent.last.as_ref()).words()))),
     column("check_rise", "CGS", SERVER, |row| under_check(row, |check| U32(check.rise.into()))),
     column("check_fall", "CGS", SERVER, |row| under_check(row, |check| U32(check.fall.into()))),
     column("check_health", "CGS", SERVER, |row| under_check(row, |check| U32(check.health.into()))),
@@ -253,14 +253,15 @@ fn probed(row: &Row<'_>, value: impl FnOnce(&Evidence) -> Cell) -> Cell {
     under_check(row, |check| check.last.as_ref().map_or(Empty, value))
 }
 
-fn last_status(check: &CheckSnapshot) -> CheckStatus {
-    check.last.as_ref().map_or(CheckStatus::Ini, |last| last.status)
+/// What was found last.
+fn found(last: Option<&Evidence>) -> CheckStatus {
+    last.map_or(CheckStatus::Ini, |last| last.status)
 }
 
 /// A star says that the next probe is under way.
-fn check_status(check: &CheckSnapshot) -> String {
-    let running = if check.running { "* " } else { "" };
-    format!("{running}{}", last_status(check).name())
+fn starred(running: bool, last: Option<&Evidence>) -> String {
+    let star = if running { "* " } else { "" };
+    format!("{star}{}", found(last).name())
 }
 
 /// Of a server whose agent is asked.
@@ -273,15 +274,6 @@ fn asked(row: &Row<'_>, value: impl FnOnce(&AgentSnapshot) -> Cell) -> Cell {
 /// Of a server whose agent has answered.
 fn answered(row: &Row<'_>, value: impl FnOnce(&Evidence) -> Cell) -> Cell {
     asked(row, |agent| agent.last.as_ref().map_or(Empty, value))
-}
-
-fn last_word(agent: &AgentSnapshot) -> CheckStatus {
-    agent.last.as_ref().map_or(CheckStatus::Ini, |last| last.status)
-}
-
-fn agent_status(agent: &AgentSnapshot) -> String {
-    let running = if agent.running { "* " } else { "" };
-    format!("{running}{}", last_word(agent).name())
 }
 
 /// What only some servers have.
