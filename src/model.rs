@@ -4,7 +4,6 @@
 //! Values here cannot be wrong by themselves: a [`Weight`] is within its range, a [`FrontendName`] has only letters that
 //! may stand in a name. Lists are in file order, because ids, outputs and the choice of the first server depend on it.
 
-use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod address;
+mod check;
 pub mod condition;
 mod credential;
 mod descriptor;
@@ -20,9 +21,11 @@ mod line_format;
 mod listen;
 mod log;
 mod members;
+mod name;
 mod network;
 mod password;
 mod pattern;
+mod policy;
 mod process;
 mod retries;
 mod rule;
@@ -32,6 +35,8 @@ mod service;
 mod stats;
 mod version;
 
+pub use self::address::{Endpoint, HostAddress, ListenAddress};
+pub use self::check::{ApiserverProbe, Check, HttpsProbe, Probe, ProbeTime, TlsProbe, Verify};
 pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
 pub use self::descriptor::{Descriptor, DescriptorName};
@@ -43,9 +48,14 @@ pub use self::log::{
     SyslogProtocol,
 };
 pub use self::members::hosts;
+pub use self::name::{BackendName, FrontendName, NAME_MAX, NameError, ServerName};
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
+pub use self::policy::{
+    Closing, DialRefused, DialSilent, JudgedBy, Keepalive, OnDown, OnDraining, OnNoServer, OnPrimaryBack, OnRefused,
+    OnRemoved, Policy,
+};
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
 pub use self::rule::{OnSilence, Route, Rule, RuleStage, RuleVerdict};
@@ -113,207 +123,6 @@ pub enum Dialect {
     Toml,
     /// A haproxy.cfg.
     Haproxy,
-}
-
-/// What to do in the situations that HAProxy and evenkeel answer differently.
-///
-/// A configuration starts from one of the two and sets the fields that it states.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Policy {
-    pub dial_refused: DialRefused,
-    pub dial_silent: DialSilent,
-    pub judged_by: JudgedBy,
-    pub closing: Closing,
-    /// Keepalive towards clients; `None` leaves it off.
-    pub client_keepalive: Option<Keepalive>,
-    /// Keepalive towards servers; `None` leaves it off.
-    pub server_keepalive: Option<Keepalive>,
-    /// How long a half-closed session may go without a byte; `None` leaves it to the other timeouts.
-    pub half_close: Option<Duration>,
-    pub on_no_server: OnNoServer,
-    /// Whether a reload happens inside this process, with counters and health kept.
-    pub reload_in_process: bool,
-    /// Whether a listen address without a host (`:6443`) accepts IPv6 as well as IPv4.
-    pub dual_stack: bool,
-    /// Whether the stats page takes actions without a credential.
-    pub open_stats: bool,
-}
-
-impl Policy {
-    /// evenkeel's own behaviour: TOML files and presets start from it.
-    pub fn evenkeel() -> Self {
-        Self {
-            dial_refused: DialRefused::NextServer,
-            dial_silent: DialSilent::Hedge { after: Duration::from_millis(250) },
-            judged_by: JudgedBy::Everything,
-            closing: Closing {
-                on_down: OnDown::Ask,
-                on_refused: OnRefused::Drain,
-                on_draining: OnDraining::Keep,
-                on_primary_back: OnPrimaryBack::Keep,
-                on_removed: OnRemoved::Keep,
-                dead_after: Duration::from_secs(10),
-                drain_idle: Duration::from_secs(15),
-                drain_max: Duration::from_secs(60),
-                kill_spread: Duration::from_secs(3),
-            },
-            client_keepalive: Some(Keepalive::new(30, 10, 3)),
-            server_keepalive: Some(Keepalive::new(15, 5, 3)),
-            half_close: Some(Duration::from_secs(30)),
-            on_no_server: OnNoServer::TryAll,
-            reload_in_process: true,
-            dual_stack: true,
-            open_stats: false,
-        }
-    }
-
-    /// HAProxy's behaviour where its file says nothing: a haproxy.cfg starts from it.
-    pub fn haproxy() -> Self {
-        Self {
-            dial_refused: DialRefused::SameServer { retries: 3, pause: Duration::from_secs(1) },
-            dial_silent: DialSilent::Wait,
-            judged_by: JudgedBy::Probes,
-            closing: Closing { on_down: OnDown::Keep, kill_spread: Duration::ZERO, ..Self::evenkeel().closing },
-            client_keepalive: None,
-            server_keepalive: None,
-            half_close: None,
-            on_no_server: OnNoServer::Close,
-            reload_in_process: false,
-            dual_stack: false,
-            open_stats: true,
-        }
-    }
-}
-
-/// What follows a dial that was refused or failed at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DialRefused {
-    /// The next server in the balance method's order, at once.
-    NextServer,
-    /// The same server again, so many times, after a pause; then the client is dropped (HAProxy's `retries`).
-    SameServer { retries: u32, pause: Duration },
-}
-
-/// What follows a dial that is not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DialSilent {
-    /// Nothing until the dial's own timeout.
-    Wait,
-    /// A second dial to another server, not before this time; the first to connect wins.
-    Hedge { after: Duration },
-}
-
-/// What bears on whether a server is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JudgedBy {
-    /// All that is known of it. One whose last probe failed, without being down yet, is chosen only when no other is
-    /// usable; a failed dial starts a probe, three in a row take it down; one that shows another authority's
-    /// certificate than the rest is not used; and one whose probes fail is kept where the fault is probably ours.
-    Everything,
-    /// The results of its probes, by rise and fall, as with HAProxy: each of them counts, errors of our own and a time
-    /// without any network included. One that says it takes no new work gets none, and at once; one in maintenance
-    /// counts as down for its sessions, and comes back from it as one that was down.
-    Probes,
-}
-
-impl JudgedBy {
-    /// Whether a probe's word is held against what else is known.
-    pub fn weighs(self) -> bool {
-        self == Self::Everything
-    }
-}
-
-/// What becomes of the sessions that a server has when it takes no new ones any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closing {
-    pub on_down: OnDown,
-    pub on_refused: OnRefused,
-    pub on_draining: OnDraining,
-    pub on_primary_back: OnPrimaryBack,
-    pub on_removed: OnRemoved,
-    /// How long a server must have been down whose kernel answers and whose process does not, until its sessions are
-    /// closed.
-    pub dead_after: Duration,
-    /// How long a server must have refused connections until its idle sessions are closed,
-    pub drain_idle: Duration,
-    /// and until all are that move no bytes.
-    pub drain_max: Duration,
-    /// Over how long the sessions of one server are closed at most.
-    pub kill_spread: Duration,
-}
-
-/// What becomes of the sessions of a server that goes down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDown {
-    /// Each session's peer is asked; those whose peer is silent are closed.
-    Ask,
-    /// All are closed (HAProxy's `on-marked-down shutdown-sessions`).
-    Close,
-    /// They live on until a peer or a timeout ends them.
-    Keep,
-}
-
-/// What becomes of the sessions of a server that is down because it refuses connections: its process, which lives
-/// while they are open, may be finishing its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnRefused {
-    /// Those that are idle are closed after a while: [`Closing::drain_idle`].
-    Drain,
-    /// All are closed at once.
-    Close,
-}
-
-/// What becomes of the sessions of a server that says it takes no new work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDraining {
-    Keep,
-    Close,
-}
-
-/// What becomes of the sessions on backup servers when a primary is usable again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnPrimaryBack {
-    Keep,
-    /// All are closed (HAProxy's `on-marked-up shutdown-backup-sessions`).
-    Close,
-}
-
-/// What becomes of the sessions of a server that a reload has taken out of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnRemoved {
-    /// They live on until a peer or a timeout ends them.
-    Keep,
-    /// They are closed evenly over [`Closing::drain_max`], idle ones first.
-    Drain,
-    /// All are closed at once.
-    Close,
-}
-
-/// What a new session meets when no server is usable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnNoServer {
-    /// All servers that the operator has not taken out are dialled, for at most two seconds; then as `Reset`.
-    TryAll,
-    /// The client is reset.
-    Reset,
-    /// The client is closed in the ordinary way, as HAProxy does.
-    Close,
-    /// Nobody listens while it is so: the kernel refuses clients.
-    CloseListener,
-}
-
-/// When the kernel asks a quiet peer whether it lives: after `idle`, then every `interval`, `count` times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keepalive {
-    pub idle: Duration,
-    pub interval: Duration,
-    pub count: u32,
-}
-
-impl Keepalive {
-    const fn new(idle: u64, interval: u64, count: u32) -> Self {
-        Self { idle: Duration::from_secs(idle), interval: Duration::from_secs(interval), count }
-    }
 }
 
 /// Limits of the whole process.
@@ -571,192 +380,6 @@ impl Server {
     }
 }
 
-/// How a server is probed, and what a series of results means.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Check {
-    pub probe: Probe,
-    /// Port to probe instead of the server's own.
-    pub port: Option<u16>,
-    /// From the start of one probe to the start of the next, in a steady state.
-    pub interval: Duration,
-    /// The same between up and down.
-    pub fast_interval: Duration,
-    /// The same while down.
-    pub down_interval: Duration,
-    /// For the whole probe, from dial to verdict, or for a part of it: see [`ProbeTime`].
-    pub timeout: Duration,
-    /// Failures in a row that take a server down, at least 1.
-    pub fall: u16,
-    /// Successes in a row that bring it up, at least 1.
-    pub rise: u16,
-    /// Another address to probe than the server's own.
-    pub address: Option<IpAddr>,
-    /// What the probe begins with; it says that it stands for nobody (LOCAL, UNKNOWN).
-    pub send_proxy: Option<ProxyVersion>,
-    pub time: ProbeTime,
-}
-
-impl Check {
-    /// One with this probe and interval, and evenkeel's own values for the rest.
-    pub fn new(probe: Probe, interval: Duration) -> Self {
-        Self {
-            probe,
-            port: None,
-            interval,
-            fast_interval: interval,
-            down_interval: interval,
-            timeout: interval,
-            fall: 3,
-            rise: 2,
-            address: None,
-            send_proxy: None,
-            time: ProbeTime::Whole,
-        }
-    }
-}
-
-impl Check {
-    /// The ports that it connects to beside the server's own.
-    pub fn ports(&self) -> impl Iterator<Item = u16> {
-        let steps = match &self.probe {
-            Probe::Script { steps, .. } => steps.as_slice(),
-            _ => &[],
-        };
-        let of_steps = steps.iter().filter_map(|step| match step {
-            Step::Connect { port, .. } => *port,
-            Step::Send(_) | Step::Expect { .. } => None,
-        });
-        self.port.into_iter().chain(of_steps)
-    }
-}
-
-/// What bounds a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProbeTime {
-    /// [`Check::timeout`] from dial to verdict.
-    Whole,
-    /// The interval in force, from dial to verdict: HAProxy without `timeout check`.
-    Interval,
-    /// This and the interval in force for the dial, then [`Check::timeout`] for the rest: HAProxy with `timeout check`,
-    /// whose dials have `timeout connect`.
-    Dial(Duration),
-}
-
-/// What one probe does.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Probe {
-    /// Connects.
-    Tcp,
-    /// Connects and completes a TLS handshake.
-    Tls(TlsProbe),
-    /// Sends `GET path` over TLS and reads the status.
-    Https(HttpsProbe),
-    /// Asks a kube-apiserver for its `/readyz`.
-    KubeApiserver(ApiserverProbe),
-    /// Begins HTTP/2 with a konnectivity server, and ends it.
-    Konnectivity(TlsProbe),
-    /// Sends `GET /` to k0s's join API, which answers 404 while it lives.
-    K0sJoin(TlsProbe),
-    /// Sends a request of the configuration's own, and holds the answer against what it expects.
-    Http(HttpProbe),
-    /// Has a conversation. TLS is for the steps that connect with it.
-    Script { steps: Vec<Step>, tls: Option<TlsProbe> },
-}
-
-impl Probe {
-    /// The check's type as the configuration says it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Tls(_) => "tls",
-            Self::Https(_) => "https",
-            Self::KubeApiserver(_) => "kube-apiserver",
-            Self::Konnectivity(_) => "konnectivity",
-            Self::K0sJoin(_) => "k0s-join",
-            Self::Http(HttpProbe { tls: None, .. }) => "http",
-            Self::Http(_) => "http-over-tls",
-            Self::Script { .. } => "script",
-        }
-    }
-
-    /// The files that it was made from, and those that it reads.
-    pub fn files(&self) -> Vec<&Path> {
-        let (tls, credential) = match self {
-            Self::Tcp | Self::Http(HttpProbe { tls: None, .. }) | Self::Script { tls: None, .. } => return Vec::new(),
-            Self::Http(HttpProbe { tls: Some(tls), .. }) | Self::Script { tls: Some(tls), .. } => (tls, None),
-            Self::Tls(tls) | Self::Konnectivity(tls) | Self::K0sJoin(tls) => (tls, None),
-            Self::Https(probe) => (&probe.tls, None),
-            Self::KubeApiserver(probe) => (&probe.tls, probe.credential.as_ref()),
-        };
-        let authority = match &tls.verify {
-            Verify::None => None,
-            Verify::Ca { file, .. } => Some(file),
-        };
-        let shown = match credential {
-            None => &[],
-            Some(Credential::Token(token)) => std::slice::from_ref(&token.file),
-            Some(Credential::Certificate(identity)) => identity.files.as_slice(),
-        };
-        let own = tls.identity.iter().flat_map(|identity| &identity.files);
-        authority.into_iter().chain(shown).chain(own).map(PathBuf::as_path).collect()
-    }
-}
-
-/// The TLS part of a probe.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TlsProbe {
-    pub verify: Verify,
-    /// Server name sent (SNI), and verified unless [`Verify::None`]; without one, the server's address stands for it
-    /// in verification and no SNI is sent.
-    pub server_name: Option<String>,
-    /// Protocols offered, most wanted first; empty sends no ALPN.
-    pub alpn: Vec<String>,
-    /// Shown to servers that ask who is there.
-    pub identity: Option<Identity>,
-}
-
-/// Whom a TLS probe believes.
-#[derive(Clone, PartialEq)]
-pub enum Verify {
-    /// Anyone: the check proves that the server speaks, not who it is.
-    None,
-    /// A server whose certificate one of these authorities has signed.
-    Ca {
-        file: PathBuf,
-        /// The file's certificates, DER, at least one.
-        roots: Arc<[Vec<u8>]>,
-    },
-}
-
-impl fmt::Debug for Verify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("None"),
-            Self::Ca { file, roots } => write!(f, "Ca({}, {} certificates)", file.display(), roots.len()),
-        }
-    }
-}
-
-/// The HTTP part of an `https` probe.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HttpsProbe {
-    pub tls: TlsProbe,
-    /// Begins with a slash.
-    pub path: String,
-    /// Statuses that count as alive.
-    pub accept: Vec<u16>,
-    /// Statuses of a server that takes no new work; none of them is in `accept`.
-    pub draining: Vec<u16>,
-}
-
-/// What a `kube-apiserver` probe needs to know.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApiserverProbe {
-    pub tls: TlsProbe,
-    /// Without one the apiserver may not say whether it is ready.
-    pub credential: Option<Credential>,
-}
-
 /// A machine, whatever number of servers run on it: one monitor watches all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -804,85 +427,6 @@ pub enum LogLevel {
     Info,
     Debug,
     Trace,
-}
-
-/// Where a listener is bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ListenAddress {
-    /// All addresses of both families on one socket (`:6443`).
-    DualStack { port: u16 },
-    /// One address; an IPv6 one accepts IPv6 only.
-    Tcp(SocketAddr),
-    /// A socket that was opened for us (`fd@api`, `fd@3`), whatever its address is.
-    Descriptor(Descriptor),
-}
-
-impl ListenAddress {
-    /// `None` if only the socket itself knows.
-    pub fn port(self) -> Option<u16> {
-        match self {
-            Self::DualStack { port } => Some(port),
-            Self::Tcp(address) => Some(address.port()),
-            Self::Descriptor(_) => None,
-        }
-    }
-
-    /// Whether a socket on `self` and one on `other` would collide.
-    pub fn overlaps(self, other: Self) -> bool {
-        let port = self.port();
-        if port != other.port() || port == Some(0) {
-            return false;
-        }
-        match (self, other) {
-            (Self::Descriptor(_), _) | (_, Self::Descriptor(_)) => self == other,
-            (Self::DualStack { .. }, _) | (_, Self::DualStack { .. }) => true,
-            (Self::Tcp(a), Self::Tcp(b)) => {
-                a.is_ipv4() == b.is_ipv4() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
-            }
-        }
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DualStack { port } => write!(f, ":{port}"),
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Descriptor(descriptor) => write!(f, "fd@{descriptor}"),
-        }
-    }
-}
-
-/// A host and a port to connect to; the port is never 0.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    pub host: HostAddress,
-    pub port: u16,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            HostAddress::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]:{}", self.port),
-            host => write!(f, "{host}:{}", self.port),
-        }
-    }
-}
-
-/// A machine's address, or a name that is looked up while running.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HostAddress {
-    Ip(IpAddr),
-    Name(String),
-}
-
-impl fmt::Display for HostAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip(ip) => write!(f, "{ip}"),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
 }
 
 /// A frontend's or backend's number, as HAProxy counts them: in file order, the first is 2.
@@ -935,120 +479,13 @@ impl fmt::Display for Weight {
     }
 }
 
-/// Why a text is not a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameError {
-    Empty,
-    /// Longer than [`NAME_MAX`].
-    TooLong,
-    /// A character other than letters, digits and `-_.:`.
-    Character(char),
-}
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("a name must not be empty"),
-            Self::TooLong => write!(f, "a name has at most {NAME_MAX} characters"),
-            Self::Character(c) => write!(f, "{c:?} can't stand in a name; letters, digits and `-_.:` can"),
-        }
-    }
-}
-
-impl std::error::Error for NameError {}
-
-/// Longest name in bytes.
-pub const NAME_MAX: usize = 128;
-
-/// HAProxy's rule for the names of proxies and servers (configuration manual, section 4.1).
-fn check_name(text: &str) -> Result<(), NameError> {
-    if text.is_empty() {
-        return Err(NameError::Empty);
-    }
-    if text.len() > NAME_MAX {
-        return Err(NameError::TooLong);
-    }
-    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.:".contains(*c))) {
-        Some(c) => Err(NameError::Character(c)),
-        None => Ok(()),
-    }
-}
-
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
-
-        impl $name {
-            /// Accepts 1 to [`NAME_MAX`] letters, digits and `-_.:`.
-            pub fn new(text: &str) -> Result<Self, NameError> {
-                check_name(text)?;
-                Ok(Self(text.into()))
-            }
-
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-    };
-}
-
-name!(
-    /// A frontend's name.
-    FrontendName
-);
-name!(
-    /// A backend's name.
-    BackendName
-);
-name!(
-    /// A server's name, unique in its backend.
-    ServerName
-);
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_haproxys_rule() {
-        assert!(BackendName::new("kubeAPI_backend-1.a:b").is_ok());
-        assert_eq!(ServerName::new(""), Err(NameError::Empty));
-        assert_eq!(ServerName::new("a b"), Err(NameError::Character(' ')));
-        assert_eq!(ServerName::new("<script>"), Err(NameError::Character('<')));
-        assert_eq!(FrontendName::new(&"x".repeat(NAME_MAX + 1)), Err(NameError::TooLong));
-    }
-
-    #[test]
     fn weights_end_at_256() {
         assert_eq!(Weight::new(256).map(Weight::value), Some(256));
         assert_eq!(Weight::new(257), None);
-    }
-
-    #[test]
-    fn listen_addresses_collide_as_sockets_do() {
-        let dual = ListenAddress::DualStack { port: 6443 };
-        let v4 = ListenAddress::Tcp("127.0.0.1:6443".parse().unwrap());
-        let other_v4 = ListenAddress::Tcp("127.0.0.2:6443".parse().unwrap());
-        let any_v4 = ListenAddress::Tcp("0.0.0.0:6443".parse().unwrap());
-        let v6 = ListenAddress::Tcp("[::1]:6443".parse().unwrap());
-        let other_port = ListenAddress::Tcp("127.0.0.1:6444".parse().unwrap());
-        assert!(dual.overlaps(v4) && v6.overlaps(dual) && any_v4.overlaps(v4) && v4.overlaps(v4));
-        assert!(!v4.overlaps(other_v4) && !v4.overlaps(v6) && !any_v4.overlaps(v6) && !dual.overlaps(other_port));
-        let [three, four] = [3, 4].map(|number| ListenAddress::Descriptor(Descriptor::Number(number)));
-        assert!(three.overlaps(three) && !three.overlaps(four) && !three.overlaps(dual) && !v4.overlaps(three));
     }
 }
