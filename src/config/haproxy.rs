@@ -8,6 +8,7 @@ mod acl;
 mod argument;
 mod backend;
 mod bind;
+mod cfg;
 mod check;
 mod compose;
 mod condition;

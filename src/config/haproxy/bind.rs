@@ -7,7 +7,8 @@ use super::super::read::Span;
 use super::super::show::quoted;
 use super::super::value::duration_text;
 use super::argument::{Address, Allowed, Family, Options, address, number_of, time_of};
-use super::file::{Statement, bad_line};
+use super::cfg::Statement;
+use super::file::bad_line;
 
 const ENCRYPTED: &str = "sessions are passed on as they are, and never opened on the way";
 const FILE: &str = "it is about sockets in the file system";

@@ -6,9 +6,9 @@ use super::super::read::Span;
 use super::super::show::quoted;
 use super::super::value::duration_text;
 use super::argument::{Options, number_of, time_of};
+use super::cfg::Proxy;
 use super::compose::Composer;
 use super::document::Section;
-use super::file::Proxy;
 use super::{HOUR, question, service};
 
 /// The options of which the last one says what a check asks (configuration manual, section 4.2).

@@ -9,8 +9,9 @@ use super::super::read::Span;
 use super::super::show::quoted;
 use super::super::value::duration_text;
 use super::argument::{number_of, time_of};
+use super::cfg::{Cfg, Kind, Proxy, Statement};
 use super::document::{Document, Section};
-use super::file::{Cfg, Kind, Proxy, Statement, bad_line};
+use super::file::bad_line;
 use super::{Choice, backend, frontend, log, pages, rules, runtime};
 use crate::model::ProxyId;
 

@@ -13,7 +13,7 @@ mod view;
 use super::super::finding::Finding;
 use super::super::mistake::Mistakes;
 use super::super::source::Source;
-use super::file::Cfg;
+use super::cfg::Cfg;
 use view::View;
 
 /// One matter to look for.

@@ -5,9 +5,9 @@ use super::super::read::Span;
 use std::collections::HashSet;
 
 use super::bind;
+use super::cfg::{Kind, Proxy, Statement};
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Kind, Proxy, Statement};
 use super::log;
 use super::rules;
 use super::service;

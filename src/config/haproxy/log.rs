@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::super::read::Span;
 use super::super::show::quoted;
+use super::cfg::{Prefix, Proxy, Statement};
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Prefix, Proxy, Statement};
 
 /// `[log]`: what is not a target, then each target.
 pub fn compose(composer: &mut Composer<'_>) -> Vec<Section> {

@@ -6,9 +6,9 @@ use super::super::show::quoted;
 use super::super::when;
 use super::acl;
 use super::bind;
+use super::cfg::{Kind, Proxy, Statement};
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Kind, Proxy, Statement};
 use super::words::Word;
 
 /// What brings the statistics about.

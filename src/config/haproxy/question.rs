@@ -1,9 +1,9 @@
 //! What a check asks and expects: `option httpchk` with `http-check`, `option tcp-check` with `tcp-check`.
 
 use super::super::read::Span;
+use super::cfg::{Proxy, Statement};
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Proxy, Statement};
 use super::words::Word;
 
 /// The type of a check that asks over HTTP, and its keys (configuration manual, section 4.2, `option httpchk` and

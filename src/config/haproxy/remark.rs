@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::read::Span;
 use super::super::source::Source;
+use super::cfg::Cfg;
 use super::document::{Document, Section};
-use super::file::Cfg;
 use super::{Choice, Policy};
 
 /// Longer lines are cut.

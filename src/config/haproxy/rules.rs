@@ -2,9 +2,9 @@
 
 use super::super::when;
 use super::acl;
+use super::cfg::{Kind, Proxy, Statement};
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Kind, Proxy, Statement};
 
 /// As TOML: the rules, then the routes.
 pub fn compose(proxy: &Proxy, composer: &mut Composer<'_>) -> Vec<Section> {

@@ -1,9 +1,9 @@
 //! `stats socket` lines of `global` (configuration manual, section 3.1), and `stats timeout`.
 
 use super::argument::{Allowed, Options};
+use super::cfg::Statement;
 use super::compose::Composer;
 use super::document::Section;
-use super::file::Statement;
 
 /// Every word that may stand behind an address.
 const WORDS: &[Allowed] = &[

@@ -2,7 +2,8 @@
 
 use super::super::mistake::Mistakes;
 use super::argument::{Address, Allowed, Family, Options, address};
-use super::file::{Proxy, Statement, bad_line};
+use super::cfg::{Proxy, Statement};
+use super::file::bad_line;
 use super::words::Word;
 
 const fn switch(word: &'static str) -> Allowed {

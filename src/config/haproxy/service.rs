@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::super::read::Span;
 use super::HOUR;
 use super::argument::{Options, number_of, time_of};
+use super::cfg::{Proxy, Statement};
 use super::compose::Composer;
 use super::document::Section;
-use super::file::{Proxy, Statement};
 use super::question::escaped;
 use super::words::Word;
 

@@ -4,7 +4,8 @@
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::read::Span;
 use super::argument::{TIMES, time};
-use super::file::{Prefix, Statement, bad_line};
+use super::cfg::{Prefix, Statement};
+use super::file::bad_line;
 
 /// How many words stand behind a keyword.
 struct Shape {

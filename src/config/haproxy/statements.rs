@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::file::Statement;
+use super::cfg::Statement;
 
 /// Statements in the order of the file.
 #[derive(Debug, Clone, Default)]

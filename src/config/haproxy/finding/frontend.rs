@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::super::super::finding::Finding;
 use super::super::argument::{self, Address};
 use super::super::bind;
-use super::super::file::{Proxy, Statement};
+use super::super::cfg::{Proxy, Statement};
 use super::view::{View, standing};
 
 /// Listeners that take no IPv6.

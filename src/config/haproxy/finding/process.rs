@@ -2,7 +2,7 @@
 
 use super::super::super::finding::Finding;
 use super::super::argument;
-use super::super::file::{Proxy, Statement};
+use super::super::cfg::{Proxy, Statement};
 use super::frontend::is_local;
 use super::view::{View, standing};
 

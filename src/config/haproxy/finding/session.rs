@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::super::finding::Finding;
-use super::super::file::Proxy;
+use super::super::cfg::Proxy;
 use super::super::frontend::keepalive;
 use super::view::{Backend, View, lacking, standing};
 

@@ -7,7 +7,7 @@ use super::super::super::finding::Finding;
 use super::super::super::mistake::Mistakes;
 use super::super::super::read::Span;
 use super::super::argument::{self, Options};
-use super::super::file::{Cfg, Proxy, Statement};
+use super::super::cfg::{Cfg, Proxy, Statement};
 use super::super::{frontend, server};
 
 pub struct View<'a> {
