@@ -35,7 +35,7 @@ fn is_taken(name: &str, toml: &str) {
 }
 
 #[test]
-#[ignore = "needs HAProxy 3.2 and root: tests/run --full runs it"]
+#[ignore = "needs HAProxy 3.2 and root: tests/run runs it"]
 fn haproxy_takes_what_is_written_for_it() {
     for file in ["config/evenkeel.toml", "config/minimal.toml", "config/reference.toml"] {
         is_taken(file, &fs::read_to_string(file).unwrap());

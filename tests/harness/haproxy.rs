@@ -1,4 +1,4 @@
-//! HAProxy 3.2, with the Debian around it that it needs: tests/run --full unpacks it.
+//! HAProxy 3.2, with the Debian around it that it needs: tests/run unpacks it.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ const PROGRAM: &str = "/usr/sbin/haproxy";
 
 /// It, run by this `chroot`.
 pub fn haproxy(chroot: &Command) -> Command {
-    assert!(Path::new(ROOT).join(&PROGRAM[1..]).exists(), "no HAProxy 3.2 in {ROOT}: tests/run --full unpacks it");
+    assert!(Path::new(ROOT).join(&PROGRAM[1..]).exists(), "no HAProxy 3.2 in {ROOT}: tests/run unpacks it");
     let mut command = Command::new(chroot.get_program());
     command.args(chroot.get_args()).arg(ROOT).arg(PROGRAM);
     command

@@ -7,7 +7,7 @@
 //!
 //! Any other file is compared by
 //! `cargo test --test side -- compare FILE.cfg FILE.script`, which prints the first difference of the steps and of the log;
-//! `show FILE.cfg FILE.script` prints all that one of them did. Both need root, and HAProxy 3.2 as tests/run --full
+//! `show FILE.cfg FILE.script` prints all that one of them did. Both need root, and HAProxy 3.2 as tests/run
 //! unpacks it.
 //!
 //! Reading order: [`script`], [`play`], [`site`], [`root`], [`balancer`], [`client`], [`server`], [`syslog`],
