@@ -7,7 +7,9 @@
 
 mod action;
 mod caller;
+mod compress;
 mod connection;
+mod crowd;
 mod door;
 mod events;
 pub(crate) mod figures;
@@ -15,10 +17,13 @@ pub mod haproxy;
 mod headline;
 mod json;
 mod leaving;
+mod live;
 mod names;
 mod page;
+mod pages;
 pub mod password;
 mod query;
+mod rates;
 mod refusal;
 mod route;
 mod router;
@@ -38,13 +43,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::task::JoinSet;
 
 pub use self::action::{Action, Changed, Denied, Done, NewCheck, NewServer, Outcome, Setting, Target, Tuning};
 use self::caller::Caller;
+use self::crowd::Crowd;
 pub use self::door::Door;
 pub use self::leaving::{Leave, Leaving, leaving};
 pub use self::names::unknown;
+pub use self::pages::Readers;
 pub use self::site::Site;
 use crate::event::{Actor, Fitness, Names, SessionSnapshot, Snapshot};
 use crate::model::Config;
@@ -68,6 +74,8 @@ pub struct Views {
     pub history: Arc<History>,
     /// Who may act over the stats listener.
     pub door: Arc<Door>,
+    /// What readers of pages share.
+    pub readers: Readers,
     /// Does what an operator wants.
     pub act: Box<dyn Fn(Action, Actor) -> ActionFuture + Send + Sync>,
 }
@@ -90,7 +98,7 @@ pub async fn serve_tcp(listener: TcpListener, site: Arc<Site>, views: Arc<Views>
     };
     let open = accept_until_told(accept, &name, &site, views, leaving).await;
     drop(listener);
-    finish(open).await;
+    open.ended().await;
 }
 
 /// Serves the admin socket until it is told to leave; ends with its last connection.
@@ -105,7 +113,7 @@ pub async fn serve_unix(listener: UnixListener, views: Arc<Views>, leaving: Leav
     };
     let open = accept_until_told(accept, "admin socket", &Site::socket(), views, leaving).await;
     drop(listener);
-    finish(open).await;
+    open.ended().await;
 }
 
 fn local(stream: &UnixStream) -> io::Result<Caller> {
@@ -121,30 +129,23 @@ async fn accept_until_told<S>(
     site: &Arc<Site>,
     views: Arc<Views>,
     mut leaving: Leaving,
-) -> JoinSet<()>
+) -> Crowd
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut open = JoinSet::new();
+    let mut open = Crowd::new(site.max_sessions);
     let mut pausing = false;
     loop {
         let accepted = tokio::select! {
             accepted = poll_fn(&mut accept) => accepted,
             () = leaving.told() => return open,
-            Some(_ended) = open.join_next() => continue,
+            () = open.one_less() => continue,
         };
         match accepted {
             Ok((stream, caller)) => {
                 pausing = false;
-                if open.len() < site.max_sessions {
-                    open.spawn(connection::serve(
-                        stream,
-                        caller,
-                        Arc::clone(site),
-                        Arc::clone(&views),
-                        leaving.clone(),
-                    ));
-                }
+                let (site, views, leaving) = (Arc::clone(site), Arc::clone(&views), leaving.clone());
+                open.admit(|asked| connection::serve(stream, caller, site, views, leaving, asked));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -156,10 +157,6 @@ where
             }
         }
     }
-}
-
-async fn finish(mut open: JoinSet<()>) {
-    while open.join_next().await.is_some() {}
 }
 
 /// The client left while it waited to be accepted (accept(2)).

@@ -63,7 +63,7 @@ use self::unix_socket::{UnixSocket, UnixSocketError};
 use self::upgrade::Origin;
 use self::upgrade::predecessor::{Heir, Predecessor};
 use self::workers::{Listeners, Workers};
-use crate::admin::{Door, Views};
+use crate::admin::{Door, Readers, Views};
 use crate::check::{CheckError, Monitors, Probers, Watch};
 use crate::clock;
 use crate::event::{Change, ConfigSnapshot, ProcessChange, ProcessPhase};
@@ -430,6 +430,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
         config: Box::new(move || Arc::clone(&config.current().config)),
         history: Arc::clone(&facts.history),
         door: Arc::clone(&facts.door),
+        readers: Readers::default(),
         act: Box::new(move |action, by| actions.perform(action, by)),
     })
 }

@@ -29,9 +29,9 @@ pub use self::never_up::NeverUp;
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::session::{Cause, Concurrent, Doorstep, Ending, Phase, SessionId, SessionRecord, SessionStage, Who};
 pub use self::snapshot::{
-    AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, Fitness, FrontendSnapshot, HttpCounts,
-    LogTargetSnapshot, Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot, SharedSource,
-    Snapshot, StatsSnapshot, usable_servers,
+    AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, DrainSnapshot, Fitness, FrontendSnapshot,
+    HttpCounts, LogTargetSnapshot, Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot,
+    SharedSource, Snapshot, StatsSnapshot, usable_servers,
 };
 pub use self::verdict::{Certificate, CheckStatus, DownCause, Evidence, Readiness, Remark, Verdict, VerdictSource};
 

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::caller::Caller;
+use super::crowd::Asked;
 use super::tally::Tally;
 use super::{Leaving, Site, Views, router};
 
@@ -30,12 +31,22 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Answers requests until the client leaves, falls silent, or breaks the protocol. Nobody is told: it is the client's
 /// affair. Told to leave, it gives the answer under way, and no other.
-pub(super) async fn serve<S>(stream: S, caller: Caller, site: Arc<Site>, views: Arc<Views>, mut leaving: Leaving)
-where
+pub(super) async fn serve<S>(
+    stream: S,
+    caller: Caller,
+    site: Arc<Site>,
+    views: Arc<Views>,
+    mut leaving: Leaving,
+    asked: Asked,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let _open = site.tally.counters.begin();
-    let service = service_fn(|request| router::answer(request, caller.clone(), Arc::clone(&site), Arc::clone(&views)));
+    let left = leaving.clone();
+    let service = service_fn(|request| {
+        asked.note();
+        router::answer(request, caller.clone(), Arc::clone(&site), Arc::clone(&views), left.clone())
+    });
     let stream = Impatient { stream, overdue: None, tally: Arc::clone(&site.tally) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

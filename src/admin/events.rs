@@ -82,12 +82,6 @@ impl<'a> Told<'a> {
             [(backend, server)] => (Some(backend.as_str()), Some(server.as_str())),
             _ => (None, None),
         };
-        let by = match change {
-            Change::Action(action) => Some(action.by.to_string()),
-            Change::Reload(reload) => Some(reload.by.to_string()),
-            Change::Upgrade(upgrade) => Some(upgrade.by.clone()),
-            _ => None,
-        };
         Self {
             seq: event.seq,
             at: rfc3339(change.at()),
@@ -96,14 +90,24 @@ impl<'a> Told<'a> {
             text: change.text(),
             backend,
             server,
-            by,
+            by: by(change),
             evidence: evidence(change).map(Seen::of).collect(),
         }
     }
 }
 
+/// Who did it, if it is an action, a reload or an upgrade.
+pub(super) fn by(change: &Change) -> Option<String> {
+    match change {
+        Change::Action(action) => Some(action.by.to_string()),
+        Change::Reload(reload) => Some(reload.by.to_string()),
+        Change::Upgrade(upgrade) => Some(upgrade.by.clone()),
+        _ => None,
+    }
+}
+
 /// What the last probes saw, and what decided it if that was no probe.
-fn evidence(change: &Change) -> impl Iterator<Item = &Evidence> {
+pub(super) fn evidence(change: &Change) -> impl Iterator<Item = &Evidence> {
     let change = if let Change::Server(change) = change { Some(change) } else { None };
     let recent = change.map_or(&[][..], |change| &change.recent);
     let is_known = move |decided: &&Evidence| recent.iter().any(|seen| seen.at == decided.at);

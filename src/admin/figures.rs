@@ -1,5 +1,6 @@
 //! Figures as people read them: counts, bytes, spans and points of time. All times are UTC.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
@@ -92,6 +93,43 @@ pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
     written(at, format)
 }
 
+/// The points of time in a text that stand there as [`moment`] writes them, with ` UTC` behind.
+pub(super) struct Moments;
+
+impl Moments {
+    /// Where each stands, without ` UTC`, and which it is. What only looks like one is left alone.
+    pub(super) fn in_text(text: &str, now: SystemTime) -> Vec<(Range<usize>, SystemTime)> {
+        text.match_indices(" UTC").filter_map(|(end, _)| Self::before(text, end, now)).collect()
+    }
+
+    fn before(text: &str, end: usize, now: SystemTime) -> Option<(Range<usize>, SystemTime)> {
+        let head = text.get(..end)?;
+        // The longest first: a time of day alone would be found in one with its date.
+        let starts = head.rmatch_indices(' ').map(|(space, _)| space + 1).chain([0]).take(4).collect::<Vec<_>>();
+        starts.into_iter().rev().find_map(|start| Some((start..end, read_moment(&head[start..], now)?)))
+    }
+}
+
+/// What [`moment`] has written.
+fn read_moment(text: &str, now: SystemTime) -> Option<SystemTime> {
+    let now = utc(now);
+    let words: Vec<&str> = text.split(' ').collect();
+    let year = now.year().to_string();
+    let (date, clock) = match words[..] {
+        [clock] => (now.date(), clock.to_owned()),
+        [day, month, clock] => (read_date(day, month, &year)?, clock.to_owned()),
+        [day, month, year, clock] => (read_date(day, month, year)?, format!("{clock}:00")),
+        _ => return None,
+    };
+    let clock = time::Time::parse(&clock, format_description!("[hour]:[minute]:[second]")).ok()?;
+    Some(date.with_time(clock).assume_utc().into())
+}
+
+fn read_date(day: &str, month: &str, year: &str) -> Option<time::Date> {
+    let format = format_description!("[day padding:none] [month repr:short] [year]");
+    time::Date::parse(&format!("{day} {month} {year}"), format).ok()
+}
+
 /// `2026-11-22 03:12:07`.
 pub(super) fn date_time(at: SystemTime) -> String {
     written(utc(at), format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
@@ -112,6 +150,19 @@ pub(super) fn words(n: usize) -> String {
     const WORDS: [&str; 13] =
         ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
     WORDS.get(n).map_or_else(|| count(n as u64), |word| (*word).to_owned())
+}
+
+/// `first`, `second`, `third`, `4th`.
+pub(super) fn ordinal(n: u64) -> String {
+    match (n, n % 10, n % 100) {
+        (1, ..) => "first".to_owned(),
+        (2, ..) => "second".to_owned(),
+        (3, ..) => "third".to_owned(),
+        (_, 1, rest) if rest != 11 => format!("{}st", count(n)),
+        (_, 2, rest) if rest != 12 => format!("{}nd", count(n)),
+        (_, 3, rest) if rest != 13 => format!("{}rd", count(n)),
+        _ => format!("{}th", count(n)),
+    }
 }
 
 /// Days from `now` until `at`, begun ones not counted; negative once it is past.

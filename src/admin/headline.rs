@@ -14,6 +14,9 @@ use crate::model::HostAddress;
 /// From how many days before its end on a certificate is mentioned.
 const CERTIFICATE_DAYS: i64 = 14;
 
+/// From how many hundredths of a limit on it is mentioned.
+const NEAR_LIMIT: u64 = 80;
+
 /// Sentences beneath the first; what is beyond them is in the tables.
 const MOST_NOTES: usize = 6;
 
@@ -167,32 +170,42 @@ fn on_shared_address(backend: &BackendSnapshot) -> Option<Finding> {
     shared_source(backend).map(|text| Finding { tone: Tone::Notice, text, aside: true })
 }
 
+/// Of each limit that is reached, or nearly.
 fn limits(snapshot: &Snapshot) -> Vec<Finding> {
     let process = &snapshot.process;
-    let mut full = Vec::new();
-    if process.sessions >= process.max_sessions {
-        full.push(("The process".to_owned(), process.max_sessions));
+    let whole = (process.sessions >= process.max_sessions, process.sessions, process.max_sessions);
+    let mut all = vec![("The process".to_owned(), whole)];
+    for frontend in &snapshot.frontends {
+        // Without one of its own it has the process's, which has been said.
+        let limit = frontend.max_sessions.or(frontend.full.then_some(process.max_sessions));
+        let sessions = frontend.counts.sessions;
+        all.extend(limit.map(|limit| (frontend.name.to_string(), (frontend.full, sessions, limit))));
     }
-    for frontend in snapshot.frontends.iter().filter(|frontend| frontend.full) {
-        full.push((frontend.name.to_string(), frontend.max_sessions.unwrap_or(process.max_sessions)));
-    }
-    full.into_iter()
-        .map(|(who, limit)| {
-            let text = format!("{who} is at its limit of {} sessions: new clients wait.", count(limit.into()));
-            Finding { tone: Tone::Warning, text, aside: true }
-        })
-        .collect()
+    all.into_iter().filter_map(|(who, (full, sessions, limit))| limit_of(&who, full, sessions, limit)).collect()
+}
+
+fn limit_of(who: &str, full: bool, sessions: u32, limit: u32) -> Option<Finding> {
+    let of = count(limit.into());
+    let percent = u64::from(sessions) * 100 / u64::from(limit.max(1));
+    let (tone, text) = match full {
+        true => (Tone::Warning, format!("{who} is at its limit of {of} sessions: new clients wait.")),
+        false if percent >= NEAR_LIMIT => {
+            (Tone::Notice, format!("{who} has {} of {of} sessions ({percent} %).", count(sessions.into())))
+        }
+        false => return None,
+    };
+    Some(Finding { tone, text, aside: true })
 }
 
 /// A machine and its servers in all backends.
-struct Controller<'a> {
-    name: String,
-    servers: Vec<(&'a BackendSnapshot, &'a ServerSnapshot)>,
+pub(super) struct Controller<'a> {
+    pub(super) name: String,
+    pub(super) servers: Vec<(&'a BackendSnapshot, &'a ServerSnapshot)>,
 }
 
 /// In order of first appearance. A name is that of its servers, or the address if they differ. A machine that has
 /// several servers of one backend is as many controllers as their names.
-fn controllers(snapshot: &Snapshot) -> Vec<Controller<'_>> {
+pub(super) fn controllers(snapshot: &Snapshot) -> Vec<Controller<'_>> {
     let crowded = crowded(snapshot);
     let mut places = BTreeMap::new();
     let mut all: Vec<Controller<'_>> = Vec::new();
@@ -225,7 +238,7 @@ fn crowded(snapshot: &Snapshot) -> BTreeSet<&HostAddress> {
 
 impl Controller<'_> {
     /// The worst that holds at any of its servers.
-    fn trouble(&self) -> Option<Trouble> {
+    pub(super) fn trouble(&self) -> Option<Trouble> {
         self.servers.iter().filter_map(|(_, server)| Trouble::of(server)).max()
     }
 
@@ -241,7 +254,7 @@ impl Controller<'_> {
 
 /// Why a server does not take sessions in the ordinary way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
+pub(super) enum Trouble {
     Maint,
     Drain,
     Draining,
@@ -251,7 +264,7 @@ enum Trouble {
 }
 
 impl Trouble {
-    fn of(server: &ServerSnapshot) -> Option<Self> {
+    pub(super) fn of(server: &ServerSnapshot) -> Option<Self> {
         match (server.state, server.admin) {
             (ServerState::Maint, _) => Some(Self::Maint),
             (ServerState::Drain, _) => Some(Self::Drain),
@@ -266,11 +279,19 @@ impl Trouble {
         }
     }
 
-    fn tone(self) -> Tone {
+    pub(super) fn tone(self) -> Tone {
         match self {
             Self::Maint | Self::Drain => Tone::Notice,
             Self::Draining | Self::Kept | Self::Down => Tone::Warning,
             Self::Stranger => Tone::Bad,
+        }
+    }
+
+    /// The same where nothing else is said of it.
+    pub(super) fn short(self) -> &'static str {
+        match self {
+            Self::Stranger => "of another cluster",
+            other => other.words(),
         }
     }
 
@@ -456,7 +477,7 @@ fn since(at: SystemTime, now: SystemTime) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn listed(names: &[&str]) -> String {
+pub(super) fn listed(names: &[&str]) -> String {
     match names {
         [] => String::new(),
         [one] => (*one).to_owned(),

@@ -2,6 +2,7 @@
 
 use super::action::{Order, Target};
 use super::page;
+use super::pages::Place;
 use super::query::decoded;
 use super::refusal::Refusal;
 use hyper::{Method, StatusCode};
@@ -9,7 +10,14 @@ use hyper::{Method, StatusCode};
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
-    Page,
+    /// A page of the dashboard,
+    Page(Place),
+    /// and what changes of one.
+    Follow,
+    /// The table that people know from HAProxy.
+    Classic,
+    /// Events for an incident report.
+    Markdown,
     Status,
     Sessions,
     Events,
@@ -59,7 +67,12 @@ pub(super) struct Row {
 
 /// All that is answered. docs/openapi.json describes the same.
 pub(super) const ROWS: &[Row] = &[
-    get("/", |_| Some(Route::Page)),
+    get("/", |_| Some(Route::Page(Place::Overview))),
+    get("/sessions", |_| Some(Route::Page(Place::Sessions))),
+    get("/events", |_| Some(Route::Page(Place::Events))),
+    get("/events.md", |_| Some(Route::Markdown)),
+    get("/classic", |_| Some(Route::Classic)),
+    get("/live", |_| Some(Route::Follow)),
     get("/assets/{file}", |parts| Some(Route::Asset(page::asset(&format!("/assets/{}", parts[0]))?))),
     get("/livez", |_| Some(Route::Live)),
     get("/readyz", |_| Some(Route::Ready)),
@@ -109,6 +122,14 @@ impl Route {
         let wanted = Verb::of(method);
         let route = found.into_iter().find(|(verb, _)| Some(*verb) == wanted).map(|(_, route)| route);
         route.ok_or_else(|| Refusal::method(&allowed.join(", ")))
+    }
+}
+
+/// The page at a path, if it is one of the dashboard's.
+pub(super) fn page_at(path: &str) -> Option<Place> {
+    match Route::of(&Method::GET, path) {
+        Ok(Route::Page(place)) => Some(place),
+        _ => None,
     }
 }
 

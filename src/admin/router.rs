@@ -4,19 +4,21 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::channel::Channel;
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
 
 use super::action::Order;
 use super::caller::Caller;
 use super::haproxy::answer as haproxy;
 use super::haproxy::uri::{self, Place};
+use super::page::classic;
 use super::refusal::Refusal;
 use super::route::Route;
-use super::{FitnessFuture, Site, Views, events, json, page, sessions};
+use super::{FitnessFuture, Leaving, Site, Views, compress, events, json, page, pages, sessions};
 use crate::event::{Actor, Fitness};
 use crate::observe::metrics;
 
@@ -34,8 +36,8 @@ const ACTION: HeaderName = HeaderName::from_static("x-evenkeel-action");
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// The body of an answer.
-pub(super) type Answer = Full<Bytes>;
+/// The body of an answer: there as a whole, or still to come.
+pub(super) type Answer = Either<Full<Bytes>, Channel<Bytes>>;
 
 /// Answers one request.
 pub(super) async fn answer<B>(
@@ -43,6 +45,7 @@ pub(super) async fn answer<B>(
     caller: Caller,
     site: Arc<Site>,
     views: Arc<Views>,
+    leaving: Leaving,
 ) -> Result<Response<Answer>, Infallible>
 where
     B: Body + Send,
@@ -51,17 +54,24 @@ where
 {
     site.tally.note_request();
     let for_programs = request.uri().path().starts_with("/api/");
-    let mut response = match reply(request, &caller, &site, &views).await {
+    let takes_gzip = compress::is_taken(request.headers());
+    let mut response = match reply(request, &caller, &site, &views, leaving).await {
         Ok(response) => response,
         Err(refusal) => refusal.response(for_programs),
     };
     guard(&mut response);
     site.tally.note_answer(response.status());
-    Ok(response)
+    Ok(if takes_gzip { compress::compressed(response) } else { response })
 }
 
 /// What is asked for is at one of the site's own places, or one of ours.
-async fn reply<B>(request: Request<B>, caller: &Caller, site: &Site, views: &Views) -> Result<Response<Answer>, Refusal>
+async fn reply<B>(
+    request: Request<B>,
+    caller: &Caller,
+    site: &Site,
+    views: &Arc<Views>,
+    leaving: Leaving,
+) -> Result<Response<Answer>, Refusal>
 where
     B: Body + Send,
     B::Data: Send,
@@ -77,12 +87,18 @@ where
         return Ok(asked_to_log_in);
     }
     match place {
-        Place::Ours => ours(route?, request, caller, views).await,
+        Place::Ours => ours(route?, request, caller, views, leaving).await,
         place => haproxy::answer(place, request.method(), caller.ends(), || (views.snapshot)()),
     }
 }
 
-async fn ours<B>(route: Route, request: Request<B>, caller: &Caller, views: &Views) -> Result<Response<Answer>, Refusal>
+async fn ours<B>(
+    route: Route,
+    request: Request<B>,
+    caller: &Caller,
+    views: &Arc<Views>,
+    leaving: Leaving,
+) -> Result<Response<Answer>, Refusal>
 where
     B: Body + Send,
     B::Data: Send,
@@ -98,7 +114,9 @@ where
         _ if !request.body().is_end_stream() => {
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "requests have no body here"))
         }
-        route => show(route, request.uri().query(), views).await,
+        Route::Follow => pages::follow(request.uri().query(), Arc::clone(views), leaving),
+        Route::Asset(asset) => Ok(file(asset, request.headers())),
+        route => show(route, request.uri(), views).await,
     }
 }
 
@@ -150,28 +168,40 @@ where
 }
 
 /// What is at a path, for a look; a query that means nothing there is ignored.
-async fn show(route: Route, query: Option<&str>, views: &Views) -> Result<Response<Answer>, Refusal> {
+async fn show(route: Route, uri: &Uri, views: &Views) -> Result<Response<Answer>, Refusal> {
+    let query = uri.query();
     Ok(match route {
-        Route::Page => plain(StatusCode::OK, page::CONTENT_TYPE, page::render(&(views.snapshot)())),
+        Route::Page(place) => pages::show(&place, uri.path_and_query().map_or("/", PathAndQuery::as_str), views)?,
+        Route::Classic => html(classic::render(&(views.snapshot)())),
+        Route::Markdown => plain(StatusCode::OK, "text/markdown; charset=utf-8", pages::markdown(query, views)?),
         Route::Status => plain(StatusCode::OK, JSON, json::render(&(views.snapshot)())),
         Route::Sessions => {
             let wanted = sessions::Wanted::of(query, &(views.names)())?;
-            plain(StatusCode::OK, JSON, wanted.render((views.sessions)()))
+            let sessions = (views.sessions)();
+            let rates = views.readers.looks.look(&sessions);
+            plain(StatusCode::OK, JSON, wanted.render(sessions, &rates))
         }
         Route::Events => plain(StatusCode::OK, JSON, events::Wanted::of(query)?.render(&views.history).await),
         Route::Metrics => plain(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(&(views.snapshot)())),
         Route::HaproxyMetrics => haproxy::metrics_for(query, &(views.snapshot)()),
         Route::Live => fitness((views.live)()).await,
         Route::Ready => fitness((views.ready)()).await,
-        Route::Asset(asset) => {
-            let mut response = plain(StatusCode::OK, asset.kind, asset.text.as_str());
-            // Its path changes with its content.
-            let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
-            response.headers_mut().insert(CACHE_CONTROL, forever);
-            response
-        }
-        Route::Act(_) => return Err(Refusal::method("POST")),
+        Route::Follow | Route::Asset(_) | Route::Act(_) => return Err(Refusal::method("POST")),
     })
+}
+
+/// A file that may be kept for ever, because its path changes with its content.
+fn file(asset: &'static page::Asset, headers: &HeaderMap) -> Response<Answer> {
+    let etag = asset.etag();
+    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let mut response = match is_known {
+        true => plain(StatusCode::NOT_MODIFIED, asset.kind, ""),
+        false => plain(StatusCode::OK, asset.kind, asset.text.as_str()),
+    };
+    let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+    response.headers_mut().insert(CACHE_CONTROL, forever);
+    response.headers_mut().insert(ETAG, HeaderValue::from_str(&etag).expect("a path is visible ASCII"));
+    response
 }
 
 /// 200 and `ok`, or 503 and a reason a line.
@@ -188,19 +218,23 @@ async fn fitness(asked: FitnessFuture) -> Response<Answer> {
 }
 
 pub(super) fn plain(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Answer> {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Either::Left(Full::new(body.into())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
-/// What a browser may do with any answer of ours: show it, with our stylesheet and our icon, and nothing else.
+pub(super) fn html(page: String) -> Response<Answer> {
+    plain(StatusCode::OK, page::CONTENT_TYPE, page)
+}
+
+/// What a browser may do with any answer of ours: show it, with what is ours, and nothing else.
 fn guard(response: &mut Response<Answer>) {
     const HEADERS: [(&str, &str); 5] = [
         (
             "content-security-policy",
-            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         ),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::connection::Connection;
-use super::{ACCEPT_PAUSE, Caller, Leaving, Views, finish, is_of_one_connection, local};
+use super::{ACCEPT_PAUSE, Caller, Leaving, Views, is_of_one_connection, local};
 use crate::event::{Actor, RuntimeClient};
 use crate::model::RuntimeSocket;
 use crate::net::accounts;
@@ -75,7 +75,7 @@ pub async fn serve(listener: Listener, spec: watch::Receiver<RuntimeSocket>, vie
         }
     }
     drop(listener);
-    finish(open).await;
+    while open.join_next().await.is_some() {}
 }
 
 /// What is done for one client.

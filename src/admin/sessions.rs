@@ -1,12 +1,14 @@
 //! `/api/v1/sessions`: who is connected to what, as many as are asked for, in the order that is asked for.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::figures::rfc3339;
 use super::names::unknown;
 use super::query::Query;
+use super::rates::Rates;
 use super::refusal::Refusal;
 use crate::clock;
 use crate::config;
@@ -17,22 +19,34 @@ use crate::model::{BackendName, FrontendName, Network, ServerName};
 const LIMIT: usize = 1_000;
 const MOST: usize = 100_000;
 
-const KEYS: [&str; 6] = ["frontend", "backend", "server", "source", "limit", "sort"];
+/// What may be asked for of sessions, on the page and here.
+const FILTERS: [&str; 6] = ["frontend", "backend", "server", "source", "older", "sort"];
+
+/// Longest age that may be asked for, in seconds: a year.
+const OLDEST: f64 = 365.0 * 86_400.0;
 
 /// Which sessions are wanted, and how.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    frontend: Option<String>,
-    backend: Option<String>,
-    server: Option<String>,
-    source: Option<Network>,
+    pub(super) filter: Filter,
     limit: usize,
-    sort: Sort,
+}
+
+/// Which sessions are wanted, and in which order.
+#[derive(Debug)]
+pub(super) struct Filter {
+    pub(super) frontend: Option<String>,
+    pub(super) backend: Option<String>,
+    pub(super) server: Option<String>,
+    pub(super) source: Option<Network>,
+    /// At least so old.
+    pub(super) older: Option<Duration>,
+    pub(super) sort: Sort,
 }
 
 /// What comes first: the most of something, or the first in the alphabet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
+pub(super) enum Sort {
     Age,
     Idle,
     Bytes,
@@ -40,10 +54,11 @@ enum Sort {
     BytesOut,
     Client,
     Server,
+    Rate,
 }
 
 impl Sort {
-    const WORDS: [(&'static str, Self); 7] = [
+    const WORDS: [(&'static str, Self); 8] = [
         ("age", Self::Age),
         ("idle", Self::Idle),
         ("bytes", Self::Bytes),
@@ -51,7 +66,12 @@ impl Sort {
         ("bytes_out", Self::BytesOut),
         ("client", Self::Client),
         ("server", Self::Server),
+        ("rate", Self::Rate),
     ];
+
+    pub(super) fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, sort)| *sort == self).map_or("age", |(word, _)| word)
+    }
 
     fn of(query: &Query<'_>) -> Result<Self, Refusal> {
         let Some(word) = query.value("sort") else { return Ok(Self::Age) };
@@ -66,7 +86,30 @@ impl Sort {
 impl Wanted {
     /// Reads what is asked for, and refuses names that there are not.
     pub fn of(query: Option<&str>, names: &Names) -> Result<Self, Refusal> {
-        let query = Query::of(query, &KEYS)?;
+        let query = Filter::query(query, &["limit"])?;
+        let limit = query.number("limit", 1, MOST)?.unwrap_or(LIMIT);
+        Ok(Self { filter: Filter::of(&query, names)?, limit })
+    }
+
+    /// The document, of all sessions that there are.
+    pub fn render(&self, sessions: Vec<SessionSnapshot>, rates: &Rates) -> String {
+        let mut sessions = self.filter.select(sessions, rates);
+        let total = sessions.len();
+        sessions.truncate(self.limit);
+        let sessions = sessions.iter().map(|session| Session::of(session, rates)).collect();
+        let document = Document { at: rfc3339(clock::wall()), total, sessions };
+        serde_json::to_string(&document).expect("structs of strings and numbers have a form") + "\n"
+    }
+}
+
+impl Filter {
+    /// The query with what a filter may have, and these keys.
+    pub fn query<'a>(query: Option<&'a str>, more: &[&str]) -> Result<Query<'a>, Refusal> {
+        Query::of(query, &[&FILTERS[..], more].concat())
+    }
+
+    /// Refuses names that there are not.
+    pub fn of(query: &Query<'_>, names: &Names) -> Result<Self, Refusal> {
         let text = |key| query.value(key).map(str::to_owned);
         let (mut backend, mut server) = (text("backend"), text("server"));
         if let Some((of, name)) = query.value("server").and_then(|server| server.split_once('/')) {
@@ -79,10 +122,17 @@ impl Wanted {
             Some(text) => Some(network("source", text)?),
             None => None,
         };
-        let limit = query.number("limit", 1, MOST)?.unwrap_or(LIMIT);
-        let wanted = Self { frontend: text("frontend"), backend, server, source, limit, sort: Sort::of(&query)? };
-        wanted.check(names)?;
-        Ok(wanted)
+        let older = query.number("older", 0.0, OLDEST)?.map(Duration::from_secs_f64);
+        let filter = Self { frontend: text("frontend"), backend, server, source, older, sort: Sort::of(query)? };
+        filter.check(names)?;
+        Ok(filter)
+    }
+
+    /// The wanted ones in the wanted order.
+    pub fn select(&self, mut sessions: Vec<SessionSnapshot>, rates: &Rates) -> Vec<SessionSnapshot> {
+        sessions.retain(|session| self.includes(session));
+        self.sort(&mut sessions, rates);
+        sessions
     }
 
     fn check(&self, names: &Names) -> Result<(), Refusal> {
@@ -102,9 +152,10 @@ impl Wanted {
             && is(&self.backend, session.backend.as_ref().map(BackendName::as_str))
             && is(&self.server, session.server.as_ref().map(ServerName::as_str))
             && self.source.is_none_or(|source| source.contains(session.client.ip()))
+            && self.older.is_none_or(|older| session.age >= older)
     }
 
-    fn sort(&self, sessions: &mut [SessionSnapshot]) {
+    fn sort(&self, sessions: &mut [SessionSnapshot], rates: &Rates) {
         match self.sort {
             Sort::Age => sessions.sort_by_key(|session| Reverse(session.age)),
             Sort::Idle => sessions.sort_by_key(|session| Reverse(session.idle)),
@@ -113,18 +164,8 @@ impl Wanted {
             Sort::BytesOut => sessions.sort_by_key(|session| Reverse(session.bytes_out)),
             Sort::Client => sessions.sort_by_key(|session| session.client),
             Sort::Server => sessions.sort_by(|a, b| (&a.backend, &a.server).cmp(&(&b.backend, &b.server))),
+            Sort::Rate => sessions.sort_by_key(|session| Reverse(rates.of(session.id))),
         }
-    }
-
-    /// The document, of all sessions that there are.
-    pub fn render(&self, mut sessions: Vec<SessionSnapshot>) -> String {
-        sessions.retain(|session| self.includes(session));
-        self.sort(&mut sessions);
-        let total = sessions.len();
-        sessions.truncate(self.limit);
-        let sessions = sessions.iter().map(Session::of).collect();
-        let document = Document { at: rfc3339(clock::wall()), total, sessions };
-        serde_json::to_string(&document).expect("structs of strings and numbers have a form") + "\n"
     }
 }
 
@@ -163,11 +204,13 @@ struct Session<'a> {
     idle_seconds: f64,
     bytes_in: u64,
     bytes_out: u64,
+    /// Of late, both ways together; `null` until it has been looked at twice.
+    bytes_per_second: Option<u64>,
     state: &'static str,
 }
 
 impl<'a> Session<'a> {
-    fn of(session: &'a SessionSnapshot) -> Self {
+    fn of(session: &'a SessionSnapshot, rates: &Rates) -> Self {
         Self {
             id: session.id.to_string(),
             frontend: session.frontend.as_str(),
@@ -179,6 +222,7 @@ impl<'a> Session<'a> {
             idle_seconds: session.idle.as_secs_f64(),
             bytes_in: session.bytes_in,
             bytes_out: session.bytes_out,
+            bytes_per_second: rates.of(session.id),
             state: session.state.word(),
         }
     }
@@ -186,8 +230,6 @@ impl<'a> Session<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::Value;
 
     use super::*;
@@ -226,7 +268,7 @@ mod tests {
             session(3, "join", "vie", "10.0.0.2:1", (2, 2)),
             session(4, "api", "", "[fd00::1]:1", (0, 0)),
         ];
-        let text = Wanted::of(Some(query), &names()).unwrap().render(sessions);
+        let text = Wanted::of(Some(query), &names()).unwrap().render(sessions, &Rates::default());
         let document: Value = serde_json::from_str(&text).unwrap();
         let slot = |session: &Value| session["id"].as_str().unwrap().split('-').nth(1).unwrap().parse().unwrap();
         (document["sessions"].as_array().unwrap().iter().map(slot).collect(), document["total"].as_u64().unwrap())
@@ -266,7 +308,7 @@ mod tests {
             ("server=join/vie&backend=api", "`server` is of backend join, and `backend` is api"),
             (
                 "sort=size",
-                "`sort` is \"size\": it must be one of age, idle, bytes, bytes_in, bytes_out, client, server",
+                "`sort` is \"size\": it must be one of age, idle, bytes, bytes_in, bytes_out, client, server, rate",
             ),
             ("limit=0", "`limit` is \"0\": it must be a number from 1 to 100000"),
             ("limit=-1", "`limit` is \"-1\": it must be a number from 1 to 100000"),

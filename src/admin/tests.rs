@@ -23,6 +23,7 @@ pub(super) fn views() -> Arc<Views> {
         names: Box::new(Names::default),
         config: Box::new(|| Arc::new(config::parse(REFERENCE, "evenkeel.toml").unwrap())),
         history: Arc::default(),
+        readers: Readers::default(),
         door: Arc::new(Door::new(&StatsAccess::default())),
         act: Box::new(|action, by| {
             Box::pin(async move { Ok(Done { text: format!("{by}: {action:?}"), outcome: Outcome::Told }) })
@@ -38,7 +39,7 @@ pub(super) fn remote() -> Caller {
 /// A connection of a listener that stays.
 async fn serve_one(stream: tokio::io::DuplexStream, views: Arc<Views>) {
     let (_leave, leaving) = leaving();
-    connection::serve(stream, remote(), Site::socket(), views, leaving).await;
+    connection::serve(stream, remote(), Site::socket(), views, leaving, crowd::Asked::default()).await;
 }
 
 async fn stats_listener() -> SocketAddr {
@@ -200,8 +201,9 @@ async fn a_trickle_of_reads_does_not_buy_time() {
     }
 }
 
+// Seen to fail with one who comes beyond the cap sent away.
 #[tokio::test]
-async fn connections_beyond_the_cap_are_closed_and_their_end_makes_room() {
+async fn beyond_the_cap_the_one_who_has_been_silent_for_longest_makes_room() {
     let address = stats_listener().await;
     let mut held = Vec::new();
     for _ in 0..crate::model::Stats::MAX_SESSIONS {
@@ -209,11 +211,10 @@ async fn connections_beyond_the_cap_are_closed_and_their_end_makes_room() {
         stream.write_all(b"GET /livez HT").await.unwrap();
         held.push(stream);
     }
-    assert_eq!(exchange(address, LIVEZ).await, "", "one too many");
-    assert!(held.iter().all(|stream| stream.try_read(&mut [0]).is_err()), "those that were first are kept");
-    held.clear();
-    // Each try is a turn of the listener's loop, which also sees the ends of those that have left.
-    while !is_served(address).await {}
+    assert!(is_served(address).await);
+    let mut longest = held.remove(0);
+    assert_eq!(until_end(&mut longest).await, "", "it had not asked for anything yet");
+    assert!(held.iter().all(|stream| stream.try_read(&mut [0]).is_err()), "the others are kept");
 }
 
 #[tokio::test(start_paused = true)]

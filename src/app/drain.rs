@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::closing::{Session, close_evenly, most_idle_first};
 use super::workers::Watched;
 use crate::clock;
-use crate::event::{Change, Drained};
+use crate::event::{Change, DrainSnapshot, Drained};
 use crate::model::{BackendName, ServerName};
 use crate::pool::Observe;
 use crate::pool::server::Server;
@@ -62,19 +62,24 @@ impl Drains {
     pub fn begin(&self, backend: &BackendName, server: &Arc<Server>, over: Duration) {
         let drain = Drain { workers: self.workers.clone(), server: Arc::clone(server), closed: AtomicUsize::new(0) };
         let (observe, name) = (Arc::clone(&self.observe), backend.clone());
+        let sessions = server.counters.sessions();
         let task = tokio::spawn(async move {
-            if let Some(closed) = drain.run(over).await {
+            let closed = drain.run(over).await;
+            drain.server.set_drain(None);
+            if let Some(closed) = closed {
                 let server = drain.server.name.clone();
                 observe(&Change::Drained(Drained { backend: name, server, closed, at: clock::wall() }));
             }
         });
         self.replace((backend.clone(), server.name.clone()), Some(task.abort_handle()));
+        server.set_drain(Some(DrainSnapshot { begun: clock::wall(), over, sessions }));
         self.pass_on(backend, server, Some(over));
     }
 
     /// Closes no more of a server's sessions; whether some were still to be closed.
     pub fn stop(&self, backend: &BackendName, server: &Arc<Server>) -> bool {
         self.pass_on(backend, server, None);
+        server.set_drain(None);
         self.replace((backend.clone(), server.name.clone()), None)
     }
 

@@ -30,7 +30,7 @@ use crate::pool::network::Network;
 use crate::proxy::frontend::Process;
 
 /// Descriptors that are kept for listeners, probes, pages and files.
-const RESERVED: u64 = 192;
+const RESERVED: u64 = 384;
 
 /// How long a required backend may be without a server before `/readyz` says so.
 const RED_AFTER: Duration = Duration::from_secs(3);

@@ -154,7 +154,7 @@ pub struct ProcessChange {
 }
 
 /// How grave something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gravity {
     Info,
     Warn,
@@ -162,6 +162,9 @@ pub enum Gravity {
 }
 
 impl Gravity {
+    /// The gravest last.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warn, Self::Error];
+
     pub fn word(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -172,6 +175,21 @@ impl Gravity {
 }
 
 impl Change {
+    /// All words that [`kind`](Self::kind) has.
+    pub const KINDS: &[&str] = &[
+        "server",
+        "isolation",
+        "action",
+        "limit",
+        "certificate",
+        "drained",
+        "process",
+        "reload",
+        "upgrade",
+        "check",
+        "never-up",
+    ];
+
     /// The word for its kind, for those who filter.
     pub fn kind(&self) -> &'static str {
         match self {

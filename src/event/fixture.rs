@@ -247,6 +247,7 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         agent: None,
         tracked: None,
         throttle: None,
+        drain: None,
     }
 }
 

@@ -230,6 +230,17 @@ pub struct ServerSnapshot {
     pub tracked: Option<Tracked>,
     /// The hundredths of its share of new sessions that it has, on its way back to all of it.
     pub throttle: Option<u16>,
+    /// The drain over a time that is under way.
+    pub drain: Option<DrainSnapshot>,
+}
+
+/// A drain over a time, on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainSnapshot {
+    pub begun: SystemTime,
+    pub over: Duration,
+    /// The sessions that there were when it began.
+    pub sessions: u32,
 }
 
 /// A server's check and its last result.

@@ -24,8 +24,9 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Connections that a listener serves at a time; more are accepted and closed.
-    pub const MAX_SESSIONS: u32 = 64;
+    /// Connections that a listener serves at a time: a hundred pages that are open and as much again. Who comes then takes
+    /// the place of one that has not asked for anything.
+    pub const MAX_SESSIONS: u32 = 256;
     /// What the section of a TOML file is called in HAProxy's outputs.
     pub const NAME: &str = "stats";
 }

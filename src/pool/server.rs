@@ -11,6 +11,7 @@ use super::conduct::Conduct;
 use super::counters::Counters;
 use super::network::HostLink;
 use super::pace::Pace;
+use crate::event::DrainSnapshot;
 use crate::model::{self, Endpoint, HostAddress, ServerName};
 
 /// A member of a backend: who it is, and what is counted of it. A reload that leaves its name and its address leaves it.
@@ -36,6 +37,7 @@ pub struct Server {
     silent: AtomicU64,
     conduct: AtomicU8,
     pace: Mutex<Pace>,
+    drain: Mutex<Option<DrainSnapshot>>,
 }
 
 /// For how long one silent dial speaks against a server: by then a probe of it has told more.
@@ -78,6 +80,7 @@ impl Server {
             silent: AtomicU64::new(0),
             conduct: AtomicU8::new(Conduct::Leave.code()),
             pace: Mutex::new(Pace::new(kill_spread)),
+            drain: Mutex::default(),
         })
     }
 
@@ -183,6 +186,16 @@ impl Server {
     /// Whether a dial of it has been silent lately, and nothing has been heard of it since.
     pub fn is_silent(&self) -> bool {
         self.host.at(&self.silent).is_some_and(|at| at.elapsed() < SILENCE)
+    }
+
+    /// The drain over a time that is under way.
+    pub(super) fn drain(&self) -> Option<DrainSnapshot> {
+        *self.drain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how a drain over a time has begun, or that there is none.
+    pub fn set_drain(&self, drain: Option<DrainSnapshot>) {
+        *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = drain;
     }
 
     /// What is to be done with its sessions.

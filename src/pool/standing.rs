@@ -451,6 +451,7 @@ impl Standing {
                 .map(|agent| agent.snapshot(server.is_agent_asked())),
             tracked: spec.track.clone(),
             throttle: None,
+            drain: server.drain(),
         }
     }
 }

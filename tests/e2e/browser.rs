@@ -1,117 +1,192 @@
-//! The stats page in a real browser, driven over WebDriver.
+//! The dashboard in a real browser: what a reader finds, what changes before their eyes, and that it can be used by
+//! everybody at every size. Pictures of all of it are left in `target/tmp/screenshots`.
 
-use std::fs::File;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+mod driver;
+
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
+use self::driver::{Browser, SCHEMES, SIZES};
 use crate::harness::app::{App, Config};
 use crate::harness::peers::Server;
+use crate::harness::ports;
 use crate::harness::program::Program;
 use crate::harness::wait::until;
-use crate::harness::{http, ports};
 
-/// A headless Chromium with one window. It ends with the test.
-struct Browser {
-    driver: SocketAddr,
-    session: String,
-    _chromedriver: Program,
-    _profile: TempDir,
+const CHECK: &str = "check = { type = \"tcp\", interval = \"200ms\", fast_interval = \"100ms\", timeout = \"100ms\" }";
+
+/// How soon a page that is open has to show what has happened.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Three machines, as far as the page can tell.
+fn three() -> [Server; 3] {
+    [2, 3, 4].map(|last| Server::echo_on(([127, 0, 0, last], ports::free()).into()))
 }
 
-impl Browser {
-    fn open() -> Self {
-        let port = ports::free();
-        let chromedriver = Program::start(Command::new("chromedriver").arg(format!("--port={port}")));
-        let driver = SocketAddr::from(([127, 0, 0, 1], port));
-        until("chromedriver answers", || http::get(driver, "/status").filter(|answer| answer.status == 200));
-        let profile = tempfile::tempdir().unwrap();
-        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--window-size=1440,1400", format!("--user-data-dir={}", profile.path().display()),
-        ] } } } });
-        let opened = http::request(driver, "POST", "/session", &wanted.to_string()).expect("an answer").json();
-        let session = opened["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("{opened}")).to_owned();
-        Self { driver, session, _chromedriver: chromedriver, _profile: profile }
-    }
-
-    fn command(&self, name: &str, body: &Value) -> Value {
-        let path = format!("/session/{}/{name}", self.session);
-        let answer = http::request(self.driver, "POST", &path, &body.to_string()).expect("an answer");
-        assert_eq!(answer.status, 200, "{name}: {}", answer.body);
-        answer.json()["value"].take()
-    }
-
-    fn goto(&self, url: &str) {
-        self.command("url", &json!({ "url": url }));
-    }
-
-    /// What a script in the page returns.
-    fn evaluate(&self, script: &str) -> Value {
-        self.command("execute/sync", &json!({ "script": script, "args": [] }))
-    }
-
-    /// Leaves a picture of the window where people can look at it after the run.
-    fn photograph(&self, name: &str) {
-        let answer = http::get(self.driver, &format!("/session/{}/screenshot", self.session)).expect("an answer");
-        let coded = screenshots().join(name).with_extension("base64");
-        std::fs::write(&coded, answer.json()["value"].as_str().expect("a picture in base64")).unwrap();
-        let picture = File::create(coded.with_extension("png")).unwrap();
-        let decoded = Command::new("base64").arg("--decode").arg(&coded).stdout(picture).status().unwrap();
-        assert!(decoded.success());
-        std::fs::remove_file(coded).unwrap();
-    }
-
-    /// The page's text as a reader sees it.
-    fn text(&self) -> String {
-        self.evaluate("return document.body.innerText").as_str().expect("a text").to_owned()
-    }
+fn config(servers: &[Server; 3]) -> Config {
+    Config::to(&servers.each_ref().map(Server::address)).backend(CHECK)
 }
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        http::request(self.driver, "DELETE", &format!("/session/{}", self.session), "");
-    }
+fn start(config: &Config) -> App {
+    let app = App::start(config);
+    ["a", "b", "c"].iter().for_each(|name| app.server_is(name, "ready"));
+    app
 }
 
-/// Where a run leaves what people may want to look at afterwards.
-fn screenshots() -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
-    std::fs::create_dir_all(&directory).unwrap();
-    directory
+/// Looks at a page at every size, light and dark, and leaves its pictures.
+fn look_at_all_sizes(browser: &Browser, url: &str, name: &str) {
+    for size in SIZES {
+        for scheme in SCHEMES {
+            browser.resize(size);
+            browser.prefer(scheme);
+            browser.goto(url);
+            browser.is_live();
+            browser.is_sound(&format!("{name} at {} px, {scheme}", size.0));
+            browser.photograph(&format!("{name}-{}-{scheme}", size.0));
+        }
+    }
 }
 
 #[test]
 #[ignore = "needs Debian packages and root: tests/run runs it"]
-fn a_reader_of_the_stats_page_is_told_who_is_down() {
-    // Three machines, as far as the page can tell.
-    let servers = [2, 3, 4].map(|last| Server::echo_on(([127, 0, 0, last], ports::free()).into()));
-    let check = "check = { type = \"tcp\", interval = \"200ms\", fast_interval = \"100ms\", timeout = \"100ms\" }";
-    let app = App::start(&Config::to(&servers.each_ref().map(Server::address)).backend(check));
-    ["a", "b", "c"].iter().for_each(|name| app.server_is(name, "ready"));
+fn a_reader_of_the_open_overview_sees_who_goes_down_within_two_seconds() {
+    let servers = three();
+    let app = start(&config(&servers));
     let browser = Browser::open();
-    let page = format!("http://{}/", app.stats());
-    browser.goto(&page);
-    let text = browser.text();
-    assert!(text.contains("serve") && !text.contains("is down"), "{text}");
+    let url = format!("http://{}/", app.stats());
+    look_at_all_sizes(&browser, &url, "overview");
+    assert!(browser.text().contains("All three controllers serve."), "{}", browser.text());
 
+    // The same document all along: what it is told of arrives without another visit.
+    browser.evaluate("window.mark = 'the same page'");
     let [_, stopped, _] = servers;
     stopped.stop();
     app.server_is("b", "down");
-    browser.goto(&page);
-    let text = browser.text();
-    assert!(text.contains("b is down since") && text.contains("refused"), "{text}");
-    assert_eq!(
-        browser.evaluate(
-            "return performance.getEntriesByType('resource').filter(r => !r.name.startsWith(location.origin)).length"
-        ),
-        0
+    let known = Instant::now();
+    let text = browser.reads("b is down since");
+    assert!(known.elapsed() < SOON, "it took {:?}", known.elapsed());
+    assert!(text.contains("refused") && text.contains("Affected") && text.contains("new sessions go to a and c"));
+    assert_eq!(browser.evaluate("return window.mark"), "the same page");
+    assert!(browser.evaluate("return document.title").as_str().unwrap().starts_with("b is down since"));
+    look_at_all_sizes(&browser, &url, "overview-down");
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn an_open_page_says_that_it_is_stale_and_goes_on_with_the_next_process() {
+    let servers = three();
+    let config = config(&servers);
+    let app = start(&config);
+    let browser = Browser::open();
+    browser.goto(&format!("http://{}/", app.stats()));
+    browser.is_live();
+    browser.evaluate("window.mark = 'the same page'");
+    drop(app);
+    let text = browser.reads("No update since");
+    assert!(text.contains("All three controllers serve."), "what was known stays: {text}");
+    browser.photograph("stale");
+    // Chromium notes that nobody answered; that is no complaint of the page's.
+    browser.complaints();
+    let _app = start(&config);
+    browser.is_live();
+    until("the notice is gone", || (!browser.text().contains("No update since")).then_some(()));
+    assert_eq!(browser.evaluate("return window.mark"), "the same page", "nobody had to load it anew");
+    browser.is_sound("after a restart");
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn without_a_script_every_page_is_whole() {
+    let servers = three();
+    let app = start(&config(&servers));
+    let browser = Browser::open();
+    browser.run_scripts(false);
+    for (path, words) in [
+        ("/", "All three controllers serve."),
+        ("/classic", "All three controllers serve."),
+        ("/sessions", "No session is like that."),
+        ("/events", "What the probes saw"),
+    ] {
+        browser.goto(&format!("http://{}{path}", app.stats()));
+        // What evaluates is the driver's, which may still run.
+        let text = browser.text();
+        assert!(text.contains(words) && text.contains("All times are UTC."), "{path}: {text}");
+        browser.photograph(&format!("no-script-{}", path.trim_start_matches('/').replace('/', "-")));
+    }
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn events_can_be_filtered_linked_to_and_taken_along() {
+    let servers = three();
+    let app = start(&config(&servers));
+    let browser = Browser::open();
+    let [_, stopped, _] = servers;
+    stopped.stop();
+    app.server_is("b", "down");
+    let url = format!("http://{}/events", app.stats());
+    look_at_all_sizes(&browser, &url, "events");
+    let all = browser.evaluate("return document.querySelectorAll('.events > li[id]').length").as_u64().unwrap();
+    browser.choose("select[name=level]", "error");
+    let shown = "return [...document.querySelectorAll('.events > li[id] .level')].map(e => e.innerText.slice(2))";
+    until("only errors", || {
+        let levels = browser.evaluate(shown);
+        let levels = levels.as_array().unwrap();
+        (!levels.is_empty() && levels.iter().all(|level| level == "error") && (levels.len() as u64) < all).then_some(())
+    });
+    assert!(browser.evaluate("return location.search").as_str().unwrap().contains("level=error"));
+    browser.fill("input[name=q]", "b is down");
+    browser.reads("b is down");
+    browser.click("[data-copy]");
+    browser.reads("Copied");
+    browser.click(".events .when");
+    let target = browser.evaluate("return document.querySelector(':target')?.innerText");
+    assert!(target.as_str().is_some_and(|text| text.contains("b is down")), "{target}");
+    browser.is_sound("a linked event");
+}
+
+/// Sessions that are open at once; with both of their ends they need most of the descriptors that a process may have.
+const MANY: usize = 9_000;
+
+/// How soon a filter has to have its result on the screen, and a scroll its picture.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn nine_thousand_sessions_are_filtered_and_scrolled_at_once() {
+    let (port, python) = (ports::free(), "/usr/bin/python3");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/browser/hold.py");
+    let servers = Program::start(Command::new(python).args([script, "serve", &port.to_string()]));
+    servers.wait_for("serving");
+    let app = App::start(&Config::to(&[([127, 0, 0, 1], port).into()]).log("sessions = false"));
+    let front = app.front().port().to_string();
+    let clients = Program::start(Command::new(python).args([script, "open", &front, &MANY.to_string()]));
+    clients.wait_for("open");
+    let browser = Browser::open();
+    let url = format!("http://{}/sessions", app.stats());
+    look_at_all_sizes(&browser, &url, "sessions");
+    browser.reads("9,000 sessions, page 1 of 90");
+    // From the choice to the first frame that shows its result, by the page's own clock; the best of three counts, because
+    // a busy machine may take a moment from anybody.
+    let took = (0..3).map(|round| {
+        let word = if round % 2 == 0 { "source" } else { "server" };
+        let script = format!(
+            "const list = document.querySelector('select[name=group]'); const begun = performance.now(); \
+             list.value = '{word}'; list.dispatchEvent(new Event('input', {{ bubbles: true }})); \
+             document.addEventListener('evenkeel:updated', () => requestAnimationFrame(() => done(performance.now() - begun)), {{ once: true }});"
+        );
+        browser.evaluate_later(&script).as_f64().unwrap()
+    });
+    let took = took.fold(f64::INFINITY, f64::min);
+    assert!(took < AT_ONCE.as_secs_f64() * 1e3, "a filter takes {took} ms");
+    browser.photograph("sessions-grouped");
+    browser.choose("select[name=group]", "");
+    browser.fill("input[name=source]", "127.0.7.1");
+    browser.reads("225 of 9,000 sessions");
+    let longest = browser.evaluate_later(
+        "let last = performance.now(), longest = 0, turns = 0; const place = document.querySelector('#session-list .scroll');\
+         const step = (now) => { longest = Math.max(longest, now - last); last = now; window.scrollBy(0, 200); \
+         if (++turns < 40) requestAnimationFrame(step); else done(longest); }; requestAnimationFrame(step);",
     );
-    let wide = browser.evaluate("return document.documentElement.scrollWidth <= window.innerWidth");
-    assert_eq!(wide, true, "the page itself doesn't scroll sideways");
-    browser.photograph("stats-page");
+    assert!(longest.as_f64().unwrap() < AT_ONCE.as_secs_f64() * 1e3, "a frame takes {longest} ms");
 }

@@ -7,9 +7,9 @@ use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::super::page::{self, Look};
+use super::super::page::classic::{self, Look};
 use super::super::refusal::Refusal;
-use super::super::router::{Answer, plain};
+use super::super::router::{Answer, html, plain};
 use super::uri::{Form, Place, Wanted};
 use super::{metrics, stat, words};
 use crate::event::Snapshot;
@@ -122,7 +122,7 @@ fn for_people(page: Option<&StatsPage>, no_refresh: bool, mut snapshot: Snapshot
         snapshot.frontends.retain(|frontend| is_shown(frontend.name.as_str()));
         snapshot.backends.retain(|backend| is_shown(backend.name.as_str()));
     }
-    plain(StatusCode::OK, page::CONTENT_TYPE, page::render_as(&snapshot, look))
+    html(classic::render_as(&snapshot, look))
 }
 
 #[cfg(test)]

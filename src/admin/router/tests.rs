@@ -2,7 +2,7 @@ use hyper::Method;
 
 use super::*;
 use crate::admin::tests::{self, remote};
-use crate::admin::{Denied, Door};
+use crate::admin::{Denied, Door, leaving};
 use crate::model::{StatsAccess, Token, TokenFile};
 
 fn views(ready: Fitness) -> Arc<Views> {
@@ -27,7 +27,8 @@ impl Seen {
 
 async fn ask_with(views: Arc<Views>, method: Method, path: &str, body: &'static str) -> Seen {
     let request = Request::builder().method(method).uri(path).body(Full::new(Bytes::from(body))).unwrap();
-    let response = answer(request, remote(), Site::socket(), views).await.unwrap();
+    let (_leave, leaving) = leaving();
+    let response = answer(request, remote(), Site::socket(), views, leaving).await.unwrap();
     let (head, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     Seen { status: head.status.as_u16(), headers: head.headers, body }
@@ -41,6 +42,10 @@ async fn ask(method: Method, path: &str) -> Seen {
 async fn each_path_has_its_answer() {
     let expected = [
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
+        ("/sessions?sort=idle", "text/html; charset=utf-8", "<!doctype html>"),
+        ("/events?level=warn", "text/html; charset=utf-8", "<!doctype html>"),
+        ("/events.md", "text/markdown; charset=utf-8", "## Events of"),
+        ("/classic", "text/html; charset=utf-8", "<!doctype html>"),
         ("/api/v1/status", "application/json", "{\"at\":"),
         ("/api/v1/sessions?limit=5", "application/json", "{\"at\":"),
         ("/api/v1/events?after=0", "application/json", "{\"last\":0"),
@@ -102,7 +107,7 @@ async fn every_answer_binds_the_browser() {
         assert_eq!(seen.header("x-frame-options"), "DENY");
         assert_eq!(seen.header("referrer-policy"), "no-referrer");
         let policy = seen.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{policy}");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
     }
 }
@@ -111,11 +116,44 @@ async fn every_answer_binds_the_browser() {
 async fn the_page_finds_its_stylesheet_and_may_keep_it() {
     let page = ask(Method::GET, "/").await.body;
     let paths: Vec<_> = page.split('"').filter(|text| text.starts_with("/assets/")).collect();
-    assert_eq!(paths.len(), 2, "a stylesheet and an icon");
-    for (path, kind) in paths.into_iter().zip(["image/svg+xml", "text/css; charset=utf-8"]) {
+    let kinds = ["image/svg+xml", "text/css; charset=utf-8", "text/javascript; charset=utf-8"];
+    assert_eq!(paths.len(), kinds.len(), "an icon, a stylesheet and a script");
+    for (path, kind) in paths.into_iter().zip(kinds) {
         let seen = ask(Method::GET, path).await;
         assert_eq!((seen.status, seen.header("content-type")), (200, kind), "{path}");
         assert!(seen.header("cache-control").ends_with("immutable"));
+        assert_eq!(seen.header("etag"), format!("\"{path}\""));
+    }
+}
+
+// Seen to fail with the stream ended after its first message.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_open_is_told_what_changes_of_it() {
+    let (leave, leaving) = leaving();
+    let request = Request::builder().uri("/live?page=%2F").body(Full::new(Bytes::new())).unwrap();
+    let response = answer(request, remote(), Site::socket(), views(Fitness::default()), leaving).await.unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()[CONTENT_TYPE]),
+        (StatusCode::OK, &"text/event-stream".parse().unwrap())
+    );
+    let mut body = response.into_body();
+    let mut next = async || {
+        let frame = body.frame().await?.unwrap().into_data().unwrap();
+        Some(String::from_utf8(frame.to_vec()).unwrap())
+    };
+    assert_eq!(next().await.unwrap(), "retry: 1000\n\n");
+    let first = next().await.unwrap();
+    assert!(first.starts_with("event: update\n") && first.contains("All three controllers serve."), "{first}");
+    assert_eq!(next().await.unwrap(), "event: alive\ndata:\n\n", "nothing changes of the fixture");
+    drop(leave);
+    assert_eq!(next().await, None, "who leaves ends it");
+}
+
+#[tokio::test]
+async fn only_pages_can_be_followed() {
+    for path in ["/live", "/live?page=%2Fmetrics", "/live?page=%2F%2Fevil", "/live?page=%2Fsessions%3Fsort%3Dx"] {
+        let seen = ask(Method::GET, path).await;
+        assert_eq!(seen.status, 400, "{path}: {}", seen.body);
     }
 }
 
@@ -140,7 +178,8 @@ where
         let (name, value) = header.split_once(": ").unwrap();
         request = request.header(name, value);
     }
-    let response = answer(request.body(body).unwrap(), caller, Site::socket(), views).await.unwrap();
+    let (_leave, leaving) = leaving();
+    let response = answer(request.body(body).unwrap(), caller, Site::socket(), views, leaving).await.unwrap();
     let (head, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     Seen { status: head.status.as_u16(), headers: head.headers, body }

@@ -268,11 +268,11 @@ mod tests {
     #[test]
     fn a_limit_that_refuses_before_80_percent_fails_and_one_before_all_warns() {
         assert_eq!(grades(|_| ()), []);
-        // 192 descriptors and 128 of pipes are kept, and a session takes two.
-        assert_eq!(grades(|case| case.host.descriptors = 320 + 2 * 4000), []);
-        assert_eq!(grades(|case| case.host.descriptors = 320 + 2 * 3999), [(Grade::Warn, "open files")]);
-        assert_eq!(grades(|case| case.host.descriptors = 320 + 2 * 3200), [(Grade::Warn, "open files")]);
-        assert_eq!(grades(|case| case.host.descriptors = 320 + 2 * 3199), [(Grade::Fail, "open files")]);
+        // 384 descriptors and 128 of pipes are kept, and a session takes two.
+        assert_eq!(grades(|case| case.host.descriptors = 512 + 2 * 4000), []);
+        assert_eq!(grades(|case| case.host.descriptors = 512 + 2 * 3999), [(Grade::Warn, "open files")]);
+        assert_eq!(grades(|case| case.host.descriptors = 512 + 2 * 3200), [(Grade::Warn, "open files")]);
+        assert_eq!(grades(|case| case.host.descriptors = 512 + 2 * 3199), [(Grade::Fail, "open files")]);
         assert_eq!(grades(|case| case.host.conntrack = Some((100, 8_100))), []);
         assert_eq!(grades(|case| case.host.conntrack = Some((1_000, 8_000))), [(Grade::Warn, "conntrack")]);
         assert_eq!(grades(|case| case.host.conntrack = Some((2_000, 8_000))), [(Grade::Fail, "conntrack")]);

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::super::asset;
 use super::*;
 use crate::event::fixture;
 use crate::event::{CheckStatus, DownCause, Remark, ServerState};

@@ -1,0 +1,94 @@
+//! The table that people know from HAProxy, beneath one sentence that says how things are. No script.
+
+mod row;
+
+use std::time::Duration;
+
+use askama::Template;
+
+use self::row::{COLUMNS, Column, Row};
+use super::super::figures::date_time;
+use super::super::headline::{Headline, Tone, headline};
+use super::assets;
+use super::facts::{Fact, facts};
+use crate::event::{BackendSnapshot, Snapshot};
+
+/// What a haproxy.cfg may want of the page.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Look {
+    /// How often it loads itself anew; `None` leaves it to the reader.
+    pub refresh: Option<Duration>,
+    /// Whether it keeps the program's version to itself.
+    pub hide_version: bool,
+}
+
+/// The page as HTML.
+pub(crate) fn render(snapshot: &Snapshot) -> String {
+    render_as(snapshot, Look::default())
+}
+
+/// The same with another look.
+pub(crate) fn render_as(snapshot: &Snapshot, look: Look) -> String {
+    Page::of(snapshot, look).render().expect("the template writes into a String and fails at nothing else")
+}
+
+#[derive(Template)]
+#[template(path = "classic.html")]
+struct Page<'a> {
+    node: &'a str,
+    version: &'a str,
+    refresh: Option<u64>,
+    at: String,
+    headline: Headline,
+    stylesheet: &'static str,
+    icon: &'static str,
+    facts: Vec<Fact>,
+    columns: &'static [Column],
+    groups: Vec<Group>,
+}
+
+impl<'a> Page<'a> {
+    fn of(snapshot: &'a Snapshot, look: Look) -> Self {
+        let headline = headline(snapshot);
+        Self {
+            node: &snapshot.process.node,
+            version: if look.hide_version { "" } else { snapshot.process.version },
+            refresh: look.refresh.map(|every| every.as_secs()),
+            at: date_time(snapshot.at),
+            stylesheet: assets::stylesheet(),
+            icon: assets::icon(headline.tone),
+            headline,
+            facts: facts(&snapshot.process, snapshot.at),
+            columns: &COLUMNS,
+            groups: snapshot.backends.iter().map(|backend| Group::of(backend, snapshot)).collect(),
+        }
+    }
+}
+
+/// A backend with the frontends that lead to it.
+struct Group {
+    name: String,
+    tone: Tone,
+    summary: String,
+    rows: Vec<Row>,
+}
+
+impl Group {
+    fn of(backend: &BackendSnapshot, snapshot: &Snapshot) -> Self {
+        let frontends = snapshot.frontends.iter().filter(|frontend| frontend.backend == backend.name);
+        let mut rows: Vec<_> = frontends.map(|frontend| row::frontend(frontend, snapshot)).collect();
+        rows.extend(backend.servers.iter().map(|server| row::server(server, snapshot.at)));
+        rows.push(row::backend(backend, snapshot.at));
+        let usable = usize::try_from(backend.active + backend.backup).unwrap_or(usize::MAX);
+        let tone = match () {
+            () if !backend.up => Tone::Bad,
+            () if usable < backend.servers.len() => Tone::Warning,
+            () => Tone::Good,
+        };
+        let summary = format!("{usable} of {} usable", backend.servers.len());
+        Self { name: backend.name.to_string(), tone, summary, rows }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! The first page: whether all is well, in a sentence; then what is wrong, who serves what, and each backend with its
+//! servers, what is wrong first.
+
+mod backend;
+mod matrix;
+mod problem;
+
+use std::time::SystemTime;
+
+use askama::Template;
+
+use self::backend::Section;
+use self::matrix::Matrix;
+use self::problem::Problem;
+use super::super::headline::{Headline, controllers, headline};
+use super::View;
+use super::event_list::Line;
+use super::facts::{Fact, facts};
+use super::time::{Sentence, sentence};
+use crate::event::Snapshot;
+
+/// Events beneath the sentence.
+pub(in crate::admin) const LATELY: usize = 5;
+
+/// The page. `lately` are the last events, the newest first, for those who may see any.
+pub(in crate::admin) fn overview(snapshot: &Snapshot, lately: Option<Vec<Line>>) -> View {
+    let headline = headline(snapshot);
+    let controllers = controllers(snapshot);
+    let page = Overview {
+        now: snapshot.at,
+        headline: &headline,
+        problems: controllers.iter().filter_map(|controller| Problem::of(controller, snapshot)).collect(),
+        matrix: Matrix::of(&controllers, snapshot),
+        facts: facts(&snapshot.process, snapshot.at),
+        backends: snapshot.backends.iter().map(|backend| Section::of(backend, snapshot)).collect(),
+        lately,
+    };
+    let main = page.render().expect("the template writes into a String and fails at nothing else");
+    View { title: headline.text, tone: headline.tone, main, place: "/" }
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview<'a> {
+    now: SystemTime,
+    headline: &'a Headline,
+    problems: Vec<Problem>,
+    matrix: Matrix,
+    facts: Vec<Fact>,
+    backends: Vec<Section>,
+    lately: Option<Vec<Line>>,
+}
+
+impl Overview<'_> {
+    fn sentence<'t>(&self, text: &'t str) -> Sentence<'t> {
+        sentence(text, self.now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

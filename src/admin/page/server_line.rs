@@ -1,0 +1,100 @@
+//! A server in a table: how it is and why, what it carries, and what its last probe saw.
+
+use std::time::SystemTime;
+
+use super::super::figures::{bytes, count, date, days_until, span};
+use super::super::headline::certificate;
+use super::server_path;
+use super::state::{LastCheck, State, last_check, mark, server_state};
+use super::time::{Time, time};
+use crate::event::{BackendSnapshot, ServerSnapshot};
+
+/// Days before a certificate's end from which on its days are coloured.
+const CERTIFICATE_SOON: i64 = 14;
+
+/// One server.
+pub(super) struct ServerLine {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) link: String,
+    pub(super) address: String,
+    pub(super) badges: Vec<String>,
+    pub(super) state: State,
+    pub(super) mark: &'static str,
+    pub(super) since: Time,
+    pub(super) lasts: String,
+    pub(super) sessions: String,
+    /// Its sessions in hundredths of the backend's.
+    pub(super) share: u64,
+    pub(super) limit: String,
+    pub(super) rate: String,
+    pub(super) bytes_in: String,
+    pub(super) bytes_out: String,
+    pub(super) errors: String,
+    pub(super) check: Option<LastCheck>,
+    pub(super) certificate: Option<Days>,
+}
+
+/// What is left of a certificate.
+pub(super) struct Days {
+    pub(super) text: String,
+    pub(super) tone: &'static str,
+    pub(super) title: String,
+}
+
+impl ServerLine {
+    pub(super) fn of(backend: &BackendSnapshot, server: &ServerSnapshot, now: SystemTime) -> Self {
+        let (state, counts) = (server_state(server), &server.counts);
+        let of_all = u64::from(backend.counts.sessions.max(1));
+        Self {
+            id: format!("server-{}-{}", backend.name, server.name),
+            name: server.name.to_string(),
+            link: server_path(&backend.name, &server.name),
+            address: server.address.to_string(),
+            badges: badges(server),
+            mark: mark(state.tone),
+            state,
+            since: time(server.since, now),
+            lasts: span(now.duration_since(server.since).unwrap_or_default()),
+            sessions: count(counts.sessions.into()),
+            share: (u64::from(counts.sessions) * 100 / of_all).min(100),
+            limit: server.max_sessions.map(|limit| format!("of {}", count(limit.into()))).unwrap_or_default(),
+            rate: format!("{}/s", count(counts.rate.into())),
+            bytes_in: bytes(counts.bytes_in),
+            bytes_out: bytes(counts.bytes_out),
+            errors: count(counts.connect_errors + counts.response_errors),
+            check: server.check.as_ref().and_then(last_check),
+            certificate: certificate(server).map(|seen| {
+                let days = days_until(seen.not_after, now);
+                Days {
+                    text: if days < 0 { "expired".to_owned() } else { format!("{} d", count(days.unsigned_abs())) },
+                    tone: match days {
+                        ..1 => "bad",
+                        1..=CERTIFICATE_SOON => "warning",
+                        _ => "",
+                    },
+                    title: format!("{}, issued by {}, until {}", seen.subject, seen.issuer, date(seen.not_after)),
+                }
+            }),
+        }
+    }
+
+    /// How far up it belongs where what is wrong stands first.
+    pub(super) fn gravity(&self) -> u8 {
+        match self.state.tone {
+            "bad" => 3,
+            "warning" => 2,
+            "notice" => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// What is unusual about it, in a word each.
+fn badges(server: &ServerSnapshot) -> Vec<String> {
+    let mut badges = Vec::new();
+    badges.extend(server.backup.then(|| "backup".to_owned()));
+    badges.extend((server.weight.value() != 1).then(|| format!("weight {}", server.weight.value())));
+    badges.extend(server.throttle.map(|percent| format!("{percent} % of its share")));
+    badges
+}
