@@ -335,8 +335,8 @@
   paint();
   document.addEventListener("DOMContentLoaded", () => {
     localise(document);
-    const zone = $("zone");
-    if (zone) zone.textContent = `Times are ${Intl.DateTimeFormat().resolvedOptions().timeZone}; UTC is beneath the pointer.`;
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    if ($("zone") && timeZone !== "UTC") $("zone").textContent = `Times are those of ${timeZone}; UTC is beneath the pointer.`;
     startTheme();
     startUpdates();
     startFilters();

@@ -105,7 +105,7 @@ fn without_a_script_every_page_is_whole() {
         ("/", "All three controllers serve."),
         ("/classic", "All three controllers serve."),
         ("/sessions", "No session is like that."),
-        ("/events", "What the probes saw"),
+        ("/events", "serves, pid"),
     ] {
         browser.goto(&format!("http://{}{path}", app.stats()));
         // What evaluates is the driver's, which may still run.
@@ -127,14 +127,14 @@ fn events_can_be_filtered_linked_to_and_taken_along() {
     let url = format!("http://{}/events", app.stats());
     look_at_all_sizes(&browser, &url, "events");
     let all = browser.evaluate("return document.querySelectorAll('.events > li[id]').length").as_u64().unwrap();
-    browser.choose("select[name=level]", "error");
+    browser.choose("select[name=level]", "warn");
     let shown = "return [...document.querySelectorAll('.events > li[id] .level')].map(e => e.innerText.slice(2))";
-    until("only errors", || {
+    until("only warnings", || {
         let levels = browser.evaluate(shown);
         let levels = levels.as_array().unwrap();
-        (!levels.is_empty() && levels.iter().all(|level| level == "error") && (levels.len() as u64) < all).then_some(())
+        (!levels.is_empty() && levels.iter().all(|level| level == "warn") && (levels.len() as u64) < all).then_some(())
     });
-    assert!(browser.evaluate("return location.search").as_str().unwrap().contains("level=error"));
+    assert!(browser.evaluate("return location.search").as_str().unwrap().contains("level=warn"));
     browser.fill("input[name=q]", "b is down");
     browser.reads("b is down");
     browser.click("[data-copy]");
@@ -158,7 +158,7 @@ fn nine_thousand_sessions_are_filtered_and_scrolled_at_once() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/browser/hold.py");
     let servers = Program::start(Command::new(python).args([script, "serve", &port.to_string()]));
     servers.wait_for("serving");
-    let app = App::start(&Config::to(&[([127, 0, 0, 1], port).into()]).log("sessions = false"));
+    let app = App::start(&Config::to(&[([127, 0, 0, 1], port).into()]));
     let front = app.front().port().to_string();
     let clients = Program::start(Command::new(python).args([script, "open", &front, &MANY.to_string()]));
     clients.wait_for("open");

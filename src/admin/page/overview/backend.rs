@@ -79,10 +79,10 @@ fn figures(backend: &BackendSnapshot) -> Vec<Figure> {
         ),
         Figure::new("In", bytes(counts.bytes_in), "from clients".into()),
         Figure::new("Out", bytes(counts.bytes_out), "to clients".into()),
-        Figure::new("Errors", count(errors), format!("{} clients found no server", count(counts.connect_errors)))
+        Figure::new("Errors", count(errors), format!("{} found no server", count(counts.connect_errors)))
             .alarming(errors > 0),
-        Figure::new("Imbalance", imbalance(backend).unwrap_or_else(|| "–".to_owned()), "above a server's share".into()),
     ];
+    figures.extend(imbalance(backend).map(|above| Figure::new("Imbalance", above, "above a server's share".into())));
     if backend.queued > 0 || counts.queued_max > 0 {
         let waited = format!("most {}", count(counts.queued_max.into()));
         figures.push(Figure::new("Waiting", count(backend.queued.into()), waited).alarming(backend.queued > 0));
