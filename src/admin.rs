@@ -18,10 +18,13 @@ mod headline;
 mod json;
 mod leaving;
 mod live;
+mod login;
 mod names;
+mod origin;
 mod page;
 mod pages;
 pub mod password;
+mod peers;
 mod query;
 mod rates;
 mod refusal;
@@ -30,6 +33,7 @@ mod router;
 pub mod runtime;
 mod sessions;
 mod shared;
+mod sight;
 mod site;
 mod tally;
 
@@ -51,6 +55,7 @@ pub use self::door::Door;
 pub use self::leaving::{Leave, Leaving, leaving};
 pub use self::names::unknown;
 pub use self::pages::Readers;
+pub use self::peers::{bounded, read_answer};
 pub use self::site::Site;
 use crate::event::{Actor, Fitness, Names, SessionSnapshot, Snapshot};
 use crate::model::Config;
@@ -93,7 +98,7 @@ pub async fn serve_tcp(listener: TcpListener, site: Arc<Site>, views: Arc<Views>
         listener.poll_accept(cx).map_ok(|(stream, peer)| {
             let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
             let local = stream.local_addr().ok().map(canonical);
-            (stream, Caller::Remote { address: canonical(peer), local })
+            (stream, Caller::Remote { address: canonical(peer), local, secure: false })
         })
     };
     let open = accept_until_told(accept, &name, &site, views, leaving).await;
@@ -145,7 +150,7 @@ where
             Ok((stream, caller)) => {
                 pausing = false;
                 let (site, views, leaving) = (Arc::clone(site), Arc::clone(&views), leaving.clone());
-                open.admit(|asked| connection::serve(stream, caller, site, views, leaving, asked));
+                open.admit(|asked| connection::open(stream, caller, site, views, leaving, asked));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -17,6 +17,7 @@ pub mod listeners;
 mod members;
 mod orders;
 mod pages;
+mod peers;
 mod process;
 mod reload;
 mod retired;
@@ -54,6 +55,7 @@ use self::hosts::Hosts;
 use self::listeners::ListenerSource;
 use self::orders::{Desk, End};
 use self::pages::{Opened, Pages};
+use self::peers::Asking;
 use self::process::Facts;
 pub use self::reload::File;
 use self::retired::Retired;
@@ -63,11 +65,12 @@ use self::unix_socket::{UnixSocket, UnixSocketError};
 use self::upgrade::Origin;
 use self::upgrade::predecessor::{Heir, Predecessor};
 use self::workers::{Listeners, Workers};
-use crate::admin::{Door, Readers, Views};
+use crate::admin::{Door, Readers, Site, Views};
 use crate::check::{CheckError, Monitors, Probers, Watch};
 use crate::clock;
 use crate::event::{Change, ConfigSnapshot, ProcessChange, ProcessPhase};
 use crate::model::{Config, OnLimit};
+use crate::net::tls::ServerError;
 use crate::net::{self, BindError, BindOptions};
 use crate::observe::history::History;
 use crate::observe::logging::{self, Logging};
@@ -87,6 +90,7 @@ pub struct Bound {
     /// Whether a change of the file is a reload.
     watches: bool,
     probers: Probers,
+    sites: Vec<Arc<Site>>,
     /// In the order of the configuration's frontends.
     frontends: Vec<Vec<net::Bound>>,
     pages: Opened,
@@ -108,6 +112,8 @@ pub enum StartError {
     #[error(transparent)]
     Check(#[from] CheckError),
     #[error(transparent)]
+    Tls(#[from] ServerError),
+    #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
@@ -127,6 +133,7 @@ impl Bound {
     pub fn new(config: Config, mut source: ListenerSource) -> Result<Self, StartError> {
         let identity = Identity::of(&config.process)?;
         let probers = Probers::of(&config.backends)?;
+        let sites = Site::all(&config.stats, &[])?;
         let frontends = config.frontends.iter().map(|frontend| {
             let listen = frontend.listen.iter();
             listen.map(|listen| source.listen(listen.address, &BindOptions::of(frontend, listen))).collect()
@@ -143,6 +150,7 @@ impl Bound {
             background: None,
             watches: false,
             probers,
+            sites,
             frontends,
             pages,
             unused: source.left_over(),
@@ -273,7 +281,7 @@ impl Bound {
             process::affordable_sessions(config.limits.max_sessions, descriptors, count),
             Arc::clone(&observe),
         );
-        let current = Arc::new(Current::new(Arc::clone(&config), pools.clone(), &process));
+        let current = Arc::new(Current::new(Arc::clone(&config), pools.clone(), self.sites, &process));
         let listeners =
             current.frontends.iter().zip(self.frontends).flat_map(|(frontend, bound)| {
                 bound.into_iter().map(|bound| Listener::new(bound, Arc::clone(frontend)))
@@ -299,6 +307,7 @@ impl Bound {
             door: Arc::new(Door::new(config.stats_access())),
             actions: AtomicU64::new(0),
             config: Mutex::new(ConfigSnapshot { loaded: clock::wall(), refused: None }),
+            peers: Arc::default(),
             started: (clock::wall(), Instant::now()),
         });
 
@@ -314,6 +323,8 @@ impl Bound {
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
+        let mut asking = Asking::new(&facts.peers);
+        asking.renew(&config.peers);
         let (file, origin, applied, shares_ports) = (self.file, self.origin, self.applied, self.shares_ports);
         let serving = Serving {
             file,
@@ -329,6 +340,7 @@ impl Bound {
             hosts,
             show,
             shares_ports,
+            asking,
         };
         if let Some(predecessor) = &self.predecessor {
             predecessor.take_over(&serving.facts, &current);

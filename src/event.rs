@@ -14,6 +14,7 @@ pub mod fixture;
 pub mod host;
 mod live;
 mod never_up;
+mod peer;
 mod reload;
 mod session;
 mod snapshot;
@@ -26,6 +27,7 @@ pub use self::change::{
 pub use self::check_report::{CheckReport, Outcome};
 pub use self::live::{ForcedHealth, FrontendState, Names, Orders, SessionSnapshot, SessionState};
 pub use self::never_up::NeverUp;
+pub use self::peer::{PeerAnswer, PeerServer, PeerSnapshot, Silence};
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
 pub use self::session::{Cause, Concurrent, Doorstep, Ending, Phase, SessionId, SessionRecord, SessionStage, Who};
 pub use self::snapshot::{

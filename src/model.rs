@@ -25,6 +25,7 @@ mod name;
 mod network;
 mod password;
 mod pattern;
+mod peers;
 mod policy;
 mod process;
 mod retries;
@@ -52,6 +53,7 @@ pub use self::name::{BackendName, FrontendName, NAME_MAX, NameError, ServerName}
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
+pub use self::peers::{Peer, Peers};
 pub use self::policy::{
     Closing, DialRefused, DialSilent, JudgedBy, Keepalive, OnDown, OnDraining, OnNoServer, OnPrimaryBack, OnRefused,
     OnRemoved, Policy,
@@ -83,6 +85,8 @@ pub struct Config {
     pub security: Security,
     /// Where HAProxy's runtime API is spoken, at most [`RuntimeSocket::MOST`].
     pub runtime: Vec<RuntimeSocket>,
+    /// Other load balancers in front of the same servers.
+    pub peers: Peers,
 }
 
 impl Config {
@@ -111,7 +115,10 @@ impl Config {
     pub fn files(&self) -> BTreeSet<&Path> {
         let token = self.stats.iter().filter_map(|stats| stats.access.token.as_ref());
         let token = token.map(|token| token.file.as_path());
-        self.checks().flat_map(|check| check.probe.files()).chain(token).collect()
+        let tls = self.stats.iter().filter_map(|stats| stats.tls.as_ref()).flat_map(|identity| &identity.files);
+        let peers = self.peers.authorities.as_ref().map(|(file, _)| file.as_path());
+        let own = token.chain(tls.map(PathBuf::as_path)).chain(peers);
+        self.checks().flat_map(|check| check.probe.files()).chain(own).collect()
     }
 }
 

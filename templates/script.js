@@ -160,8 +160,15 @@
     source.addEventListener("error", () => {
       isLive(false);
       // The browser tries again by itself, unless it was refused.
-      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2_000);
+      if (source.readyState === EventSource.CLOSED) setTimeout(comeBack, 2_000);
     });
+  };
+
+  // Who is not known any more is shown so by the page itself.
+  const comeBack = async () => {
+    const answer = await fetch(location.href, { method: "HEAD", cache: "no-store" }).catch(() => undefined);
+    if (answer?.status === 401) location.reload();
+    else listen();
   };
 
   const startUpdates = () => {

@@ -1,21 +1,30 @@
 //! One connection of a stats listener or the admin socket: HTTP/1, and a bound on all that a client can make us wait for.
+//! Where the site speaks TLS, that comes first.
 
+mod begun;
+
+use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use self::begun::Begun;
 use super::caller::Caller;
 use super::crowd::Asked;
+use super::router::{self, Answer};
 use super::tally::Tally;
-use super::{Leaving, Site, Views, router};
+use super::{Leaving, Site, Views};
+use crate::net::tls::HANDSHAKE;
 
 /// Longest request head in bytes; a longer one is answered with 431.
 const MAX_HEAD: usize = 8 * 1024;
@@ -26,12 +35,14 @@ const MAX_HEADERS: usize = 64;
 /// From the opening of the connection, or the end of the answer before, to the end of a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// From the opening of the connection to the end of its handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a client may take to read one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Answers requests until the client leaves, falls silent, or breaks the protocol. Nobody is told: it is the client's
-/// affair. Told to leave, it gives the answer under way, and no other.
-pub(super) async fn serve<S>(
+/// Serves a connection as its site speaks: at once, or after a handshake.
+pub(super) async fn open<S>(
     stream: S,
     caller: Caller,
     site: Arc<Site>,
@@ -41,12 +52,48 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let _open = site.tally.counters.begin();
+    let Some(tls) = site.tls() else { return serve(stream, caller, site, views, leaving, asked).await };
+    let handshake = async {
+        let begun = Begun::read(stream).await?;
+        match begun.first() {
+            HANDSHAKE => tls.accept(begun).await.map(Ok),
+            _ => Ok(Err(begun)),
+        }
+    };
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(handshake));
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        () = leaving.told() => return,
+    };
+    match shaken {
+        Ok(Ok(Ok(stream))) => serve(stream, caller.over_tls(), site, views, leaving, asked).await,
+        // It is plain HTTP, at least if it is anything.
+        Ok(Ok(Err(stream))) => speak(stream, &site, leaving, |request| router::refuse_plain(request, &site)).await,
+        Ok(Err(_)) | Err(_) => {}
+    }
+}
+
+/// Answers requests until the client leaves, falls silent, or breaks the protocol. Nobody is told: it is the client's
+/// affair. Told to leave, it gives the answer under way, and no other.
+async fn serve<S>(stream: S, caller: Caller, site: Arc<Site>, views: Arc<Views>, leaving: Leaving, asked: Asked)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let left = leaving.clone();
-    let service = service_fn(|request| {
+    let answer = |request| {
         asked.note();
         router::answer(request, caller.clone(), Arc::clone(&site), Arc::clone(&views), left.clone())
-    });
+    };
+    speak(stream, &site, leaving, answer).await;
+}
+
+async fn speak<S, F>(stream: S, site: &Site, mut leaving: Leaving, answer: impl Fn(Request<Incoming>) -> F)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = Result<Response<Answer>, Infallible>>,
+{
+    let _open = site.tally.counters.begin();
+    let service = service_fn(answer);
     let stream = Impatient { stream, overdue: None, tally: Arc::clone(&site.tally) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -133,3 +180,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
         read
     }
 }
+
+#[cfg(test)]
+mod tests;

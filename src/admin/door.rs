@@ -3,6 +3,10 @@
 //! A password costs tens of milliseconds to verify, which is what makes it hard to guess. So it is verified on a thread
 //! of its own, one at a time, and a wrong one holds that place for a moment longer: whoever guesses slows down those who
 //! guess, and those who log in, but neither the control thread nor those with a token.
+//!
+//! A browser that has shown either has a cookie instead ([`logins`]), which is cheap to look at.
+
+mod logins;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +20,8 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
+pub(super) use self::logins::NAME as COOKIE;
+use self::logins::{Fingerprint, Login, Logins, fingerprint};
 use super::password;
 use super::refusal::Refusal;
 use crate::check::probe::LiveToken;
@@ -45,6 +51,7 @@ pub struct Door {
     refused: AtomicU64,
     /// When a refusal was last told of.
     told: Mutex<Option<Instant>>,
+    logins: Logins,
 }
 
 /// The credentials that are right.
@@ -54,9 +61,9 @@ struct Known {
     user: Option<Arc<User>>,
 }
 
-/// What a request shows.
+/// What a request, or the form of a login, shows.
 #[derive(Debug, PartialEq, Eq)]
-enum Shown {
+pub(super) enum Shown {
     Token(String),
     Password { user: String, password: String },
 }
@@ -69,6 +76,7 @@ impl Door {
             turn: Arc::new(Semaphore::new(1)),
             refused: AtomicU64::new(0),
             told: Mutex::default(),
+            logins: Logins::default(),
         }
     }
 
@@ -82,13 +90,80 @@ impl Door {
         self.refused.load(Relaxed)
     }
 
-    /// Lets in who shows the right credential.
+    /// Lets in who shows the right credential, or the cookie of a login with one.
     pub(super) async fn admit(&self, client: SocketAddr, headers: &HeaderMap) -> Result<CredentialUsed, Refusal> {
-        let admitted = self.judge(headers).await;
+        match self.recognise(headers).await {
+            Some(used) => Ok(used),
+            None => self.let_in(client, shown(headers)).await,
+        }
+    }
+
+    /// Whether these headers show who it is. Nothing is told of those who show nothing.
+    pub(super) async fn knows(&self, client: SocketAddr, headers: &HeaderMap) -> bool {
+        if self.recognise(headers).await.is_some() {
+            return true;
+        }
+        let shows = headers.contains_key(AUTHORIZATION) && self.known().is_set();
+        shows && self.let_in(client, shown(headers)).await.is_ok()
+    }
+
+    /// Why who has shown nothing, or nothing that is right, is not shown who the clients are.
+    pub(super) fn unseen(&self) -> Refusal {
+        let known = self.known();
+        if !known.is_set() {
+            return Refusal::new(
+                hyper::StatusCode::FORBIDDEN,
+                "who the clients are is shown to nobody over the network: ask on this host or at the admin socket, or \
+                 set [stats] token_file, or user and password_hash",
+            );
+        }
+        known.unauthorized("who the clients are is shown to those who log in (at /login)")
+    }
+
+    /// Who has logged in with the cookie in these headers, if that still holds.
+    pub(super) async fn recognise(&self, headers: &HeaderMap) -> Option<CredentialUsed> {
+        let Login { used, credential } = self.logins.find(logins::shown(headers)?, Instant::now())?;
+        let is_right = self.known().fingerprint(&used).await? == credential;
+        is_right.then_some(used)
+    }
+
+    /// Begins a login for who shows the right credential; the value of its cookie.
+    pub(super) async fn log_in(&self, client: SocketAddr, shown: Shown) -> Result<String, Refusal> {
+        let known = self.known();
+        let used = self.let_in(client, Some(shown)).await?;
+        let no_more = || Refusal::busy("the credentials have just changed: try again");
+        let credential = known.fingerprint(&used).await.ok_or_else(no_more)?;
+        tracing::info!(%client, by = %used, "a login on the stats listener");
+        let no_chance = |_| {
+            let words = "the system has no random numbers for a cookie";
+            Refusal::new(hyper::StatusCode::INTERNAL_SERVER_ERROR, words)
+        };
+        self.logins.begin(Login { used, credential }, Instant::now()).map_err(no_chance)
+    }
+
+    /// Ends the login whose cookie is in these headers.
+    pub(super) fn log_out(&self, client: Option<SocketAddr>, headers: &HeaderMap) {
+        if let Some(by) = logins::shown(headers).and_then(|cookie| self.logins.end(cookie)) {
+            tracing::info!(client = client.map(tracing::field::display), %by, "a login has ended");
+        }
+    }
+
+    /// Whether there is a token, and a user's name, to log in with.
+    pub(super) fn takes(&self) -> (bool, bool) {
+        let known = self.known();
+        (known.token.is_some(), known.user.is_some())
+    }
+
+    async fn let_in(&self, client: SocketAddr, shown: Option<Shown>) -> Result<CredentialUsed, Refusal> {
+        let admitted = self.judge(shown).await;
         if admitted.is_err() {
             self.note_refusal(client);
         }
         admitted
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Counts it, and tells of it unless that was done just now: who guesses must not fill the log.
@@ -97,19 +172,19 @@ impl Door {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_none_or(|told| told.elapsed() >= QUIET) {
             *told = Some(Instant::now());
-            tracing::warn!(%client, refused, "an action was refused on the stats listener: no right credential");
+            tracing::warn!(%client, refused, "an action or a login was refused on the stats listener: no right credential");
         }
     }
 
-    async fn judge(&self, headers: &HeaderMap) -> Result<CredentialUsed, Refusal> {
-        let known = Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner));
-        if known.token.is_none() && known.user.is_none() {
+    async fn judge(&self, shown: Option<Shown>) -> Result<CredentialUsed, Refusal> {
+        let known = self.known();
+        if !known.is_set() {
             return Err(Refusal::new(
                 hyper::StatusCode::FORBIDDEN,
                 "this listener is for looking: use the admin socket, or set [stats] token_file, or user and password_hash",
             ));
         }
-        match (shown(headers), &known.token, &known.user) {
+        match (shown, &known.token, &known.user) {
             (Some(Shown::Token(shown)), Some(token), _) => {
                 let token = token.current(Instant::now() + READ_TIMEOUT).await;
                 let right: bool = shown.as_bytes().ct_eq(token.as_str().as_bytes()).into();
@@ -153,6 +228,24 @@ impl Known {
     fn of(access: &StatsAccess) -> Arc<Self> {
         let token = access.token.as_ref().map(LiveToken::new);
         Arc::new(Self { token, user: access.user.clone().map(Arc::new) })
+    }
+
+    fn is_set(&self) -> bool {
+        self.token.is_some() || self.user.is_some()
+    }
+
+    /// Of the credential of this kind as it is right now; `None` if there is none any more.
+    async fn fingerprint(&self, used: &CredentialUsed) -> Option<Fingerprint> {
+        match used {
+            CredentialUsed::Token => {
+                let token = self.token.as_ref()?.current(Instant::now() + READ_TIMEOUT).await;
+                Some(fingerprint(&[b"token", token.as_str().as_bytes()]))
+            }
+            CredentialUsed::Password(name) => {
+                let user = self.user.as_ref().filter(|user| user.name == *name)?;
+                Some(fingerprint(&[b"password", name.as_bytes(), user.password.as_str().as_bytes()]))
+            }
+        }
     }
 
     fn unauthorized(&self, words: &str) -> Refusal {
@@ -223,6 +316,38 @@ mod tests {
 
     fn basic(login: &str) -> String {
         format!("Basic {}", Base64::encode_string(login.as_bytes()))
+    }
+
+    fn with_cookie(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.append(hyper::header::COOKIE, format!("{COOKIE}={value}").parse().unwrap());
+        headers
+    }
+
+    #[tokio::test]
+    async fn a_login_holds_until_it_is_ended_or_its_credential_is_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let token = token(&directory);
+        let both = StatsAccess { token: Some(token.clone()), user: Some(user()) };
+        let door = Door::new(&both);
+        let password = || Shown::Password { user: "ops".into(), password: "hunter2:x".into() };
+        let by_password = with_cookie(&door.log_in(somebody(), password()).await.unwrap());
+        let by_token = with_cookie(&door.log_in(somebody(), Shown::Token("s3cret".into())).await.unwrap());
+        assert_eq!(door.admit(somebody(), &by_password).await.unwrap(), CredentialUsed::Password("ops".into()));
+        assert_eq!(door.recognise(&by_token).await, Some(CredentialUsed::Token));
+        door.renew(&both);
+        assert!(door.knows(somebody(), &by_password).await, "nothing has changed");
+        std::fs::write(&token.file, "other").unwrap();
+        assert_eq!(door.recognise(&by_token).await, None, "the token is another one");
+        let renamed = User { name: "other".into(), ..user() };
+        door.renew(&StatsAccess { token: None, user: Some(renamed) });
+        assert!(!door.knows(somebody(), &by_password).await, "the user is another one");
+        door.renew(&both);
+        door.log_out(None, &by_password);
+        assert_eq!(door.recognise(&by_password).await, None);
+        assert_eq!(door.refused(), 0, "none of them has guessed");
+        assert!(door.log_in(somebody(), Shown::Token("s3cret".into())).await.is_err());
+        assert_eq!(door.refused(), 1);
     }
 
     #[tokio::test]

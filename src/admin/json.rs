@@ -2,8 +2,11 @@
 //!
 //! Durations are seconds as numbers, times RFC 3339 in UTC, states the words that the page shows.
 
+mod peers;
+
 use serde::Serialize;
 
+use self::peers::Peers;
 use super::figures::rfc3339;
 use super::shared::shared_source;
 use crate::event::host;
@@ -27,6 +30,8 @@ struct Status<'a> {
     frontends: Vec<Frontend<'a>>,
     backends: Vec<Backend<'a>>,
     hosts: Vec<Host<'a>>,
+    /// What other load balancers think of the servers.
+    peers: Option<Peers>,
 }
 
 impl<'a> Status<'a> {
@@ -37,6 +42,7 @@ impl<'a> Status<'a> {
             frontends: snapshot.frontends.iter().map(Frontend::of).collect(),
             backends: snapshot.backends.iter().map(Backend::of).collect(),
             hosts: snapshot.hosts().into_iter().map(Host::of).collect(),
+            peers: Peers::of(snapshot),
         }
     }
 }

@@ -23,6 +23,10 @@ use super::{Leaving, Views};
 /// How often a page is made again.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// For so long a page is followed before whoever follows it has to ask, and is looked at, anew: their login may have
+/// ended.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
 /// A reader to whom nothing was sent for so many turns is told that we are still here.
 const SILENT_TURNS: u32 = 5;
 
@@ -152,6 +156,8 @@ async fn tell(mut sender: Sender<Bytes>, key: String, make: Make, views: Arc<Vie
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<Arc<Made>> = None;
     let mut silent = 0;
+    let end = tokio::time::sleep(LONGEST);
+    tokio::pin!(end);
     // Whoever is cut off comes back within a second.
     let mut message = Some("retry: 1000\n\n".to_owned());
     loop {
@@ -167,6 +173,7 @@ async fn tell(mut sender: Sender<Bytes>, key: String, make: Make, views: Arc<Vie
         tokio::select! {
             _ = turns.tick() => {}
             () = leaving.told() => return,
+            () = &mut end => return,
         }
         // What it was about may be gone, such as a server after a reload: the reader loads the page, and is told so.
         let Ok(made) = views.readers.remembered.made(&key, &make, &views) else { return };

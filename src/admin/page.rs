@@ -9,6 +9,8 @@ mod assets;
 pub(super) mod classic;
 mod event_list;
 mod facts;
+mod guest;
+pub(super) mod login;
 mod overview;
 mod server_line;
 mod session_table;
@@ -22,6 +24,7 @@ use std::time::SystemTime;
 
 pub(super) use self::assets::{Asset, asset, icon, release};
 pub(super) use self::event_list::{Filter as EventFilter, events, markdown};
+pub(super) use self::guest::Guest;
 pub(super) use self::overview::overview;
 pub(super) use self::session_table::Table as SessionTable;
 pub(super) use self::view::{View, document};

@@ -1,15 +1,19 @@
-//! Which page is at which path, and what all readers of pages share.
+//! Which page is at which path, who looks at it, and what all who look share.
 
 use std::sync::Arc;
 
-use hyper::Response;
+use hyper::{HeaderMap, Response};
 
+use super::caller::Caller;
+use super::door::Door;
 use super::live::{self, Remembered};
-use super::page::{self, EventFilter, SessionTable, View};
+use super::page::{self, EventFilter, Guest, SessionTable, View};
 use super::query::Query;
 use super::rates::Looks;
 use super::refusal::Refusal;
+use super::route::{self, Access};
 use super::router::{Answer, html};
+use super::sight::Sight;
 use super::{Leaving, Views};
 
 /// What is remembered from one look to the next, for all who look.
@@ -27,13 +31,33 @@ pub(super) enum Place {
     Events,
 }
 
+/// Who looks at a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reader {
+    sight: Sight,
+    guest: Guest,
+}
+
+impl Reader {
+    pub async fn of(caller: &Caller, door: &Door, headers: &HeaderMap) -> Self {
+        let sight = caller.sees(door, headers).await;
+        let guest = match (caller, door.recognise(headers).await, door.takes()) {
+            (Caller::Local { .. }, ..) => Guest::Operator(None),
+            (_, Some(credential), _) => Guest::Operator(Some(credential.to_string())),
+            (_, None, (false, false)) => Guest::Nobody,
+            (_, None, _) => Guest::Unknown,
+        };
+        Self { sight, guest }
+    }
+}
+
 /// Makes a page as it is now.
-fn view(place: &Place, query: Option<&str>, views: &Views) -> Result<View, Refusal> {
-    let snapshot = || (views.snapshot)();
+fn view(place: &Place, query: Option<&str>, reader: &Reader, views: &Views) -> Result<View, Refusal> {
     match place {
         Place::Overview => {
-            let snapshot = snapshot();
-            Ok(page::overview(&snapshot, Some(page::lately(&views.history, snapshot.at))))
+            let snapshot = reader.sight.of((views.snapshot)());
+            let lately = reader.sight.is_everything().then(|| page::lately(&views.history, snapshot.at));
+            Ok(page::overview(&snapshot, lately, &reader.guest))
         }
         Place::Sessions => {
             let names = (views.names)();
@@ -47,21 +71,30 @@ fn view(place: &Place, query: Option<&str>, views: &Views) -> Result<View, Refus
 }
 
 /// The whole page at a path and query.
-pub(super) fn show(place: &Place, target: &str, views: &Views) -> Result<Response<Answer>, Refusal> {
+pub(super) fn show(place: &Place, target: &str, reader: &Reader, views: &Views) -> Result<Response<Answer>, Refusal> {
     let query = target.split_once('?').map(|(_, query)| query);
-    let view = view(place, query, views)?;
-    Ok(html(page::document(&view, target, &(views.snapshot)())))
+    let view = view(place, query, reader, views)?;
+    Ok(html(page::document(&view, target, &(views.snapshot)(), &reader.guest)))
 }
 
 /// What changes of the page that `page` of the query names.
-pub(super) fn follow(query: Option<&str>, views: Arc<Views>, leaving: Leaving) -> Result<Response<Answer>, Refusal> {
+pub(super) fn follow(
+    query: Option<&str>,
+    reader: Reader,
+    views: Arc<Views>,
+    leaving: Leaving,
+) -> Result<Response<Answer>, Refusal> {
     let query = Query::of(query, &["page"])?;
     let target = query.value("page").ok_or_else(|| Refusal::bad("`page` must say which page is to be followed"))?;
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
-    let place = super::route::page_at(path)
+    let (place, access) = route::page_at(path)
         .ok_or_else(|| Refusal::bad(format!("`page` is {path:?}: there is no page that could be followed")))?;
-    let make = move |views: &Views| view(&place, query.as_deref(), views);
-    live::follow(target.to_owned(), Box::new(make), views, leaving)
+    if access != Access::Anybody && !reader.sight.is_everything() {
+        return Err(views.door.unseen());
+    }
+    let key = format!("{reader:?} {target}");
+    let make = move |views: &Views| view(&place, query.as_deref(), &reader, views);
+    live::follow(key, Box::new(make), views, leaving)
 }
 
 /// The events that a query asks for, as Markdown.

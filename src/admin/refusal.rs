@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::router::{Answer, TEXT, plain};
 
+/// The scheme that no browser has a window for.
+pub(super) const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"evenkeel\"");
+
 /// A request that is not answered.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -50,10 +53,23 @@ impl Refusal {
         Self { header, ..Self::new(StatusCode::UNAUTHORIZED, words) }
     }
 
+    /// For what a page of another site may have sent.
+    pub fn foreign() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "this was sent by a page of another site: open this one, and do it there")
+    }
+
     /// For who should ask again in a second.
     pub fn busy(words: impl Into<String>) -> Self {
         let header = Some((RETRY_AFTER, HeaderValue::from_static("1")));
         Self { header, ..Self::new(StatusCode::TOO_MANY_REQUESTS, words) }
+    }
+
+    /// The same, asking for no credential that a browser would open a window of its own for.
+    pub fn without_a_window(self) -> Self {
+        match self.header {
+            Some((WWW_AUTHENTICATE, _)) => Self { header: Some((WWW_AUTHENTICATE, BEARER)), ..self },
+            _ => self,
+        }
     }
 
     /// Whether there is no such path at all.
@@ -61,7 +77,10 @@ impl Refusal {
         self.status == StatusCode::NOT_FOUND
     }
 
-    #[cfg(test)]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub fn words(&self) -> &str {
         &self.words
     }

@@ -29,6 +29,28 @@ pub(super) enum Route {
     Asset(&'static page::Asset),
     /// Something to be done, which needs more rights than a look.
     Act(Order),
+    /// Where people log in, and who they are logged in as.
+    LoginForm,
+    LogIn,
+    LogOut,
+}
+
+/// What somebody must be for a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Anybody. What is there may say less to some ([`Sight`](super::sight::Sight)).
+    Anybody,
+    /// Known: it shows who the clients are.
+    Known,
+    /// Somebody with a credential, or at the admin socket: it changes something.
+    Operator,
+}
+
+/// A route, and who may take it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub access: Access,
+    pub route: Route,
 }
 
 /// What a path is asked for with. HEAD is answered where GET is.
@@ -62,15 +84,16 @@ impl Verb {
 pub(super) struct Row {
     pub verb: Verb,
     pub template: &'static str,
+    pub access: Access,
     route: fn(&[String]) -> Option<Route>,
 }
 
 /// All that is answered. docs/openapi.json describes the same.
 pub(super) const ROWS: &[Row] = &[
     get("/", |_| Some(Route::Page(Place::Overview))),
-    get("/sessions", |_| Some(Route::Page(Place::Sessions))),
-    get("/events", |_| Some(Route::Page(Place::Events))),
-    get("/events.md", |_| Some(Route::Markdown)),
+    private("/sessions", |_| Some(Route::Page(Place::Sessions))),
+    private("/events", |_| Some(Route::Page(Place::Events))),
+    private("/events.md", |_| Some(Route::Markdown)),
     get("/classic", |_| Some(Route::Classic)),
     get("/live", |_| Some(Route::Follow)),
     get("/assets/{file}", |parts| Some(Route::Asset(page::asset(&format!("/assets/{}", parts[0]))?))),
@@ -80,8 +103,8 @@ pub(super) const ROWS: &[Row] = &[
     get("/metrics/evenkeel", |_| Some(Route::Metrics)),
     get("/metrics/haproxy", |_| Some(Route::HaproxyMetrics)),
     get("/api/v1/status", |_| Some(Route::Status)),
-    get("/api/v1/sessions", |_| Some(Route::Sessions)),
-    get("/api/v1/events", |_| Some(Route::Events)),
+    private("/api/v1/sessions", |_| Some(Route::Sessions)),
+    private("/api/v1/events", |_| Some(Route::Events)),
     post("/api/v1/servers/{backend}/{server}/state", |parts| Some(Route::Act(Order::State(target(parts))))),
     post("/api/v1/servers/{backend}/{server}/weight", |parts| Some(Route::Act(Order::Weight(target(parts))))),
     post("/api/v1/sessions/kill", |_| Some(Route::Act(Order::Kill))),
@@ -90,18 +113,31 @@ pub(super) const ROWS: &[Row] = &[
     delete("/api/v1/servers/{backend}/{server}", |parts| Some(Route::Act(Order::RemoveServer(target(parts))))),
     post("/api/v1/reload", |_| Some(Route::Act(Order::Reload))),
     post("/api/v1/upgrade", |_| Some(Route::Act(Order::Upgrade))),
+    get("/login", |_| Some(Route::LoginForm)),
+    form("/login", |_| Some(Route::LogIn)),
+    form("/logout", |_| Some(Route::LogOut)),
 ];
 
 const fn get(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
-    Row { verb: Verb::Get, template, route }
+    Row { verb: Verb::Get, template, access: Access::Anybody, route }
+}
+
+/// What shows who the clients are.
+const fn private(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
+    Row { access: Access::Known, ..get(template, route) }
 }
 
 const fn post(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
-    Row { verb: Verb::Post, template, route }
+    Row { verb: Verb::Post, template, access: Access::Operator, route }
 }
 
 const fn delete(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
-    Row { verb: Verb::Delete, template, route }
+    Row { verb: Verb::Delete, ..post(template, route) }
+}
+
+/// What people send who may be nobody yet; it changes nothing but who they are.
+const fn form(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
+    Row { access: Access::Anybody, ..post(template, route) }
 }
 
 /// `*` in place of a backend stands for all of them.
@@ -110,25 +146,28 @@ fn target(parts: &[String]) -> Target {
     Target { backend, server: parts[1].clone() }
 }
 
-impl Route {
+impl Found {
     /// What is asked for.
     pub fn of(method: &Method, path: &str) -> Result<Self, Refusal> {
-        let found: Vec<(Verb, Self)> =
-            ROWS.iter().filter_map(|row| Some((row.verb, (row.route)(&parts(row.template, path)?)?))).collect();
+        let at_path = |row: &Row| {
+            let route = (row.route)(&parts(row.template, path)?)?;
+            Some((row.verb, Self { access: row.access, route }))
+        };
+        let found: Vec<(Verb, Self)> = ROWS.iter().filter_map(at_path).collect();
         if found.is_empty() {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "not found"));
         }
         let allowed: Vec<&str> = found.iter().map(|(verb, _)| verb.methods()).collect();
         let wanted = Verb::of(method);
-        let route = found.into_iter().find(|(verb, _)| Some(*verb) == wanted).map(|(_, route)| route);
+        let route = found.into_iter().find(|(verb, _)| Some(*verb) == wanted).map(|(_, found)| found);
         route.ok_or_else(|| Refusal::method(&allowed.join(", ")))
     }
 }
 
-/// The page at a path, if it is one of the dashboard's.
-pub(super) fn page_at(path: &str) -> Option<Place> {
-    match Route::of(&Method::GET, path) {
-        Ok(Route::Page(place)) => Some(place),
+/// The page at a path, if it is one of the dashboard's, and what somebody must be to see it.
+pub(super) fn page_at(path: &str) -> Option<(Place, Access)> {
+    match Found::of(&Method::GET, path) {
+        Ok(Found { route: Route::Page(place), access }) => Some((place, access)),
         _ => None,
     }
 }
@@ -159,17 +198,26 @@ mod tests {
 
     #[test]
     fn a_servers_name_is_a_part_of_its_path() {
-        let order = |path: &str| match Route::of(&Method::POST, path) {
-            Ok(Route::Act(Order::State(target))) => target,
+        let order = |path: &str| match Found::of(&Method::POST, path) {
+            Ok(Found { route: Route::Act(Order::State(target)), access: Access::Operator }) => target,
             other => panic!("{path}: {other:?}"),
         };
         let target = |backend: Option<&str>| Target { backend: backend.map(str::to_owned), server: "10.0.0.2".into() };
         assert_eq!(order("/api/v1/servers/api/10.0.0.2/state"), target(Some("api")));
         assert_eq!(order("/api/v1/servers/%2A/10%2E0.0.2/state"), target(None));
-        let removal = Route::of(&Method::DELETE, "/api/v1/servers/*/a").unwrap();
-        assert_eq!(removal, Route::Act(Order::RemoveServer(Target { backend: None, server: "a".into() })));
+        let removal = Found::of(&Method::DELETE, "/api/v1/servers/*/a").unwrap();
+        assert_eq!(removal.route, Route::Act(Order::RemoveServer(Target { backend: None, server: "a".into() })));
         for path in ["/api/v1/servers//a/state", "/api/v1/servers/a/state", "/api/v1/servers/a/b/c/state"] {
-            assert!(Route::of(&Method::POST, path).is_err(), "{path}");
+            assert!(Found::of(&Method::POST, path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_login_is_sent_by_anybody() {
+        let open = ROWS.iter().filter(|row| row.verb != Verb::Get && row.access != Access::Operator);
+        assert_eq!(open.map(|row| row.template).collect::<Vec<_>>(), ["/login", "/logout"]);
+        for row in ROWS.iter().filter(|row| row.template.contains("/sessions") || row.template.contains("/events")) {
+            assert_ne!(row.access, Access::Anybody, "{}", row.template);
         }
     }
 

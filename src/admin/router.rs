@@ -7,19 +7,22 @@ use std::time::Duration;
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_NONE_MATCH, REFERER};
+use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 
 use super::action::Order;
 use super::caller::Caller;
 use super::haproxy::answer as haproxy;
 use super::haproxy::uri::{self, Place};
 use super::page::classic;
+use super::pages::Reader;
 use super::refusal::Refusal;
-use super::route::Route;
-use super::{FitnessFuture, Leaving, Site, Views, compress, events, json, page, pages, sessions};
-use crate::event::{Actor, Fitness};
+use super::route::{Access, Found, Route};
+use super::sight::Sight;
+use super::{FitnessFuture, Leaving, Site, Views, compress, events, json, login, origin, page, pages, sessions};
+use crate::event::{Actor, Fitness, Snapshot};
 use crate::observe::metrics;
 
 /// How long `/livez` and `/readyz` wait for the views behind them.
@@ -55,13 +58,31 @@ where
     site.tally.note_request();
     let for_programs = request.uri().path().starts_with("/api/");
     let takes_gzip = compress::is_taken(request.headers());
+    let by_page = is_by_a_page(request.headers());
     let mut response = match reply(request, &caller, &site, &views, leaving).await {
         Ok(response) => response,
+        Err(refusal) if by_page => refusal.without_a_window().response(for_programs),
         Err(refusal) => refusal.response(for_programs),
     };
     guard(&mut response);
     site.tally.note_answer(response.status());
     Ok(if takes_gzip { compress::compressed(response) } else { response })
+}
+
+/// Whether a page that is open has sent it, and neither a person nor a program.
+fn is_by_a_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(REFERER) || headers.contains_key("sec-fetch-site")
+}
+
+/// Answers whoever speaks plain HTTP where TLS is spoken.
+pub(super) async fn refuse_plain<B>(request: Request<B>, site: &Site) -> Result<Response<Answer>, Infallible> {
+    site.tally.note_request();
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    let refusal = Refusal::bad(format!("this port speaks TLS: ask https://{host}"));
+    let mut response = refusal.response(false);
+    guard(&mut response);
+    site.tally.note_answer(response.status());
+    Ok(response)
 }
 
 /// What is asked for is at one of the site's own places, or one of ours.
@@ -77,8 +98,8 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let route = Route::of(request.method(), request.uri().path());
-    let is_ours = !route.as_ref().is_err_and(Refusal::is_of_no_path);
+    let found = Found::of(request.method(), request.uri().path());
+    let is_ours = !found.as_ref().is_err_and(Refusal::is_of_no_path);
     let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let place = uri::place(&site.serves, target, is_ours);
     if matches!(place, Place::Ours | Place::Statistics(..))
@@ -87,13 +108,28 @@ where
         return Ok(asked_to_log_in);
     }
     match place {
-        Place::Ours => ours(route?, request, caller, views, leaving).await,
-        place => haproxy::answer(place, request.method(), caller.ends(), || (views.snapshot)()),
+        Place::Ours => ours(found?, request, caller, views, leaving).await,
+        place => {
+            let sight = sight(&place, caller, site, views, request.headers()).await;
+            haproxy::answer(place, request.method(), caller.ends(), || sight.of((views.snapshot)()))
+        }
+    }
+}
+
+/// What HAProxy's places may show: figures have nobody's address in them, and who has shown the section's own password
+/// (`stats auth`) is no stranger.
+async fn sight(place: &Place<'_>, caller: &Caller, site: &Site, views: &Views, headers: &HeaderMap) -> Sight {
+    match place {
+        Place::Statistics(..) if site.serves.page.as_ref().is_some_and(|page| !page.users.is_empty()) => {
+            Sight::Everything
+        }
+        Place::Statistics(..) => caller.sees(&views.door, headers).await,
+        _ => Sight::Strangers,
     }
 }
 
 async fn ours<B>(
-    route: Route,
+    found: Found,
     request: Request<B>,
     caller: &Caller,
     views: &Arc<Views>,
@@ -104,20 +140,37 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let Found { access, route } = found;
+    let (head, body) = request.into_parts();
     match route {
         Route::Act(order) => {
-            let (head, body) = request.into_parts();
             note_forged(&head.headers)?;
             let actor = caller.actor(&views.door, &head.headers).await?;
-            act(order, body, actor, views).await
+            return act(order, body, actor, views).await;
         }
-        _ if !request.body().is_end_stream() => {
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "requests have no body here"))
+        Route::LogIn => {
+            origin::note_foreign(&head.headers)?;
+            return login::log_in(&read(body, login::MAX_FORM).await?, caller, &views.door).await;
         }
-        Route::Follow => pages::follow(request.uri().query(), Arc::clone(views), leaving),
-        Route::Asset(asset) => Ok(file(asset, request.headers())),
-        route => show(route, request.uri(), views).await,
+        Route::LogOut => {
+            origin::note_foreign(&head.headers)?;
+            return Ok(login::log_out(caller, &head.headers, &views.door));
+        }
+        _ if !body.is_end_stream() => {
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "requests have no body here"));
+        }
+        Route::Follow => {
+            let reader = Reader::of(caller, &views.door, &head.headers).await;
+            return pages::follow(head.uri.query(), reader, Arc::clone(views), leaving);
+        }
+        _ => {}
     }
+    if access == Access::Known
+        && let Err(refusal) = caller.look_closely(&views.door, &head.headers).await
+    {
+        return login::instead(refusal, &head, caller, &views.door);
+    }
+    show(route, &head, caller, views).await
 }
 
 /// Refuses what a page of another site could have sent with the help of somebody's browser.
@@ -131,7 +184,8 @@ fn note_forged(headers: &HeaderMap) -> Result<(), Refusal> {
         let words = "actions are JSON: send `Content-Type: application/json`";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
     }
-    Ok(())
+    // Those with a cookie have a browser, which says whose page it was.
+    origin::note_foreign(headers)
 }
 
 async fn act<B>(order: Order, body: B, actor: Actor, views: &Views) -> Result<Response<Answer>, Refusal>
@@ -140,25 +194,26 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let action = order.read(&read(body).await?)?;
+    let action = order.read(&read(body, MAX_BODY).await?)?;
     let done = (views.act)(action, actor).await.map_err(super::action::Denied::refusal)?;
     Ok(plain(StatusCode::OK, JSON, done.render()))
 }
 
-/// The whole body of an action.
-async fn read<B>(body: B) -> Result<Bytes, Refusal>
+/// The whole body of an action or a form.
+async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
 where
     B: Body + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB");
+    let too_large =
+        || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} KiB", limit / 1024));
     if body.is_end_stream() {
         return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, "there is no body: actions are JSON objects"));
     }
-    if body.size_hint().lower() > MAX_BODY as u64 {
+    if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    let collected = Limited::new(body, MAX_BODY).collect();
+    let collected = Limited::new(body, limit).collect();
     match tokio::time::timeout(BODY_TIMEOUT, Box::pin(collected)).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
@@ -168,13 +223,17 @@ where
 }
 
 /// What is at a path, for a look; a query that means nothing there is ignored.
-async fn show(route: Route, uri: &Uri, views: &Views) -> Result<Response<Answer>, Refusal> {
-    let query = uri.query();
+async fn show(route: Route, head: &Parts, caller: &Caller, views: &Views) -> Result<Response<Answer>, Refusal> {
+    let query = head.uri.query();
     Ok(match route {
-        Route::Page(place) => pages::show(&place, uri.path_and_query().map_or("/", PathAndQuery::as_str), views)?,
-        Route::Classic => html(classic::render(&(views.snapshot)())),
+        Route::Page(place) => {
+            let reader = Reader::of(caller, &views.door, &head.headers).await;
+            let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            pages::show(&place, target, &reader, views)?
+        }
+        Route::Classic => html(classic::render(&seen(head, caller, views).await)),
         Route::Markdown => plain(StatusCode::OK, "text/markdown; charset=utf-8", pages::markdown(query, views)?),
-        Route::Status => plain(StatusCode::OK, JSON, json::render(&(views.snapshot)())),
+        Route::Status => plain(StatusCode::OK, JSON, json::render(&seen(head, caller, views).await)),
         Route::Sessions => {
             let wanted = sessions::Wanted::of(query, &(views.names)())?;
             let sessions = (views.sessions)();
@@ -186,8 +245,15 @@ async fn show(route: Route, uri: &Uri, views: &Views) -> Result<Response<Answer>
         Route::HaproxyMetrics => haproxy::metrics_for(query, &(views.snapshot)()),
         Route::Live => fitness((views.live)()).await,
         Route::Ready => fitness((views.ready)()).await,
-        Route::Follow | Route::Asset(_) | Route::Act(_) => return Err(Refusal::method("POST")),
+        Route::LoginForm => login::form(head, caller, &views.door).await?,
+        Route::Asset(asset) => file(asset, &head.headers),
+        Route::Follow | Route::Act(_) | Route::LogIn | Route::LogOut => return Err(Refusal::method("POST")),
     })
+}
+
+/// What is now, as much of it as whoever asks may see.
+async fn seen(head: &Parts, caller: &Caller, views: &Views) -> Snapshot {
+    caller.sees(&views.door, &head.headers).await.of((views.snapshot)())
 }
 
 /// A file that may be kept for ever, because its path changes with its content.
@@ -228,7 +294,9 @@ pub(super) fn html(page: String) -> Response<Answer> {
     plain(StatusCode::OK, page::CONTENT_TYPE, page)
 }
 
-/// What a browser may do with any answer of ours: show it, with what is ours, and nothing else.
+/// What a browser may do with any answer of ours: show it, with what is ours, send our forms back to us, and nothing
+/// else. Other sites are told nothing of where somebody comes from; we are, because a form's `Origin` is kept back together
+/// with it.
 fn guard(response: &mut Response<Answer>) {
     const HEADERS: [(&str, &str); 5] = [
         (
@@ -238,7 +306,7 @@ fn guard(response: &mut Response<Answer>) {
         ),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
     ];
     let headers = response.headers_mut();

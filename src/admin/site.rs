@@ -1,10 +1,11 @@
 //! One place where the process is watched over HTTP: what is there, and what is counted of those who look.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::tally::Tally;
 use crate::event::StatsSnapshot;
 use crate::model::{self, Serves};
+use crate::net::tls::{Server, ServerError};
 
 /// A section that serves pages and the like, as one configuration has it.
 #[derive(Debug)]
@@ -13,21 +14,29 @@ pub struct Site {
     /// How many may look at a time.
     pub(super) max_sessions: usize,
     pub(super) tally: Arc<Tally>,
+    /// How it speaks TLS; `None` if it doesn't. A reload exchanges the certificate under those who are connected.
+    tls: Option<RwLock<Server>>,
     /// As the configuration has it; `None` for the admin socket, which is no proxy in HAProxy's sense.
     spec: Option<model::Stats>,
 }
 
 impl Site {
     /// Those of a configuration, in its order. What is counted goes on being counted where one of the same name was.
-    pub fn all(specs: &[model::Stats], known: &[Arc<Self>]) -> Vec<Arc<Self>> {
-        let site = |spec: &model::Stats| {
+    ///
+    /// # Errors
+    ///
+    /// If a certificate can't be used.
+    pub fn all(specs: &[model::Stats], known: &[Arc<Self>]) -> Result<Vec<Arc<Self>>, ServerError> {
+        let site = |spec: &model::Stats| -> Result<Arc<Self>, ServerError> {
             let before = known.iter().find(|site| site.spec.as_ref().is_some_and(|known| known.name == spec.name));
-            Arc::new(Self {
+            let tls = spec.tls.as_ref().map(Server::new).transpose()?;
+            Ok(Arc::new(Self {
                 serves: spec.serves.clone(),
                 max_sessions: spec.max_sessions as usize,
                 tally: before.map(|site| Arc::clone(&site.tally)).unwrap_or_default(),
+                tls: tls.map(RwLock::new),
                 spec: Some(spec.clone()),
-            })
+            }))
         };
         specs.iter().map(site).collect()
     }
@@ -35,12 +44,28 @@ impl Site {
     /// What is at the admin socket: all that evenkeel has.
     pub(super) fn socket() -> Arc<Self> {
         let max_sessions = model::Stats::MAX_SESSIONS as usize;
-        Arc::new(Self { serves: Serves::ours(), max_sessions, tally: Arc::default(), spec: None })
+        Arc::new(Self { serves: Serves::ours(), max_sessions, tally: Arc::default(), tls: None, spec: None })
     }
 
-    /// Whether this is what a configuration means.
+    /// Whether this is what a configuration means, whatever certificate it shows.
     pub fn is(&self, spec: &model::Stats) -> bool {
-        self.spec.as_ref() == Some(spec)
+        let own = self.spec.as_ref();
+        own.is_some_and(|own| {
+            own.tls.is_some() == spec.tls.is_some() && model::Stats { tls: spec.tls.clone(), ..own.clone() } == *spec
+        })
+    }
+
+    /// Shows the certificate of another one from now on.
+    pub fn show_certificate_of(&self, other: &Self) {
+        if let (Some(own), Some(other)) = (&self.tls, other.tls()) {
+            *own.write().unwrap_or_else(PoisonError::into_inner) = other;
+        }
+    }
+
+    /// How it speaks TLS, if it does.
+    pub(super) fn tls(&self) -> Option<Server> {
+        let tls = self.tls.as_ref()?;
+        Some(tls.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// What is counted of it; `None` for the admin socket.

@@ -33,13 +33,18 @@ pub(super) fn views() -> Arc<Views> {
 
 /// Somebody over the stats listener.
 pub(super) fn remote() -> Caller {
-    Caller::Remote { address: "192.0.2.1:40000".parse().unwrap(), local: None }
+    Caller::Remote { address: "192.0.2.1:40000".parse().unwrap(), local: None, secure: false }
+}
+
+/// Somebody over the stats listener, on this host.
+pub(super) fn here() -> Caller {
+    Caller::Remote { address: "127.0.0.1:40000".parse().unwrap(), local: None, secure: false }
 }
 
 /// A connection of a listener that stays.
 async fn serve_one(stream: tokio::io::DuplexStream, views: Arc<Views>) {
     let (_leave, leaving) = leaving();
-    connection::serve(stream, remote(), Site::socket(), views, leaving, crowd::Asked::default()).await;
+    connection::open(stream, remote(), Site::socket(), views, leaving, crowd::Asked::default()).await;
 }
 
 async fn stats_listener() -> SocketAddr {

@@ -93,7 +93,7 @@ impl Serving {
         let permitted = self.applied.as_ref().map_or(Ok(()), |applied| applied.permits(&config));
         permitted.map_err(|reasons| Denied::Conflict(reasons.join("; ")))?;
         let probers = Probers::of(&config.backends).map_err(|error| Denied::Failed(error.to_string()))?;
-        let sites = self.sites(&config);
+        let sites = self.sites(&config).map_err(|error| Denied::Failed(error.to_string()))?;
         let renewed = self.go_over(config, sites, Vec::new(), probers);
         self.close_removed(renewed.removed);
         Ok(())

@@ -73,6 +73,10 @@ fn options(spec: &Stats) -> BindOptions {
     BindOptions { freebind: spec.freebind, ..BindOptions::with_backlog(STATS_BACKLOG) }
 }
 
+fn site_of<'a>(spec: &Stats, sites: &'a [Arc<Site>]) -> &'a Arc<Site> {
+    sites.iter().find(|site| site.is(spec)).expect("each section of a configuration has its site")
+}
+
 impl Pages {
     /// Serves on what is open, once `open` says so: until then those who come wait.
     pub fn serve(
@@ -144,7 +148,10 @@ impl Pages {
             let at = listener.bound.address();
             let wanted = stats_addresses(config).find(|(address, _)| *address == at).map(|(_, spec)| spec);
             match wanted {
-                Some(spec) if listener.site.is(spec) => self.stats.push(listener),
+                Some(spec) if listener.site.is(spec) => {
+                    listener.site.show_certificate_of(site_of(spec, sites));
+                    self.stats.push(listener);
+                }
                 Some(spec) => self.serve_stats(listener.bound, spec, sites)?,
                 None => {}
             }
@@ -208,7 +215,7 @@ impl Pages {
 
     /// Serves a site on one of its sockets.
     fn serve_stats(&mut self, bound: net::Bound, spec: &Stats, sites: &[Arc<Site>]) -> io::Result<()> {
-        let site = sites.iter().find(|site| site.is(spec)).expect("each section of a configuration has its site");
+        let site = site_of(spec, sites);
         let listener = tokio::net::TcpListener::from_std(bound.share()?.into_std())?;
         let (leave, leaving) = admin::leaving();
         let serve = admin::serve_tcp(listener, Arc::clone(site), Arc::clone(&self.views), leaving.clone());

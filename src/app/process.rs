@@ -14,6 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::peers::Heard;
 use super::retired::{Retired, add_shared};
 use super::serving::Current;
 use super::workers::{STUCK, Watched};
@@ -52,6 +53,8 @@ pub struct Facts {
     /// Actions of operators so far.
     pub actions: AtomicU64,
     pub config: Mutex<ConfigSnapshot>,
+    /// What other load balancers have said.
+    pub peers: Arc<Heard>,
     pub started: (SystemTime, Instant),
 }
 
@@ -98,6 +101,7 @@ impl Facts {
             frontends: current.frontends.iter().map(|frontend| frontend.snapshot()).collect(),
             backends: current.pools.iter().map(|pool| pool.snapshot()).collect(),
             stats: current.sites.iter().filter_map(|site| site.snapshot()).collect(),
+            peers: self.peers.all(),
         }
     }
 

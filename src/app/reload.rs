@@ -98,9 +98,9 @@ impl Serving {
     async fn reload(&mut self) -> Result<Plan, ReloadError> {
         let Reread { input, loaded, differences } = self.read_again().await?;
         let Loaded { config, settings, warnings, findings: _ } = loaded;
+        let sites = self.sites(&config).map_err(StartError::from)?;
         let prepared = self.prepare(&config)?;
         let later = plan::later(&self.facts.current().config, &config);
-        let sites = self.sites(&config);
         self.pages.go_over(prepared.pages, &config, &sites)?;
         let renewed = self.go_over(config, sites, prepared.sockets, prepared.probers);
         let closing = self.close_removed(renewed.removed);
@@ -112,6 +112,7 @@ impl Serving {
         let Reread { loaded, differences, .. } = self.read_again().await?;
         let Loaded { config, warnings, .. } = loaded;
         Probers::of(&config.backends).map_err(StartError::from)?;
+        self.sites(&config).map_err(StartError::from)?;
         let current = self.facts.current();
         let doomed = self.doomed(Pool::leaving(&current.pools, &config));
         let frontends = self.missing(&config).map(|(listen, _)| listen.to_string());

@@ -11,6 +11,7 @@ use super::confine::Applied;
 use super::drain::Drains;
 use super::hosts::Hosts;
 use super::pages::Pages;
+use super::peers::Asking;
 use super::process::{self, Facts};
 use super::upgrade::Origin;
 use super::workers::{Listeners, STUCK, within};
@@ -19,6 +20,7 @@ use crate::admin::Site;
 use crate::check::{Monitors, Probers};
 use crate::event::FrontendState;
 use crate::model::{self, Config, Listen, ListenAddress};
+use crate::net::tls::ServerError;
 use crate::pool::network::Network;
 use crate::pool::{Observe, Pool, Renewed};
 use crate::proxy::frontend::{Backends, Frontend, Process};
@@ -54,6 +56,7 @@ pub struct Serving {
     pub show: Show,
     /// Whether other processes may listen on the addresses that it binds.
     pub shares_ports: bool,
+    pub asking: Asking,
 }
 
 /// Those who are told of an exchange.
@@ -72,13 +75,12 @@ pub struct Listener {
 
 impl Current {
     /// What a configuration comes to when nothing was there before.
-    pub fn new(config: Arc<Config>, pools: Vec<Arc<Pool>>, process: &Arc<Process>) -> Self {
+    pub fn new(config: Arc<Config>, pools: Vec<Arc<Pool>>, sites: Vec<Arc<Site>>, process: &Arc<Process>) -> Self {
         let frontends = config
             .frontends
             .iter()
             .map(|frontend| Frontend::new(frontend.clone(), Backends::of(frontend, &pools), Arc::clone(process)));
         let frontends = frontends.collect();
-        let sites = Site::all(&config.stats, &[]);
         Self { config, frontends, pools, sites }
     }
 
@@ -127,7 +129,7 @@ impl Serving {
     }
 
     /// The sites of a configuration; those that are there go on counting.
-    pub fn sites(&self, config: &Config) -> Vec<Arc<Site>> {
+    pub fn sites(&self, config: &Config) -> Result<Vec<Arc<Site>>, ServerError> {
         Site::all(&config.stats, &self.facts.current().sites)
     }
 
@@ -149,6 +151,7 @@ impl Serving {
         let current = Arc::new(old.renewed(Arc::clone(&config), renewed.pools.clone(), sites, &process));
         self.facts.retire(&old, &current);
         self.facts.door.renew(config.stats_access());
+        self.asking.renew(&config.peers);
         self.hosts.know(&config.hosts, &current.pools);
         self.monitors.renew(&config.hosts, &current.pools, probers);
         self.show.pools.send_replace(current.pools.clone());

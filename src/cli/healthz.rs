@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use super::client::{Answer, Client, Unanswered, exchange, plain_get};
 use super::socket::{DEFAULT, SocketOption};
 use super::{Exit, tell_line};
+use crate::model::{TlsProbe, Verify};
+use crate::net::tls;
 
 /// The process itself gives its workers two seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -20,11 +22,15 @@ const PORT: u16 = 9000;
 /// Where the stats page is unless configured otherwise.
 const USUAL: &str = "http://127.0.0.1:9000";
 
+/// The same with `[stats] tls`.
+const USUAL_TLS: &str = "https://127.0.0.1:9000";
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   evenkeel healthz
   evenkeel healthz --url http://127.0.0.1:9001   of a process without an admin socket
+  evenkeel healthz --url https://127.0.0.1:9000  with [stats] tls, whatever its certificate
   evenkeel healthz --ready                       and each required backend has a server
 
 Without --socket, EVENKEEL_SOCKET and an admin socket at the usual place, the stats listener
@@ -47,8 +53,10 @@ pub(super) struct Options {
 fn url(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("it is no URL: {error}"))?;
     match (uri.scheme_str(), uri.path(), uri.query()) {
-        (Some("http"), "/" | "", None) => Ok(uri),
-        _ => Err("expected http://address:port of the stats listener, such as http://127.0.0.1:9000".into()),
+        (Some("http" | "https"), "/" | "", None) => Ok(uri),
+        _ => {
+            Err("expected http:// or https://address:port of the stats listener, such as http://127.0.0.1:9000".into())
+        }
     }
 }
 
@@ -57,7 +65,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     let Answer { status, body } = match &options.url {
         Some(url) => ask(url, path).await?,
         None if options.socket.is_nowhere() => {
-            let usual = ask(&Uri::from_static(USUAL), path).await;
+            let usual = ask_as_it_speaks(path).await;
             usual.with_context(|| format!("there is no admin socket at {DEFAULT}, so the stats listener was asked"))?
         }
         None => Client::new(&options.socket).patient(PATIENCE).get(path).await?,
@@ -71,6 +79,15 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     Ok(Exit::Failed)
 }
 
+/// Where TLS is spoken, a question in plain HTTP is a bad request.
+async fn ask_as_it_speaks(path: &str) -> anyhow::Result<Answer> {
+    let answer = ask(&Uri::from_static(USUAL), path).await?;
+    match answer.status {
+        StatusCode::BAD_REQUEST => ask(&Uri::from_static(USUAL_TLS), path).await,
+        _ => Ok(answer),
+    }
+}
+
 async fn ask(url: &Uri, path: &str) -> anyhow::Result<Answer> {
     let asked = async {
         let host = url.host().unwrap_or_default();
@@ -78,9 +95,20 @@ async fn ask(url: &Uri, path: &str) -> anyhow::Result<Answer> {
         let at = (inner, url.port_u16().unwrap_or(PORT));
         let stream = TcpStream::connect(at).await.with_context(|| format!("nobody answers at {url}"))?;
         let request = plain_get(host, path).map_err(|error| anyhow!("{url} can't be asked: {error}"))?;
-        Ok(exchange(stream, request).await?)
+        if url.scheme_str() != Some("https") {
+            return Ok(exchange(stream, request).await?);
+        }
+        let address = stream.peer_addr().with_context(|| format!("{url} has hung up"))?;
+        let established = tls_client()?.handshake(stream, address.ip()).await;
+        Ok(exchange(established.with_context(|| format!("{url} speaks no TLS"))?.stream, request).await?)
     };
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Err(Unanswered::Late(PATIENCE).into()))
+}
+
+/// Believes whoever answers: nothing is sent that is a secret, and the name in the certificate is that which people use.
+fn tls_client() -> Result<tls::Client, tls::ClientError> {
+    let alpn = vec!["http/1.1".to_owned()];
+    tls::Client::new(&TlsProbe { verify: Verify::None, server_name: None, alpn, identity: None }, None)
 }
 
 #[cfg(test)]
@@ -89,11 +117,11 @@ mod tests {
 
     #[test]
     fn a_url_is_the_listener_s_and_no_page_s() {
-        for good in ["http://127.0.0.1:9000", "http://[::1]:9000/", "http://lb-1"] {
+        for good in ["http://127.0.0.1:9000", "http://[::1]:9000/", "http://lb-1", "https://127.0.0.1:9000"] {
             assert!(url(good).is_ok(), "{good}");
         }
         for bad in
-            ["https://127.0.0.1:9000", "127.0.0.1:9000", "http://127.0.0.1:9000/livez", "http://h/?a", "http://", ""]
+            ["ftp://127.0.0.1:9000", "127.0.0.1:9000", "http://127.0.0.1:9000/livez", "http://h/?a", "http://", ""]
         {
             assert!(url(bad).is_err(), "{bad}");
         }

@@ -183,6 +183,16 @@ pub enum Mistake {
     Said { text: String },
     #[error("{what}")]
     Finding { id: &'static str, what: String, fix: String },
+    #[error("the page's certificate {path} can't be used: {reason}")]
+    PageCertificate { path: String, reason: String },
+    #[error("the page's key {path} can't be used: {reason}")]
+    PageKey { path: String, reason: String },
+    #[error("the page's certificate {path} is not valid {when}")]
+    PageCertificateDate { path: String, when: &'static str },
+    #[error("{found} peers are more than {most}")]
+    ManyPeers { found: usize, most: usize },
+    #[error("`peers_ca` is of no use: no peer is at https://")]
+    NoTlsPeer,
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -281,6 +291,11 @@ kinds! {
     ObservesUnchecked = "observes-unchecked",
     AgentWithoutPort = "agent-without-port",
     OtherFamily = "other-family",
+    PageCertificate = "page-certificate",
+    PageKey = "page-key",
+    PageCertificateDate = "page-certificate-date",
+    ManyPeers = "many-peers",
+    NoTlsPeer = "no-tls-peer",
 }
 
 impl Mistake {
@@ -300,7 +315,9 @@ impl Mistake {
             Self::CaFile { path, .. }
             | Self::TokenFile { path, .. }
             | Self::ClientCertificate { path, .. }
-            | Self::ClientKey { path, .. } => Some(Path::new(path)),
+            | Self::ClientKey { path, .. }
+            | Self::PageCertificate { path, .. }
+            | Self::PageKey { path, .. } => Some(Path::new(path)),
             _ => None,
         }
     }
@@ -322,7 +339,8 @@ impl Mistake {
             | Self::TokenToAnyone
             | Self::OneServerForAgents { .. }
             | Self::SlowStartForAgents { .. }
-            | Self::UnequalWeights { .. } => Severity::Warning,
+            | Self::UnequalWeights { .. }
+            | Self::PageCertificateDate { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }

@@ -94,6 +94,7 @@ impl Shadow {
             listen: vec![self.stats],
             freebind: false,
             max_sessions: Stats::MAX_SESSIONS,
+            tls: config.stats.first().and_then(|stats| stats.tls.clone()),
             access: config.stats.first().map_or_else(StatsAccess::default, |stats| stats.access.clone()),
             serves: Serves::ours(),
             is_listen: true,

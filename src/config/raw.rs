@@ -16,7 +16,7 @@ use super::read::{Found, Origin, Reader, Span, Value, section};
 use super::runtime::RuntimeListen;
 use super::service::{Agent, Ip, Observe, ProbeLimit, Retry, Said, SourceAddress};
 use super::show::Writer;
-use super::site::{Login, Realm, Uri};
+use super::site::{Login, PeerUrl, Realm, Uri};
 use super::source::Source;
 use super::syntax;
 use super::target::{LineText, Target, TargetEntry};
@@ -62,6 +62,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("backend.servers.observe", Observe::KEYS),
     ("backend.servers.agent", Agent::KEYS),
     ("stats", Stats::KEYS),
+    ("stats.tls", StatsTls::KEYS),
     ("admin", Admin::KEYS),
     ("log", Log::KEYS),
     ("log.target", Target::KEYS),
@@ -366,6 +367,16 @@ section! {
     "metrics" => metrics: Uri,
     "monitor" => monitor: Uri,
     "monitor_fail" => monitor_fail: List<Condition, 1>,
+    "tls" => tls: StatsTls,
+    "peers" => peers: List<PeerUrl, 0>,
+    "peers_ca" => peers_ca: FilePath,
+}
+
+section! {
+    /// What HTTPS is spoken with.
+    StatsTls, "`tls`";
+    "certificate" => certificate: FilePath,
+    "key" => key: FilePath,
 }
 
 section! {

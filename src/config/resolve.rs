@@ -25,12 +25,14 @@ mod konnectivity;
 mod listeners;
 mod names;
 mod numbers;
+mod peers;
 mod process;
 mod routes;
 mod runtime;
 mod service;
 mod sites;
 mod targets;
+mod tls;
 
 use checks::Checks;
 use names::Known;
@@ -71,6 +73,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     names::note_unused_backends(expanded, &known, mistakes);
     konnectivity::note_hindrances(expanded, mistakes);
     let stats = sites::all(expanded, &mut numbers, &known, &source.directory, mistakes);
+    let peers = peers::all(expanded, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
     targets::note_unknown_proxies(expanded, &known, mistakes);
     let runtime = runtime::resolve(&expanded.runtime, &expanded.admin, &known, mistakes);
@@ -87,6 +90,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         process: process::process(&expanded.process),
         security: process::security(&expanded.security),
         runtime,
+        peers,
     })
 }
 

@@ -2,7 +2,8 @@
 
 use super::mistake::Mistake;
 use super::text::{Text, bad_text};
-use crate::model::Secret;
+use super::value;
+use crate::model::{HostAddress, Peer, Secret};
 
 /// Longest URI that is taken, in bytes.
 const URI_MAX: usize = 1_024;
@@ -74,9 +75,73 @@ impl Text for Login {
     }
 }
 
+/// Where another load balancer has its stats page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerUrl(pub Peer);
+
+impl Text for PeerUrl {
+    const WANTED: &'static str = "a URL such as \"http://10.10.4.11:9000\"";
+
+    fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
+        let wrong = || {
+            let reason = "it is http:// or https://, and the address and port of another evenkeel's stats page";
+            bad_text(key, text, reason)
+        };
+        let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(wrong()),
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = host_and_port(authority).ok_or_else(wrong)?;
+        Ok(Self(Peer { tls, host, port }))
+    }
+
+    fn text(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// The port is [`Peer::PORT`] if none is written.
+fn host_and_port(authority: &str) -> Option<(HostAddress, u16)> {
+    match value::endpoint(authority) {
+        Ok(endpoint) => Some((endpoint.host, endpoint.port)),
+        Err(_) => Some((value::machine(authority).ok()?, Peer::PORT)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Each part that may be left out, and each that may not stand there.
+    #[test]
+    fn a_peer_is_a_scheme_a_host_and_a_port() {
+        for (text, expected) in [
+            ("http://10.10.4.11:9000", "http://10.10.4.11:9000"),
+            ("https://lb2.example.com/", "https://lb2.example.com:9000"),
+            ("HTTP://LB2:80", "http://lb2:80"),
+            ("http://[fd00::2]:9001", "http://[fd00::2]:9001"),
+            ("http://[fd00::2]", "http://[fd00::2]:9000"),
+        ] {
+            assert_eq!(PeerUrl::parse(text, "peers").unwrap().text(), expected);
+        }
+        for wrong in [
+            "10.10.4.11:9000",
+            "ftp://10.10.4.11",
+            "http://",
+            "http://lb2:9000/status",
+            "http://ops:secret@lb2:9000",
+            "http://lb2:0",
+            "http://lb2:90000",
+            "http://lb 2",
+            "http://lb2?x",
+            "http://0.0.0.0:9000",
+        ] {
+            assert!(PeerUrl::parse(wrong, "peers").is_err(), "{wrong}");
+        }
+    }
 
     // Seen to fail with a name that may be empty.
     #[test]

@@ -63,6 +63,15 @@ pub enum CredentialUsed {
     Password(String),
 }
 
+impl fmt::Display for CredentialUsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "the token's holder",
+            Self::Password(user) => user,
+        })
+    }
+}
+
 impl Actor {
     /// Whether somebody has asked over one of the listeners, and not by a signal.
     pub fn is_operator(&self) -> bool {
@@ -74,8 +83,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local { pid, uid, user } => process(f, *pid, *uid, user.as_deref()),
-            Self::Remote { address, credential: CredentialUsed::Token } => write!(f, "the token's holder at {address}"),
-            Self::Remote { address, credential: CredentialUsed::Password(user) } => write!(f, "{user} at {address}"),
+            Self::Remote { address, credential } => write!(f, "{credential} at {address}"),
             Self::Signal(name) => f.write_str(name),
             Self::FileChange => f.write_str("a change of the file"),
             Self::Runtime(RuntimeClient::Remote(address)) => write!(f, "{address} over the runtime API"),

@@ -28,6 +28,7 @@ pub fn cluster() -> Snapshot {
         frontends: (2..).zip(proxies).map(|(id, (name, port))| frontend(id, name, port)).collect(),
         backends: (5..).zip(proxies).map(|(id, (name, port))| backend(id, name, port)).collect(),
         stats: vec![stats()],
+        peers: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::{AdminState, Certificate, Evidence, FrontendState, Orders, ServerState};
+use super::{AdminState, Certificate, Evidence, FrontendState, Orders, PeerSnapshot, ServerState};
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Tracked,
     Weight,
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub backends: Vec<BackendSnapshot>,
     /// Where it is watched over HTTP, in file order.
     pub stats: Vec<StatsSnapshot>,
+    /// Other load balancers, in the order of the configuration.
+    pub peers: Vec<PeerSnapshot>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

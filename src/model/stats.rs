@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Condition, FrontendName, ListenAddress, ProxyId, Secret, StatsAccess};
+use super::{Condition, FrontendName, Identity, ListenAddress, ProxyId, Secret, StatsAccess};
 
 /// Where people and programs watch the process: the `[stats]` of a TOML file, or one `mode http` section of a
 /// haproxy.cfg.
@@ -21,6 +21,8 @@ pub struct Stats {
     /// Whether it stands in a haproxy.cfg as a `listen`, which is a backend, too, in HAProxy's outputs; or as a
     /// `frontend`.
     pub is_listen: bool,
+    /// The certificate and key of HTTPS; without them it is HTTP.
+    pub tls: Option<Identity>,
 }
 
 impl Stats {

@@ -1,6 +1,7 @@
 //! TLS as a probe speaks it: the client's side of a handshake, what it showed, and a close that leaves no trace.
 //!
-//! Sessions are never decrypted; only probes use this. A [`Client`] is made once per check and shared by its probes.
+//! Sessions are never decrypted; only probes use this, and the stats listener ([`Server`]). A [`Client`] is made once per
+//! check and shared by its probes.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,10 +19,12 @@ use crate::event::Certificate;
 use crate::model::{Identity, TlsProbe, Verify};
 
 mod certificate;
+mod server;
 mod verifier;
 mod words;
 
 pub use certificate::read as read_certificate;
+pub use server::{HANDSHAKE, Server, ServerError};
 
 /// How the probes of one check speak TLS: 1.2 and 1.3, every handshake a full one.
 #[derive(Debug, Clone)]

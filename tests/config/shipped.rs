@@ -155,6 +155,7 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
     let pointer = match section {
         "" => "/properties".to_owned(),
         "frontend" | "backend" | "stats" => format!("/$defs/{section}/properties"),
+        "stats.tls" => "/$defs/stats/properties/tls/properties".to_owned(),
         "frontend.timeouts" => "/$defs/frontend/properties/timeouts/properties".to_owned(),
         "frontend.log" => "/$defs/frontend/properties/log/properties".to_owned(),
         "backend.timeouts" => "/$defs/backend/properties/timeouts/properties".to_owned(),

@@ -1,13 +1,17 @@
 //! Certificates for scripted servers, made when a test begins.
 
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use base64ct::{Base64, Encoding};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, SignatureScheme, StreamOwned,
+};
 
 /// A server's TLS side: a certificate in this common name, good for 127.0.0.1 and localhost, from an authority of its own.
 pub fn server(common_name: &str) -> Arc<ServerConfig> {
@@ -86,4 +90,26 @@ impl ServerCertVerifier for Anyone {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// A certificate for 127.0.0.1 in this common name that has signed itself, and its key, both PEM.
+pub fn pem(common_name: &str) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut leaf = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+    leaf.distinguished_name.push(DnType::CommonName, common_name);
+    let certificate = leaf.self_signed(&key).unwrap();
+    (armoured("CERTIFICATE", certificate.der()), armoured("PRIVATE KEY", &key.serialize_der()))
+}
+
+/// PEM (RFC 7468).
+fn armoured(label: &str, der: &[u8]) -> String {
+    let text = Base64::encode_string(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// A client's connection to this address, believing whoever answers.
+pub fn connect(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+    let name = ServerName::IpAddress(address.ip().into());
+    StreamOwned::new(ClientConnection::new(client(), name).unwrap(), super::peers::connect(address))
 }

@@ -4,6 +4,7 @@
 mod backend;
 mod matrix;
 mod problem;
+mod side_by_side;
 
 use std::time::SystemTime;
 
@@ -12,18 +13,19 @@ use askama::Template;
 use self::backend::Section;
 use self::matrix::Matrix;
 use self::problem::Problem;
+use self::side_by_side::SideBySide;
 use super::super::headline::{Headline, controllers, headline};
-use super::View;
 use super::event_list::Line;
 use super::facts::{Fact, facts};
 use super::time::{Sentence, sentence};
+use super::{Guest, View};
 use crate::event::Snapshot;
 
 /// Events beneath the sentence.
 pub(in crate::admin) const LATELY: usize = 5;
 
 /// The page. `lately` are the last events, the newest first, for those who may see any.
-pub(in crate::admin) fn overview(snapshot: &Snapshot, lately: Option<Vec<Line>>) -> View {
+pub(in crate::admin) fn overview(snapshot: &Snapshot, lately: Option<Vec<Line>>, guest: &Guest) -> View {
     let headline = headline(snapshot);
     let controllers = controllers(snapshot);
     let page = Overview {
@@ -33,7 +35,9 @@ pub(in crate::admin) fn overview(snapshot: &Snapshot, lately: Option<Vec<Line>>)
         matrix: Matrix::of(&controllers, snapshot),
         facts: facts(&snapshot.process, snapshot.at),
         backends: snapshot.backends.iter().map(|backend| Section::of(backend, snapshot)).collect(),
+        side_by_side: SideBySide::of(snapshot),
         lately,
+        acts: guest.acts(),
     };
     let main = page.render().expect("the template writes into a String and fails at nothing else");
     View { title: headline.text, tone: headline.tone, main, place: "/" }
@@ -48,7 +52,9 @@ struct Overview<'a> {
     matrix: Matrix,
     facts: Vec<Fact>,
     backends: Vec<Section>,
+    side_by_side: Option<SideBySide>,
     lately: Option<Vec<Line>>,
+    acts: bool,
 }
 
 impl Overview<'_> {

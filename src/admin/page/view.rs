@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::super::headline::Tone;
 use super::assets;
+use super::guest::Guest;
 use super::time::{Time, time};
 use crate::event::Snapshot;
 
@@ -28,7 +29,7 @@ const PLACES: [(&str, &str); 4] =
     [("/", "Overview"), ("/sessions", "Sessions"), ("/events", "Events"), ("/classic", "Table")];
 
 /// The whole document. `target` is the path and query that it was asked for with.
-pub(in crate::admin) fn document(view: &View, target: &str, snapshot: &Snapshot) -> String {
+pub(in crate::admin) fn document(view: &View, target: &str, snapshot: &Snapshot, guest: &Guest) -> String {
     let frame = Frame {
         view,
         target,
@@ -40,6 +41,8 @@ pub(in crate::admin) fn document(view: &View, target: &str, snapshot: &Snapshot)
         script: assets::script(),
         release: assets::release(),
         places: &PLACES,
+        guest,
+        login: format!("/login{}", super::query_of(&[("next", Some(target.to_owned()))])),
     };
     frame.render().expect("the template writes into a String and fails at nothing else")
 }
@@ -57,4 +60,6 @@ struct Frame<'a> {
     script: &'static str,
     release: &'static str,
     places: &'static [(&'static str, &'static str)],
+    guest: &'a Guest,
+    login: String,
 }

@@ -1,7 +1,7 @@
 use hyper::Method;
 
 use super::*;
-use crate::admin::tests::{self, remote};
+use crate::admin::tests::{self, here, remote};
 use crate::admin::{Denied, Door, leaving};
 use crate::model::{StatsAccess, Token, TokenFile};
 
@@ -28,7 +28,7 @@ impl Seen {
 async fn ask_with(views: Arc<Views>, method: Method, path: &str, body: &'static str) -> Seen {
     let request = Request::builder().method(method).uri(path).body(Full::new(Bytes::from(body))).unwrap();
     let (_leave, leaving) = leaving();
-    let response = answer(request, remote(), Site::socket(), views, leaving).await.unwrap();
+    let response = answer(request, here(), Site::socket(), views, leaving).await.unwrap();
     let (head, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     Seen { status: head.status.as_u16(), headers: head.headers, body }
@@ -105,7 +105,7 @@ async fn every_answer_binds_the_browser() {
         let seen = ask(Method::GET, path).await;
         assert_eq!(seen.header("x-content-type-options"), "nosniff");
         assert_eq!(seen.header("x-frame-options"), "DENY");
-        assert_eq!(seen.header("referrer-policy"), "no-referrer");
+        assert_eq!(seen.header("referrer-policy"), "same-origin");
         let policy = seen.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");

@@ -128,7 +128,7 @@ pub fn runtime_files(config: &Config) -> impl Iterator<Item = &Path> {
     })
 }
 
-/// Ports of servers, of their checks and agents, and of name servers, if no others are to be connected to.
+/// Ports of servers, of their checks and agents, of peers and of name servers, if no others are to be connected to.
 pub fn ports(config: &Config) -> Option<BTreeSet<u16>> {
     (config.security.connect == Connect::Servers).then(|| {
         let servers = config.backends.iter().flat_map(|backend| &backend.servers);
@@ -136,12 +136,15 @@ pub fn ports(config: &Config) -> Option<BTreeSet<u16>> {
         let probed = config.checks().flat_map(Check::ports);
         let agents =
             config.backends.iter().flat_map(|backend| &backend.servers).filter_map(|server| server.agent.as_ref());
-        own.chain(probed).chain(agents.map(|agent| agent.port)).chain([DNS]).collect()
+        let peers = config.peers.all.iter().map(|peer| peer.port);
+        own.chain(probed).chain(agents.map(|agent| agent.port)).chain(peers).chain([DNS]).collect()
     })
 }
 
 fn needs_names(config: &Config) -> bool {
-    config.hosts.iter().any(|host| matches!(host.address, HostAddress::Name(_)))
+    let hosts = config.hosts.iter().map(|host| &host.address);
+    let peers = config.peers.all.iter().map(|peer| &peer.host);
+    hosts.chain(peers).any(|host| matches!(host, HostAddress::Name(_)))
 }
 
 /// The file with links followed, as far as it is there.

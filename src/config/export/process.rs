@@ -17,11 +17,19 @@ pub fn write(config: &Config, out: &mut Writer) {
     rights(&config.process, out);
     end(&config.process, out);
     runtime(config, out);
+    peers(config, out);
     if let Some(admin) = &config.admin {
         out.cannot(format!(
             "the admin socket {}; HAProxy's own would be `stats socket /run/haproxy/admin.sock mode 660 level admin`",
             admin.socket.display()
         ));
+    }
+}
+
+fn peers(config: &Config, out: &mut Writer) {
+    if !config.peers.all.is_empty() {
+        let urls: Vec<String> = config.peers.all.iter().map(ToString::to_string).collect();
+        out.cannot(format!("the comparison with {}", urls.join(", ")));
     }
 }
 

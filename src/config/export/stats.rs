@@ -15,6 +15,9 @@ pub fn write(stats: &Stats, out: &mut Writer) {
             None => out.cannot(format!("bind {listen}: HAProxy knows sockets by their numbers alone")),
         }
     }
+    if stats.tls.is_some() {
+        out.cannot("HTTPS: HAProxy's would be `ssl crt FILE` behind `bind`, with certificate and key in one file");
+    }
     // HAProxy warns of a section that says nothing of them.
     out.line("timeout client 1m");
     if let Some(monitor) = &stats.serves.monitor {

@@ -120,7 +120,14 @@ impl Mistake {
             | Self::CaFile { .. }
             | Self::TokenFile { .. }
             | Self::ClientCertificate { .. }
-            | Self::ClientKey { .. } => None,
+            | Self::ClientKey { .. }
+            | Self::PageCertificate { .. }
+            | Self::PageKey { .. } => None,
+            Self::PageCertificateDate { .. } => {
+                Some("browsers warn of it: put a new one in its place and reload".into())
+            }
+            Self::ManyPeers { .. } => Some("many load balancers are watched by their metrics: docs/monitoring.md".into()),
+            Self::NoTlsPeer => Some("leave it out, or write https:// in `peers`".into()),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::filled;
 use super::names::Known;
 use super::numbers::value;
 use super::routes;
+use super::tls;
 use crate::model::{Condition, FrontendName, Monitor, Serves, Stats, StatsPage};
 
 /// Those that listen anywhere. Relative paths start from `directory`.
@@ -34,6 +35,7 @@ pub fn all(
 /// `None` if it is off.
 fn site(raw: &raw::Stats, numbers: &mut Numbers, directory: &Path, mistakes: &mut Mistakes) -> Option<Stats> {
     let access = access::access(raw, directory, mistakes);
+    let tls = tls::identity(raw, directory, mistakes);
     let id = numbers.take(value(&raw.id));
     let Some(listen) = &raw.listen else {
         if !raw.refused.contains(&"listen") {
@@ -53,6 +55,7 @@ fn site(raw: &raw::Stats, numbers: &mut Numbers, directory: &Path, mistakes: &mu
         access,
         serves: serves(raw),
         is_listen: !filled(&raw.frontend_only),
+        tls,
     })
 }
 
