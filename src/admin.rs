@@ -7,9 +7,12 @@
 
 mod action;
 mod caller;
+mod changes;
+mod chart;
 mod compress;
 mod connection;
 mod crowd;
+mod detail;
 mod door;
 mod events;
 pub(crate) mod figures;
@@ -24,6 +27,7 @@ mod origin;
 mod page;
 mod pages;
 pub mod password;
+mod past;
 mod peers;
 mod query;
 mod rates;
@@ -31,6 +35,7 @@ mod refusal;
 mod route;
 mod router;
 pub mod runtime;
+mod series;
 mod sessions;
 mod shared;
 mod sight;
@@ -57,9 +62,10 @@ pub use self::names::unknown;
 pub use self::pages::Readers;
 pub use self::peers::{bounded, read_answer};
 pub use self::site::Site;
-use crate::event::{Actor, Fitness, Names, SessionSnapshot, Snapshot};
-use crate::model::Config;
+use crate::event::{Actor, Evidence, Fitness, Names, SessionSnapshot, Snapshot, SourcesSnapshot};
+use crate::model::{BackendName, Config, ServerName};
 use crate::observe::history::History;
+use crate::observe::series::Series;
 
 /// How long accepting pauses when the process has no descriptor or memory left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
@@ -83,7 +89,19 @@ pub struct Views {
     pub readers: Readers,
     /// Does what an operator wants.
     pub act: Box<dyn Fn(Action, Actor) -> ActionFuture + Send + Sync>,
+    /// How everything went for the last hour and the last day.
+    pub series: Arc<Series>,
+    /// What the last probes of a server saw, the oldest first.
+    pub probes: ProbesView,
+    /// Who holds sessions at which servers, of a backend that spreads each source over all of them.
+    pub sources: SourcesView,
 }
+
+/// What the last probes of one server saw.
+pub type ProbesView = Box<dyn Fn(&BackendName, &ServerName) -> Vec<Evidence> + Send + Sync>;
+
+/// Who holds sessions at the servers of one backend.
+pub type SourcesView = Box<dyn Fn(&BackendName) -> Option<SourcesSnapshot> + Send + Sync>;
 
 /// An answer that asks the workers first. It is given two seconds.
 pub type FitnessFuture = Pin<Box<dyn Future<Output = Fitness> + Send>>;

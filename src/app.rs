@@ -22,6 +22,7 @@ mod process;
 mod reload;
 mod retired;
 mod runtime_sockets;
+mod series;
 mod serving;
 mod sessions;
 pub mod shape;
@@ -304,6 +305,7 @@ impl Bound {
             phase: phases.clone(),
             predecessors: Mutex::default(),
             history,
+            series: Arc::default(),
             door: Arc::new(Door::new(config.stats_access())),
             actions: AtomicU64::new(0),
             config: Mutex::new(ConfigSnapshot { loaded: clock::wall(), refused: None }),
@@ -322,6 +324,7 @@ impl Bound {
             .map_err(RunError::Runtime)?;
         spawn_local(tell_phases(Arc::clone(&observe), phases));
         spawn_local(stall::watch(Arc::clone(&facts)));
+        spawn_local(series::keep(Arc::clone(&facts)));
         systemd::keep_alive(&facts);
         let mut asking = Asking::new(&facts.peers);
         asking.renew(&config.peers);
@@ -427,6 +430,7 @@ fn tell_confinement<'a>(applied: &Applied, sockets: impl Iterator<Item = &'a Uni
 fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
     let (snapshot, live, ready) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
     let (sessions, names, config) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
+    let (probes, sources) = (Arc::clone(facts), Arc::clone(facts));
     Arc::new(Views {
         snapshot: Box::new(move || snapshot.snapshot()),
         live: Box::new(move || {
@@ -444,6 +448,11 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
         door: Arc::clone(&facts.door),
         readers: Readers::default(),
         act: Box::new(move |action, by| actions.perform(action, by)),
+        series: Arc::clone(&facts.series),
+        probes: Box::new(move |backend, server| {
+            probes.current().pool(backend).map(|pool| pool.probes(server)).unwrap_or_default()
+        }),
+        sources: Box::new(move |backend| sources.current().pool(backend)?.sources()),
     })
 }
 

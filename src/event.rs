@@ -18,6 +18,7 @@ mod peer;
 mod reload;
 mod session;
 mod snapshot;
+mod sources;
 mod verdict;
 
 pub use self::change::{
@@ -32,9 +33,10 @@ pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOut
 pub use self::session::{Cause, Concurrent, Doorstep, Ending, Phase, SessionId, SessionRecord, SessionStage, Who};
 pub use self::snapshot::{
     AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, DrainSnapshot, Fitness, FrontendSnapshot,
-    HttpCounts, LogTargetSnapshot, Predecessor, ProcessPhase, ProcessSnapshot, RefusedReload, ServerSnapshot,
-    SharedSource, Snapshot, StatsSnapshot, usable_servers,
+    HttpCounts, LogTargetSnapshot, Predecessor, ProbeTotals, ProcessPhase, ProcessSnapshot, RefusedReload,
+    ServerSnapshot, SharedSource, Snapshot, StatsSnapshot, usable_servers,
 };
+pub use self::sources::{SourceHeld, SourcesSnapshot};
 pub use self::verdict::{Certificate, CheckStatus, DownCause, Evidence, Readiness, Remark, Verdict, VerdictSource};
 
 /// Something that those who watch are told of.

@@ -49,14 +49,15 @@ use self::counters::Counters;
 use self::member::Member;
 use self::network::Network;
 use self::server::Server;
+use self::standing::Standing;
 use self::state::State;
 use self::tier::Tier;
 use crate::clock;
 use crate::event::{
-    self, BackendSnapshot, CertificateExpiry, Change, DownCause, NeverUp, Readiness, ServerChange, ServerSnapshot,
-    Verdict,
+    self, BackendSnapshot, CertificateExpiry, Change, DownCause, Evidence, NeverUp, Readiness, ServerChange,
+    ServerSnapshot, Verdict,
 };
-use crate::model;
+use crate::model::{self, ServerName};
 
 /// Told of every change, by whoever brings it about; must not wait.
 pub type Observe = Arc<dyn Fn(&Change) + Send + Sync>;
@@ -78,6 +79,9 @@ const LATELY: Duration = Duration::from_secs(3);
 pub type Tried = Vec<Arc<Server>>;
 
 impl Pool {
+    /// Probes of each server whose evidence is kept.
+    pub const PROBES_KEPT: usize = Standing::PROBES_KEPT;
+
     /// The pool of one of this configuration's backends, all of whose hosts `network` must have.
     pub fn new(spec: model::Backend, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
         let spec = Arc::new(spec);
@@ -176,6 +180,13 @@ impl Pool {
     /// One of its servers as a page shows it; `None` if it is no longer here.
     pub fn server_snapshot(&self, server: &Arc<Server>) -> Option<ServerSnapshot> {
         self.lock().member(server).map(|member| member.snapshot())
+    }
+
+    /// What the last probes of a server saw, the oldest first: at most [`Pool::PROBES_KEPT`]; none if it isn't here.
+    pub fn probes(&self, server: &ServerName) -> Vec<Evidence> {
+        let state = self.lock();
+        let member = state.members.iter().find(|member| member.server.name == *server);
+        member.map(|member| member.standing.last_probes(Self::PROBES_KEPT)).unwrap_or_default()
     }
 
     /// Whether a server counts as up, by rise and fall alone; one that is not checked does.

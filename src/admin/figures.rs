@@ -67,7 +67,8 @@ pub(super) fn lapse(duration: Duration) -> String {
     }
 }
 
-fn three_digits(value: f64) -> String {
+/// As many decimals as make three digits, and no zero at the end: `0.31`, `12.3`, `310`.
+pub(super) fn three_digits(value: f64) -> String {
     let decimals = match value {
         _ if value < 9.995 => 2,
         _ if value < 99.95 => 1,
@@ -91,6 +92,11 @@ pub(super) fn moment(at: SystemTime, now: SystemTime) -> String {
         () => format_description!("[day padding:none] [month repr:short] [year] [hour]:[minute]"),
     };
     written(at, format)
+}
+
+/// `03:12`.
+pub(super) fn clock_time(at: SystemTime) -> String {
+    written(utc(at), format_description!("[hour]:[minute]"))
 }
 
 /// The points of time in a text that stand there as [`moment`] writes them, with ` UTC` behind.

@@ -385,7 +385,7 @@ fn issuer(server: &ServerSnapshot) -> Option<String> {
 }
 
 /// What the last check saw, or the cause without it.
-fn evidence(server: &ServerSnapshot) -> Option<String> {
+pub(super) fn evidence(server: &ServerSnapshot) -> Option<String> {
     let last = server.check.as_ref().and_then(|check| check.last.as_ref());
     let seen = last.filter(|last| !last.status.is_passed() && !last.detail.is_empty());
     match (seen, server.state) {

@@ -2,6 +2,7 @@
 //!
 //! Durations are seconds as numbers, times RFC 3339 in UTC, states the words that the page shows.
 
+pub(super) mod detail;
 mod peers;
 
 use serde::Serialize;
@@ -463,7 +464,7 @@ impl Figures {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::Value;
 
     use super::*;
@@ -535,7 +536,7 @@ mod tests {
         }
     }
 
-    fn collect(value: &Value, names: &mut Vec<String>) {
+    pub(in crate::admin) fn collect(value: &Value, names: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
                 for (name, value) in fields {

@@ -5,13 +5,17 @@
 //! templates and sent after it ([`live`](super::live)); so there is one way to a sentence, and a script that only puts
 //! it in its place.
 
+mod actions;
 mod assets;
+mod backend;
+mod charts;
 pub(super) mod classic;
 mod event_list;
 mod facts;
 mod guest;
 pub(super) mod login;
 mod overview;
+mod server;
 mod server_line;
 mod session_table;
 mod state;
@@ -23,9 +27,11 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 pub(super) use self::assets::{Asset, asset, icon, release};
+pub(super) use self::backend::backend_page;
 pub(super) use self::event_list::{Filter as EventFilter, events, markdown};
 pub(super) use self::guest::Guest;
 pub(super) use self::overview::overview;
+pub(super) use self::server::server_page;
 pub(super) use self::session_table::Table as SessionTable;
 pub(super) use self::view::{View, document};
 use crate::model::{BackendName, ServerName};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hyper::{HeaderMap, Response};
 
 use super::caller::Caller;
+use super::detail::Whose;
 use super::door::Door;
 use super::live::{self, Remembered};
 use super::page::{self, EventFilter, Guest, SessionTable, View};
@@ -29,13 +30,15 @@ pub(super) enum Place {
     Overview,
     Sessions,
     Events,
+    /// A backend or a server.
+    Detail(Whose),
 }
 
 /// Who looks at a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reader {
-    sight: Sight,
-    guest: Guest,
+    pub sight: Sight,
+    pub guest: Guest,
 }
 
 impl Reader {
@@ -57,7 +60,7 @@ fn view(place: &Place, query: Option<&str>, reader: &Reader, views: &Views) -> R
         Place::Overview => {
             let snapshot = reader.sight.of((views.snapshot)());
             let lately = reader.sight.is_everything().then(|| page::lately(&views.history, snapshot.at));
-            Ok(page::overview(&snapshot, lately, &reader.guest))
+            Ok(page::overview(&snapshot, &views.series, lately, &reader.guest))
         }
         Place::Sessions => {
             let names = (views.names)();
@@ -67,6 +70,7 @@ fn view(place: &Place, query: Option<&str>, reader: &Reader, views: &Views) -> R
             Ok(table.view(sessions, &rates, &names))
         }
         Place::Events => Ok(page::events(&EventFilter::of(query)?, &views.history, crate::clock::wall())),
+        Place::Detail(whose) => whose.page(query, &reader.sight.of((views.snapshot)()), views, reader),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which paths there are, and what is at each: one row for each, in one table.
 
 use super::action::{Order, Target};
+use super::detail::Whose;
 use super::page;
 use super::pages::Place;
 use super::query::decoded;
@@ -33,6 +34,10 @@ pub(super) enum Route {
     LoginForm,
     LogIn,
     LogOut,
+    /// How one thing went.
+    Series,
+    /// One backend or server, as JSON.
+    Detail(Whose),
 }
 
 /// What somebody must be for a route.
@@ -116,6 +121,11 @@ pub(super) const ROWS: &[Row] = &[
     get("/login", |_| Some(Route::LoginForm)),
     form("/login", |_| Some(Route::LogIn)),
     form("/logout", |_| Some(Route::LogOut)),
+    get("/backends/{backend}", |parts| Some(Route::Page(Place::Detail(whose(parts))))),
+    get("/servers/{backend}/{server}", |parts| Some(Route::Page(Place::Detail(whose(parts))))),
+    get("/api/v1/series", |_| Some(Route::Series)),
+    get("/api/v1/backends/{backend}", |parts| Some(Route::Detail(whose(parts)))),
+    get("/api/v1/servers/{backend}/{server}", |parts| Some(Route::Detail(whose(parts)))),
 ];
 
 const fn get(template: &'static str, route: fn(&[String]) -> Option<Route>) -> Row {
@@ -144,6 +154,10 @@ const fn form(template: &'static str, route: fn(&[String]) -> Option<Route>) -> 
 fn target(parts: &[String]) -> Target {
     let backend = Some(parts[0].clone()).filter(|backend| backend != "*");
     Target { backend, server: parts[1].clone() }
+}
+
+fn whose(parts: &[String]) -> Whose {
+    Whose { backend: parts[0].clone(), server: parts.get(1).cloned() }
 }
 
 impl Found {

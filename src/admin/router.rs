@@ -21,7 +21,9 @@ use super::pages::Reader;
 use super::refusal::Refusal;
 use super::route::{Access, Found, Route};
 use super::sight::Sight;
-use super::{FitnessFuture, Leaving, Site, Views, compress, events, json, login, origin, page, pages, sessions};
+use super::{
+    FitnessFuture, Leaving, Site, Views, compress, events, json, login, origin, page, pages, series, sessions,
+};
 use crate::event::{Actor, Fitness, Snapshot};
 use crate::observe::metrics;
 
@@ -247,6 +249,11 @@ async fn show(route: Route, head: &Parts, caller: &Caller, views: &Views) -> Res
         Route::Ready => fitness((views.ready)()).await,
         Route::LoginForm => login::form(head, caller, &views.door).await?,
         Route::Asset(asset) => file(asset, &head.headers),
+        Route::Series => plain(StatusCode::OK, JSON, series::Wanted::of(query, &(views.names)())?.render(views)?),
+        Route::Detail(whose) => {
+            let sight = caller.sees(&views.door, &head.headers).await;
+            plain(StatusCode::OK, JSON, whose.document(&sight.of((views.snapshot)()), views, sight)?)
+        }
         Route::Follow | Route::Act(_) | Route::LogIn | Route::LogOut => return Err(Refusal::method("POST")),
     })
 }

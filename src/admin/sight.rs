@@ -36,6 +36,7 @@ mod tests {
     use super::super::{json, page};
     use super::*;
     use crate::event::{RefusedReload, SharedSource, fixture};
+    use crate::observe::series::Series;
 
     /// With an address of a client, or of an operator, wherever one can stand.
     fn telling() -> Snapshot {
@@ -51,7 +52,7 @@ mod tests {
     fn strangers_are_shown_nobodys_address() {
         let shown = |sight: Sight| {
             let snapshot = sight.of(telling());
-            let overview = page::overview(&snapshot, None, &page::Guest::Unknown).main;
+            let overview = page::overview(&snapshot, &Series::default(), None, &page::Guest::Unknown).main;
             [json::render(&snapshot), page::classic::render(&snapshot), overview]
         };
         for document in shown(Sight::Strangers) {

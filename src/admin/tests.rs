@@ -28,6 +28,9 @@ pub(super) fn views() -> Arc<Views> {
         act: Box::new(|action, by| {
             Box::pin(async move { Ok(Done { text: format!("{by}: {action:?}"), outcome: Outcome::Told }) })
         }),
+        series: Arc::default(),
+        probes: Box::new(|_, _| Vec::new()),
+        sources: Box::new(|_| None),
     })
 }
 

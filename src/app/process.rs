@@ -27,6 +27,7 @@ use crate::event::{
 use crate::net::pipe::Pipes;
 use crate::observe::history::History;
 use crate::observe::logging::Tally;
+use crate::observe::series::Series;
 use crate::pool::network::Network;
 use crate::proxy::frontend::Process;
 
@@ -49,6 +50,7 @@ pub struct Facts {
     pub phase: watch::Receiver<ProcessPhase>,
     pub predecessors: Mutex<Vec<Predecessor>>,
     pub history: Arc<History>,
+    pub series: Arc<Series>,
     pub door: Arc<Door>,
     /// Actions of operators so far.
     pub actions: AtomicU64,
@@ -98,8 +100,8 @@ impl Facts {
         Snapshot {
             at: clock::wall(),
             process: self.process_snapshot(),
-            frontends: current.frontends.iter().map(|frontend| frontend.snapshot()).collect(),
-            backends: current.pools.iter().map(|pool| pool.snapshot()).collect(),
+            frontends: current.frontend_snapshots(),
+            backends: current.backend_snapshots(),
             stats: current.sites.iter().filter_map(|site| site.snapshot()).collect(),
             peers: self.peers.all(),
         }
@@ -243,7 +245,7 @@ mod tests {
 
     #[test]
     fn sessions_fit_into_the_descriptors() {
-        assert_eq!(affordable_sessions(16_384, 20_000, 2), 9_840);
+        assert_eq!(affordable_sessions(16_384, 20_000, 2), 9_744);
         assert_eq!(affordable_sessions(4_000, 20_000, 2), 4_000);
         assert_eq!(affordable_sessions(4_000, 100, 2), 1);
         assert_eq!(affordable_sessions(4_000, u64::MAX, 2), 4_000);

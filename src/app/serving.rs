@@ -18,8 +18,8 @@ use super::workers::{Listeners, STUCK, within};
 use super::{File, net};
 use crate::admin::Site;
 use crate::check::{Monitors, Probers};
-use crate::event::FrontendState;
-use crate::model::{self, Config, Listen, ListenAddress};
+use crate::event::{BackendSnapshot, FrontendSnapshot, FrontendState};
+use crate::model::{self, BackendName, Config, Listen, ListenAddress};
 use crate::net::tls::ServerError;
 use crate::pool::network::Network;
 use crate::pool::{Observe, Pool, Renewed};
@@ -101,6 +101,19 @@ impl Current {
         });
         let frontends = frontends.collect();
         Self { config, frontends, pools, sites }
+    }
+
+    pub fn frontend_snapshots(&self) -> Vec<FrontendSnapshot> {
+        self.frontends.iter().map(|frontend| frontend.snapshot()).collect()
+    }
+
+    pub fn backend_snapshots(&self) -> Vec<BackendSnapshot> {
+        self.pools.iter().map(|pool| pool.snapshot()).collect()
+    }
+
+    /// The pool of a backend; `None` if there is none of this name.
+    pub fn pool(&self, backend: &BackendName) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|pool| pool.spec.name == *backend)
     }
 
     /// Each listen address with the frontend that it leads to.

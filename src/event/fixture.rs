@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     AdminState, BackendSnapshot, Certificate, CheckSnapshot, CheckStatus, ConfigSnapshot, Counts, DownCause, Evidence,
-    FrontendSnapshot, FrontendState, HttpCounts, LogTargetSnapshot, Orders, ProcessPhase, ProcessSnapshot, Remark,
-    ServerSnapshot, ServerState, Snapshot, StatsSnapshot,
+    FrontendSnapshot, FrontendState, HttpCounts, LogTargetSnapshot, Orders, ProbeTotals, ProcessPhase, ProcessSnapshot,
+    Remark, ServerSnapshot, ServerState, Snapshot, StatsSnapshot,
 };
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Weight,
@@ -241,6 +241,7 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
             running: false,
             last: Some(passed()),
             certificate: Some(certificate()),
+            probes: ProbeTotals { ended: 136_921, failed: 0, time: Duration::from_secs(572) },
         }),
         downtime: Duration::ZERO,
         replaced_sessions: 0,

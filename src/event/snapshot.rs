@@ -260,6 +260,17 @@ pub struct CheckSnapshot {
     pub last: Option<Evidence>,
     /// The last certificate seen, also when the last probe did not come so far.
     pub certificate: Option<Certificate>,
+    pub probes: ProbeTotals,
+}
+
+/// What is counted of a server's probes since it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProbeTotals {
+    pub ended: u64,
+    /// Those of them that failed, whatever the server's state was.
+    pub failed: u64,
+    /// How long they took together.
+    pub time: Duration,
 }
 
 /// A server's agent and its last word.
@@ -334,6 +345,9 @@ pub struct Counts {
     pub connect_time_max: Duration,
     pub total_time: Duration,
     pub total_time_max: Duration,
+    /// Dials whose connection came about in this process, and how long they took together.
+    pub dialled: u64,
+    pub dial_time: Duration,
 }
 
 impl Counts {

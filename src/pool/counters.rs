@@ -37,6 +37,8 @@ pub struct Counters {
     pub server_aborts: AtomicU64,
     pub check_failures: AtomicU64,
     pub downs: AtomicU64,
+    dialled: AtomicU64,
+    dial_micros: AtomicU64,
     queued: AtomicU32,
     queued_max: AtomicU32,
     recent: Mutex<Recent>,
@@ -118,6 +120,12 @@ impl Counters {
         &self.traffic[usize::from(worker) % SHARDS]
     }
 
+    /// Counts a dial whose connection stands, so long after it began.
+    pub fn count_dial(&self, took: Duration) {
+        self.dialled.fetch_add(1, Relaxed);
+        self.dial_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
     /// The times of a session that has ended; a phase that it did not reach is `None`.
     pub fn time(&self, waited: Option<Duration>, dialled: Option<Duration>, total: Duration) {
         let mut recent = self.recent();
@@ -179,6 +187,8 @@ impl Counters {
             connect_time_max: recent.connect.max,
             total_time: recent.total.average,
             total_time_max: recent.total.max,
+            dialled: self.dialled.load(Relaxed),
+            dial_time: Duration::from_micros(self.dial_micros.load(Relaxed)),
         }
     }
 

@@ -140,6 +140,7 @@ impl Pool {
     fn note_connected(self: &Arc<Self>, server: &Arc<Server>, claim: Option<&mut Claim>, took: Duration) {
         server.host.note_heard();
         server.note_answered();
+        [&server.counters, &self.counters].iter().for_each(|of| of.count_dial(took));
         let mut state = self.lock();
         state.dials.latency.note(took, Instant::now());
         if let Some(member) = state.member(server) {

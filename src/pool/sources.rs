@@ -1,5 +1,7 @@
 //! What is remembered of the addresses that sessions come from. Part of the pool's locked state, as the counts are.
 
+mod held;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 

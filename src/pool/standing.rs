@@ -2,6 +2,7 @@
 
 mod forced;
 
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -13,8 +14,8 @@ use super::server::Server;
 use super::word::AgentStanding;
 use crate::clock;
 use crate::event::{
-    AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, Kept, NeverUp, Orders, Readiness,
-    ServerChange, ServerSnapshot, ServerState, Verdict, VerdictSource,
+    AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, Kept, NeverUp, Orders, ProbeTotals,
+    Readiness, ServerChange, ServerSnapshot, ServerState, Verdict, VerdictSource,
 };
 use crate::model::{self, JudgedBy, Weight};
 
@@ -55,8 +56,9 @@ pub struct Standing {
     /// Finished times of being down.
     downtime: Duration,
     last: Option<Evidence>,
-    /// What the last [`ServerChange::RECENT`] probes saw, the oldest first, without certificates.
-    recent: Vec<Evidence>,
+    /// What its last probes saw, the oldest first, without certificates: at most [`Standing::PROBES_KEPT`].
+    probes: VecDeque<Evidence>,
+    probe_totals: ProbeTotals,
     /// What real traffic has shown since.
     passive: Option<Evidence>,
     certificate: Option<Certificate>,
@@ -107,6 +109,9 @@ pub fn effective(inputs: Inputs) -> ServerState {
 }
 
 impl Standing {
+    /// Probes whose evidence is kept.
+    pub const PROBES_KEPT: usize = 20;
+
     /// A checked server starts up, but one failure from down.
     pub fn starting(spec: &model::Server, judged_by: JudgedBy) -> Self {
         let admin = if spec.disabled { AdminState::Maint } else { AdminState::Ready };
@@ -133,7 +138,8 @@ impl Standing {
             since: (clock::wall(), Instant::now()),
             downtime: Duration::ZERO,
             last: None,
-            recent: Vec::new(),
+            probes: VecDeque::new(),
+            probe_totals: ProbeTotals::default(),
             passive: None,
             certificate: None,
             expiry: Expiry::default(),
@@ -269,7 +275,7 @@ impl Standing {
         let lifted = from.is_ordered() && !matches!(self.state, ServerState::Down(_));
         match self.state.is_ordered() || lifted || self.forced {
             true => (None, Vec::new()),
-            false => (self.evidence().cloned(), self.recent.clone()),
+            false => (self.evidence().cloned(), self.last_probes(ServerChange::RECENT)),
         }
     }
 
@@ -285,11 +291,19 @@ impl Standing {
         self.last.as_ref()
     }
 
-    fn remember(&mut self, evidence: &Evidence) {
-        if self.recent.len() == ServerChange::RECENT {
-            self.recent.remove(0);
+    /// What its last probes saw, so many at most, the oldest first.
+    pub(super) fn last_probes(&self, most: usize) -> Vec<Evidence> {
+        self.probes.iter().skip(self.probes.len().saturating_sub(most)).cloned().collect()
+    }
+
+    fn remember(&mut self, state: Readiness, evidence: &Evidence) {
+        self.probe_totals.ended += 1;
+        self.probe_totals.failed += u64::from(matches!(state, Readiness::Down(_)));
+        self.probe_totals.time += evidence.duration;
+        if self.probes.len() == Self::PROBES_KEPT {
+            self.probes.pop_front();
         }
-        self.recent.push(Evidence { certificate: None, ..evidence.clone() });
+        self.probes.push_back(Evidence { certificate: None, ..evidence.clone() });
     }
 
     /// Until the next probe is due, from the start of the last.
@@ -312,7 +326,7 @@ impl Standing {
         self.passive = None;
         match source {
             VerdictSource::Probe => {
-                self.remember(&evidence);
+                self.remember(state, &evidence);
                 self.last = Some(evidence);
             }
             VerdictSource::Passive => self.passive = Some(evidence),
@@ -439,6 +453,7 @@ impl Standing {
                     running: server.is_probed(),
                     last: self.last.clone(),
                     certificate: self.certificate.clone(),
+                    probes: self.probe_totals,
                 }
             }),
             downtime: self.downtime + running.unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! The pool against its sentences: who gets a session, what a lease holds, what verdicts do to the choice.
 
 mod agents;
+mod looking;
 mod operator;
 mod spread;
 

@@ -32,6 +32,7 @@ mod reset;
 mod routes;
 mod runtime;
 mod sandbox;
+mod series;
 mod shadow;
 mod sources;
 mod stall;

@@ -49,7 +49,8 @@ const ICONS: [(Tone, &str); 4] =
 
 /// The stylesheet, the script, then the icons in [`ICONS`]' order.
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-    let style = include_str!("../../../templates/style.css").to_owned();
+    let style =
+        concat!(include_str!("../../../templates/style.css"), include_str!("../../../templates/charts.css")).to_owned();
     let icon = include_str!("../../../templates/icon.svg");
     let script = include_str!("../../../templates/script.js").to_owned();
     let mut assets = vec![

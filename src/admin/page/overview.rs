@@ -20,12 +20,18 @@ use super::facts::{Fact, facts};
 use super::time::{Sentence, sentence};
 use super::{Guest, View};
 use crate::event::Snapshot;
+use crate::observe::series::Series;
 
 /// Events beneath the sentence.
 pub(in crate::admin) const LATELY: usize = 5;
 
 /// The page. `lately` are the last events, the newest first, for those who may see any.
-pub(in crate::admin) fn overview(snapshot: &Snapshot, lately: Option<Vec<Line>>, guest: &Guest) -> View {
+pub(in crate::admin) fn overview(
+    snapshot: &Snapshot,
+    series: &Series,
+    lately: Option<Vec<Line>>,
+    guest: &Guest,
+) -> View {
     let headline = headline(snapshot);
     let controllers = controllers(snapshot);
     let page = Overview {
@@ -34,7 +40,7 @@ pub(in crate::admin) fn overview(snapshot: &Snapshot, lately: Option<Vec<Line>>,
         problems: controllers.iter().filter_map(|controller| Problem::of(controller, snapshot)).collect(),
         matrix: Matrix::of(&controllers, snapshot),
         facts: facts(&snapshot.process, snapshot.at),
-        backends: snapshot.backends.iter().map(|backend| Section::of(backend, snapshot)).collect(),
+        backends: snapshot.backends.iter().map(|backend| Section::of(backend, series, snapshot)).collect(),
         side_by_side: SideBySide::of(snapshot),
         lately,
         acts: guest.acts(),

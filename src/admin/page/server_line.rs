@@ -4,10 +4,12 @@ use std::time::SystemTime;
 
 use super::super::figures::{bytes, count, date, days_until, span};
 use super::super::headline::certificate;
+use super::super::past::sessions_sparkline;
 use super::server_path;
 use super::state::{LastCheck, State, last_check, mark, server_state};
 use super::time::{Time, time};
 use crate::event::{BackendSnapshot, ServerSnapshot};
+use crate::observe::series::{Series, Subject};
 
 /// Days before a certificate's end from which on its days are coloured.
 const CERTIFICATE_SOON: i64 = 14;
@@ -27,6 +29,8 @@ pub(super) struct ServerLine {
     /// Its sessions in hundredths of the backend's.
     pub(super) share: u64,
     pub(super) limit: String,
+    /// Its sessions in the last hour, as SVG.
+    pub(super) course: String,
     pub(super) rate: String,
     pub(super) bytes_in: String,
     pub(super) bytes_out: String,
@@ -43,7 +47,7 @@ pub(super) struct Days {
 }
 
 impl ServerLine {
-    pub(super) fn of(backend: &BackendSnapshot, server: &ServerSnapshot, now: SystemTime) -> Self {
+    pub(super) fn of(backend: &BackendSnapshot, server: &ServerSnapshot, series: &Series, now: SystemTime) -> Self {
         let (state, counts) = (server_state(server), &server.counts);
         let of_all = u64::from(backend.counts.sessions.max(1));
         Self {
@@ -59,6 +63,7 @@ impl ServerLine {
             sessions: count(counts.sessions.into()),
             share: (u64::from(counts.sessions) * 100 / of_all).min(100),
             limit: server.max_sessions.map(|limit| format!("of {}", count(limit.into()))).unwrap_or_default(),
+            course: sessions_sparkline(series, &Subject::Server(backend.name.clone(), server.name.clone())),
             rate: format!("{}/s", count(counts.rate.into())),
             bytes_in: bytes(counts.bytes_in),
             bytes_out: bytes(counts.bytes_out),

@@ -3,7 +3,8 @@ use hyper::Method;
 use super::*;
 use crate::admin::tests::{self, here, remote};
 use crate::admin::{Denied, Door, leaving};
-use crate::model::{StatsAccess, Token, TokenFile};
+use crate::event::{SourceHeld, SourcesSnapshot};
+use crate::model::{BackendName, ServerName, StatsAccess, Token, TokenFile};
 
 fn views(ready: Fitness) -> Arc<Views> {
     let ready = move || -> FitnessFuture {
@@ -49,6 +50,10 @@ async fn each_path_has_its_answer() {
         ("/api/v1/status", "application/json", "{\"at\":"),
         ("/api/v1/sessions?limit=5", "application/json", "{\"at\":"),
         ("/api/v1/events?after=0", "application/json", "{\"last\":0"),
+        ("/api/v1/backends/kubeAPI_backend", "application/json", "{\"at\":"),
+        ("/api/v1/servers/kubeAPI_backend/k0s-at-vie-1", "application/json", "{\"at\":"),
+        ("/backends/kubeAPI_backend", "text/html; charset=utf-8", "<!doctype html>"),
+        ("/servers/kubeAPI_backend/k0s-at-vie-1?span=day", "text/html; charset=utf-8", "<!doctype html>"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "# HELP evenkeel_"),
         ("/livez", "text/plain; charset=utf-8", "ok\n"),
         ("/readyz", "text/plain; charset=utf-8", "ok\n"),
@@ -297,4 +302,27 @@ async fn a_query_that_can_not_be_meant_is_refused_as_json() {
     }
     let seen = ask(Method::GET, "/api/v2/status").await;
     assert_eq!((seen.status, seen.body.as_str()), (404, "{\"error\":\"not found\"}\n"));
+}
+
+fn spreading() -> Arc<Views> {
+    let sources = |_: &BackendName| {
+        let least = vec![SourceHeld { address: "203.0.113.9".parse().unwrap(), sessions: vec![1] }];
+        Some(SourcesSnapshot { servers: vec![ServerName::new("a").unwrap()], held: vec![0, 1], least })
+    };
+    Arc::new(Views { sources: Box::new(sources), ..Arc::into_inner(tests::views()).unwrap() })
+}
+
+// Seen to fail with addresses that everybody is shown.
+#[tokio::test]
+async fn who_holds_which_servers_is_shown_to_those_on_this_host() {
+    let here = Caller::Remote { address: "127.0.0.1:40000".parse().unwrap(), local: None, secure: false };
+    for path in ["/backends/konnectivity_backend", "/api/v1/backends/konnectivity_backend"] {
+        for (caller, is_shown) in [(here.clone(), true), (remote(), false)] {
+            let request = Request::builder().uri(path).body(Full::new(Bytes::new())).unwrap();
+            let (_leave, leaving) = leaving();
+            let response = answer(request, caller, Site::socket(), spreading(), leaving).await.unwrap();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(String::from_utf8_lossy(&body).contains("203.0.113.9"), is_shown, "{path}");
+        }
+    }
 }

@@ -39,6 +39,8 @@ impl Counters {
             &self.server_aborts,
             &self.check_failures,
             &self.downs,
+            &self.dialled,
+            &self.dial_micros,
         ]);
         let mut recent = self.recent();
         recent.last_session = None;
@@ -91,6 +93,7 @@ mod tests {
         drop(counters.begin());
         counters.traffic(3).add_in(7);
         count(&counters.downs);
+        counters.count_dial(Duration::from_millis(3));
         counters.time(None, Some(Duration::from_secs(1)), Duration::from_secs(2));
         counters.inherit(Counts { bytes_in: 5, sessions_max: 9, ..Counts::default() });
         (counters, open)

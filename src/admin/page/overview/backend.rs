@@ -5,6 +5,7 @@ use super::super::backend_path;
 use super::super::server_line::ServerLine;
 use super::super::state::mark;
 use crate::event::{BackendSnapshot, ServerSnapshot, ServerState, Snapshot};
+use crate::observe::series::Series;
 
 /// One backend.
 pub(super) struct Section {
@@ -39,7 +40,7 @@ impl Figure {
 }
 
 impl Section {
-    pub(super) fn of(backend: &BackendSnapshot, snapshot: &Snapshot) -> Self {
+    pub(super) fn of(backend: &BackendSnapshot, series: &Series, snapshot: &Snapshot) -> Self {
         let usable = (backend.active + backend.backup) as usize;
         let tone = match () {
             () if !backend.up => "bad",
@@ -50,7 +51,8 @@ impl Section {
         let doors: Vec<String> = doors
             .flat_map(|frontend| frontend.listen.iter().map(move |listen| format!("{} {listen}", frontend.name)))
             .collect();
-        let mut servers: Vec<_> = backend.servers.iter().map(|s| ServerLine::of(backend, s, snapshot.at)).collect();
+        let mut servers: Vec<_> =
+            backend.servers.iter().map(|s| ServerLine::of(backend, s, series, snapshot.at)).collect();
         // Stable: what is as bad as another stays where the configuration has it.
         servers.sort_by_key(|line| std::cmp::Reverse(line.gravity()));
         Self {

@@ -8,7 +8,7 @@ use crate::model::Weight;
 const VIENNA: &str = "k0s-at-vie-1";
 
 fn page(snapshot: &Snapshot) -> String {
-    super::super::document(&overview(snapshot, None, &Guest::Nobody), "/", snapshot, &Guest::Nobody)
+    super::super::document(&overview(snapshot, &Series::default(), None, &Guest::Nobody), "/", snapshot, &Guest::Nobody)
 }
 
 /// The page's text of a part.
