@@ -84,6 +84,7 @@ async fn with_the_last(serving: &mut Serving, phase: &watch::Sender<ProcessPhase
     let (longest, over) = (current.config.process.upgrade_grace, current.config.process.shutdown_grace);
     tracing::info!(sessions = count(workers), ?longest, "soft stop: no longer accepting");
     if !wait_until_empty(workers, longest).await {
+        states::tell_hard_stop(&serving.facts);
         tracing::warn!(sessions = count(workers), ?over, "soft stop: closing the sessions that are left");
         end_sessions(workers, over).await;
     }

@@ -29,6 +29,21 @@ pub fn tell_stopped(facts: &Facts) {
     }
 }
 
+/// Says that a soft stop's time is over, and which proxies have sessions left.
+pub fn tell_hard_stop(facts: &Facts) {
+    // HAProxy says it where `global` logs; here each line is a proxy's, and any will do.
+    if let Some(proxy) = proxies(&facts.snapshot()).first() {
+        logging::as_haproxy(Severity::Warning, proxy.name, "soft-stop running for too long, performing a hard-stop.");
+    }
+    for Proxy { name, frontend, .. } in proxies(&facts.snapshot()) {
+        let left = frontend.map_or(0, |frontend| frontend.counts.sessions);
+        if left > 0 {
+            let line = format!("Proxy {name} hard-stopped ({left} remaining conns will be closed).");
+            logging::as_haproxy(Severity::Warning, name, &line);
+        }
+    }
+}
+
 fn total(counts: Option<Counts>) -> u64 {
     counts.map_or(0, |counts| counts.sessions_total)
 }

@@ -116,8 +116,8 @@ impl Prober {
             ProbeTime::Interval => (interval, interval),
             ProbeTime::Dial(dial) => (dial.min(interval), dial.min(interval) + self.timeout),
         };
-        let (dial_by, deadline) = (started + dial, started + whole);
-        let seen = Attempt { prober: self, address, way, limit: whole, dial_by, deadline }.run().await;
+        let deadline = started + whole;
+        let seen = Attempt { prober: self, address, way, dial, limit: whole, deadline }.run().await;
         let evidence = Evidence {
             status: seen.status,
             detail: seen.detail,
@@ -142,9 +142,10 @@ struct Attempt<'a> {
     prober: &'a Prober,
     address: SocketAddr,
     way: Way<'a>,
-    /// From the dial to the deadline.
+    /// For a dial alone.
+    dial: Duration,
+    /// Up to the deadline: from the first dial on, or from the last one for a check whose dials have a time of their own.
     limit: Duration,
-    dial_by: Instant,
     deadline: Instant,
 }
 
@@ -156,15 +157,16 @@ fn introduction(version: ProxyVersion, tcp: &TcpStream) -> Vec<u8> {
 }
 
 impl Attempt<'_> {
-    async fn run(&self) -> Seen {
-        if let Kind::Script(script) = &self.prober.kind {
+    async fn run(&mut self) -> Seen {
+        let prober = self.prober;
+        if let Kind::Script(script) = &prober.kind {
             return script.run(self).await;
         }
         let tcp = match self.connect_to(self.address).await {
             Ok(tcp) => tcp,
             Err(seen) => return seen,
         };
-        let client = match &self.prober.kind {
+        let client = match &prober.kind {
             // Nothing was said; the kernel's FIN is the whole goodbye.
             Kind::Tcp | Kind::Script(_) => return Seen::new(Readiness::Ready, CheckStatus::L4Ok, "connected"),
             Kind::Request(None, request) => return self.request(request, tcp).await,
@@ -188,12 +190,16 @@ impl Attempt<'_> {
         }
     }
 
-    async fn connect_to(&self, address: SocketAddr) -> Result<TcpStream, Seen> {
-        let dialled = timeout_at(self.dial_by, net::dial_by(address, self.way)).await;
+    async fn connect_to(&mut self, address: SocketAddr) -> Result<TcpStream, Seen> {
+        let dial_by = self.deadline.min(Instant::now() + self.dial);
+        let dialled = timeout_at(dial_by, net::dial_by(address, self.way)).await;
         let mut tcp = dialled.unwrap_or(Err(DialError::TimedOut)).map_err(|error| match error {
             DialError::TimedOut => Seen::down(DownCause::Unreachable, CheckStatus::L4Tout, self.too_late("connecting")),
             other => Seen::not_dialled(&other),
         })?;
+        if let ProbeTime::Dial(_) = self.prober.time {
+            (self.limit, self.deadline) = (self.prober.timeout, Instant::now() + self.prober.timeout);
+        }
         if let Some(version) = self.prober.send_proxy {
             // What can't be written shows in what follows.
             let _ = timeout_at(self.deadline, tcp.write_all(&introduction(version, &tcp))).await;

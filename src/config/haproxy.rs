@@ -8,6 +8,8 @@ mod acl;
 mod argument;
 mod backend;
 mod bind;
+#[cfg(test)]
+mod cases;
 mod cfg;
 mod check;
 mod compose;

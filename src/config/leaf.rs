@@ -331,6 +331,8 @@ impl CheckType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifyMode {
     None,
+    /// As [`Self::Full`], but without a `server_name` the certificate may be for anybody.
+    Authority,
     Full,
 }
 
@@ -368,7 +370,7 @@ words!(CheckType {
     "http-over-tls" => CheckType::HttpOverTls,
     "script" => CheckType::Script,
 });
-words!(VerifyMode { "none" => VerifyMode::None, "full" => VerifyMode::Full, });
+words!(VerifyMode { "none" => VerifyMode::None, "authority" => VerifyMode::Authority, "full" => VerifyMode::Full, });
 words!(Connect { "any" => Connect::Any, "servers" => Connect::Servers, });
 words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, "tcplog" => LogFormat::Tcplog, });
 words!(LogLevel {

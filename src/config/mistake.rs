@@ -115,7 +115,7 @@ pub enum Mistake {
     NotOfThisCheck { key: &'static str, kind: &'static str, belongs_to: String },
     #[error("a check of type `{kind}` must say whom it believes")]
     VerifyUnstated { kind: &'static str },
-    #[error("`verify = \"full\"` needs a `ca_file`")]
+    #[error("`verify` needs a `ca_file`, unless it is \"none\"")]
     VerifyWithoutAuthority,
     #[error("`verify = \"none\"` makes no use of a `ca_file`")]
     AuthorityWithoutVerify,

@@ -144,7 +144,7 @@ impl Probe {
 pub struct TlsProbe {
     pub verify: Verify,
     /// Server name sent (SNI), and verified unless [`Verify::None`]; without one, the server's address stands for it
-    /// in verification and no SNI is sent.
+    /// in verification, unless any name will do, and no SNI is sent.
     pub server_name: Option<String>,
     /// Protocols offered, most wanted first; empty sends no ALPN.
     pub alpn: Vec<String>,
@@ -162,6 +162,8 @@ pub enum Verify {
         file: PathBuf,
         /// The file's certificates, DER, at least one.
         roots: Arc<[Vec<u8>]>,
+        /// Whoever the certificate is for, unless the check names somebody.
+        any_name: bool,
     },
 }
 
@@ -169,7 +171,10 @@ impl fmt::Debug for Verify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("None"),
-            Self::Ca { file, roots } => write!(f, "Ca({}, {} certificates)", file.display(), roots.len()),
+            Self::Ca { file, roots, any_name } => {
+                let whose = if *any_name { ", of any name" } else { "" };
+                write!(f, "Ca({}, {} certificates{whose})", file.display(), roots.len())
+            }
         }
     }
 }

@@ -75,7 +75,8 @@ impl Client {
     /// Builds the client's side from a check's settings.
     ///
     /// SNI is sent only if the settings have a name: addresses never are (RFC 6066, section 3). With [`Verify::Ca`]
-    /// that name, or else the server's address, must stand in a certificate which one of the authorities has signed.
+    /// that name, or else the server's address, must stand in a certificate which one of the authorities has signed; where
+    /// any name will do, it has to be signed alone.
     /// `identity`, or else the settings' own, is shown to servers that ask for one.
     pub fn new(probe: &TlsProbe, identity: Option<&Identity>) -> Result<Self, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -85,6 +86,10 @@ impl Client {
         let builder = match &probe.verify {
             Verify::None => {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier::Anyone::new(&provider)))
+            }
+            Verify::Ca { roots, any_name: true, .. } => {
+                let verifier = verifier::OfAuthority::new(root_store(roots)?, &provider);
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
             Verify::Ca { roots, .. } => builder.with_root_certificates(root_store(roots)?),
         };

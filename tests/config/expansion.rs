@@ -393,7 +393,9 @@ fn the_nearest_word_on_verification_holds() {
         tls.verify.clone()
     };
     assert_eq!(with("", ""), Verify::None);
-    let Verify::Ca { file: found, roots } = with("check = { ca_file = 'ca.crt' }", "") else { panic!() };
+    let Verify::Ca { file: found, roots, any_name: false } = with("check = { ca_file = 'ca.crt' }", "") else {
+        panic!()
+    };
     assert_eq!((found, roots.len()), (ca, 2));
     assert_eq!(roots[0], roots[1]);
     assert_eq!(with("check = { ca_file = 'ca.crt' }", "check = { verify = 'none' }"), Verify::None);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use base64ct::{Base64, Encoding};
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue, REFRESH};
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -122,7 +122,13 @@ fn for_people(page: Option<&StatsPage>, no_refresh: bool, mut snapshot: Snapshot
         snapshot.frontends.retain(|frontend| is_shown(frontend.name.as_str()));
         snapshot.backends.retain(|backend| is_shown(backend.name.as_str()));
     }
-    html(classic::render_as(&snapshot, look))
+    let every = look.refresh.map(|every| HeaderValue::from(every.as_secs()));
+    let mut answer = html(classic::render_as(&snapshot, look));
+    if let Some(every) = every {
+        // As HAProxy has it; browsers take it as they take the page's own word.
+        answer.headers_mut().insert(REFRESH, every);
+    }
+    answer
 }
 
 #[cfg(test)]

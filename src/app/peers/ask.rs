@@ -108,7 +108,7 @@ fn client(peer: &Peer, authorities: Option<&(PathBuf, Arc<[Vec<u8>]>)>) -> Resul
         HostAddress::Name(name) => Some(name.clone()),
         HostAddress::Ip(_) => None,
     };
-    let verify = Verify::Ca { file: file.clone(), roots: Arc::clone(roots) };
+    let verify = Verify::Ca { file: file.clone(), roots: Arc::clone(roots), any_name: false };
     let probe = TlsProbe { verify, server_name, alpn: vec!["http/1.1".to_owned()], identity: None };
     Client::new(&probe, None).map_err(|error| error.to_string())
 }

@@ -38,7 +38,7 @@ impl Script {
     }
 
     /// Has it, until a step fails.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Seen {
+    pub async fn run(&self, attempt: &mut Attempt<'_>) -> Seen {
         let mut line = None;
         let mut heard = Vec::new();
         for (number, step) in (1..).zip(&self.steps) {
@@ -64,7 +64,7 @@ impl Script {
         self.passed(line)
     }
 
-    async fn connect(&self, attempt: &Attempt<'_>, port: Option<u16>, tls: bool) -> Result<Line, Seen> {
+    async fn connect(&self, attempt: &mut Attempt<'_>, port: Option<u16>, tls: bool) -> Result<Line, Seen> {
         let address = SocketAddr::new(attempt.address.ip(), port.unwrap_or(attempt.address.port()));
         let tcp = attempt.connect_to(address).await?;
         match self.client.as_ref().filter(|_| tls) {

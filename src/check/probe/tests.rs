@@ -19,7 +19,7 @@ use tokio_rustls::{TlsAcceptor, server};
 use super::*;
 use crate::event::Remark;
 use crate::model::{
-    ApiserverProbe, HttpsProbe, Identity as ClientIdentity, Secret, TlsProbe, Token, TokenFile, Verify,
+    ApiserverProbe, HttpsProbe, Identity as ClientIdentity, ProbeTime, Secret, TlsProbe, Token, TokenFile, Verify,
 };
 
 mod services;
@@ -168,7 +168,7 @@ fn tls() -> TlsProbe {
 }
 
 fn verified(authority: &CertifiedIssuer<'static, KeyPair>, server_name: Option<&str>) -> Probe {
-    let verify = Verify::Ca { file: "ca.crt".into(), roots: vec![authority.der().to_vec()].into() };
+    let verify = Verify::Ca { file: "ca.crt".into(), roots: vec![authority.der().to_vec()].into(), any_name: false };
     Probe::Tls(TlsProbe { verify, server_name: server_name.map(str::to_owned), alpn: vec![], identity: None })
 }
 
@@ -330,6 +330,27 @@ async fn with_an_authority_only_its_servers_will_do() {
                 assert_eq!((status, state, detail.as_str()), (CheckStatus::L6Rsp, down(DownCause::Tls), expected));
             }
         }
+    }
+}
+
+// Seen to fail with the name verified all the same.
+#[tokio::test]
+async fn where_any_name_will_do_the_authority_alone_counts() {
+    let [ours, theirs] = ["ours", "theirs"].map(authority);
+    let elsewhere = rcgen::SanType::DnsName("elsewhere".try_into().unwrap());
+    let stranger = issued_by(&ours, |params| params.subject_alt_names = vec![elsewhere]);
+    for (authority, expected) in [(&ours, CheckStatus::L6Ok), (&theirs, CheckStatus::L6Rsp)] {
+        let config = config(&BOTH, &stranger);
+        let peer = peer(async move |tcp| {
+            let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(tcp).await else { return };
+            let _ = stream.read(&mut [0; 1]).await;
+        })
+        .await;
+        let Probe::Tls(mut tls) = verified(authority, None) else { unreachable!("it is one of TLS") };
+        let Verify::Ca { any_name, .. } = &mut tls.verify else { unreachable!("it has an authority") };
+        *any_name = true;
+        let (status, _, detail, _) = probe(Probe::Tls(tls), peer.address).await;
+        assert_eq!(status, expected, "{detail}");
     }
 }
 
@@ -508,6 +529,22 @@ async fn a_refusal_that_drips_is_shown_as_far_as_it_came() {
     let (status, _, detail, outcome) = probe(https(), peer.address).await;
     assert_eq!((status, detail.as_str()), (CheckStatus::L7Sts, "HTTP 500: not rea"));
     assert!(outcome.verdict.evidence.duration < TIMEOUT / 2);
+}
+
+// Seen to fail with the dial's time added to that of the answer.
+#[tokio::test]
+async fn an_answer_has_its_own_time_where_the_dial_has_one() {
+    let peer = peer(async |tcp| {
+        let _tcp = tcp;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let check = Check { timeout: SHORT, time: ProbeTime::Dial(TIMEOUT), ..check(https()) };
+    let prober = Prober::new(&check, &mut Tokens::default()).unwrap();
+    let outcome = prober.probe(peer.address, TIMEOUT, Way::default()).await;
+    let Evidence { detail, duration, .. } = outcome.verdict.evidence;
+    assert_eq!(detail, "handshake timed out after 300ms");
+    assert!(duration < TIMEOUT);
 }
 
 #[tokio::test]

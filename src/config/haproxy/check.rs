@@ -25,9 +25,8 @@ pub fn compose(proxy: &Proxy, options: &Options, line: Span, section: &mut Secti
         return;
     };
     kind(proxy, options, at, section, composer);
-    if let Some(port) =
-        options.value("port").and_then(|word| Some((number_of(word, 1, 65_535, composer.mistakes)?, word.span)))
-    {
+    let port = question::port(proxy).or_else(|| options.value("port"));
+    if let Some(port) = port.and_then(|word| Some((number_of(word, 1, 65_535, composer.mistakes)?, word.span))) {
         section.set("check.port", port.0, Some(port.1));
     }
     elsewhere(options, section, composer);
@@ -38,7 +37,12 @@ fn kind(proxy: &Proxy, options: &Options, at: Span, section: &mut Section, compo
     let asked = proxy.last_of(&KINDS);
     let over_tls = options.has("check-ssl");
     match asked.map(|statement| (statement.keyword.words, statement)) {
-        Some(("option httpchk", statement)) => question::http(proxy, statement, over_tls.is_some(), section, composer),
+        Some(("option httpchk", statement)) => {
+            if question::http(proxy, statement, over_tls.is_some(), section, composer) {
+                tls(options, over_tls.unwrap_or(statement.at), section, composer);
+            }
+            return;
+        }
         Some(("option tcp-check", _))
             if let Some(speaks_tls) = question::script(proxy, over_tls.is_some(), section, composer) =>
         {
@@ -53,11 +57,14 @@ fn kind(proxy: &Proxy, options: &Options, at: Span, section: &mut Section, compo
             section.text("check.verify", "none", Some(statement.at));
             return;
         }
-        _ if over_tls.is_some() => section.text("check.type", "tls", over_tls),
-        _ => return section.text("check.type", "tcp", Some(at)),
+        _ => {}
     }
-    if over_tls.is_some() {
-        tls(options, over_tls.unwrap_or(at), section, composer);
+    match over_tls {
+        Some(at) => {
+            section.text("check.type", "tls", Some(at));
+            tls(options, at, section, composer);
+        }
+        None => section.text("check.type", "tcp", Some(at)),
     }
 }
 
@@ -86,6 +93,11 @@ fn tls(options: &Options, at: Span, section: &mut Section, composer: &mut Compos
     match (verify.map(|word| (word.text.as_str(), word.span)), options.value("ca-file")) {
         (Some(("none", span)), _) => section.text("check.verify", "none", Some(span)),
         (Some(("required", _)) | None, Some(file)) => {
+            let names = ["check-sni", "verifyhost"].iter().any(|word| options.value(word).is_some());
+            if composer.as_haproxy() && !names {
+                let remark = "evenkeel's way, \"full\": the certificate must be for the server's address";
+                section.remarked("check.verify", "\"authority\"", Some(file.span), remark);
+            }
             section.text("check.ca_file", &based(composer, "ca-base", &file.text), Some(file.span));
         }
         (Some(("required", span)), None) => composer.wrong(

@@ -179,7 +179,8 @@ impl Composer<'_> {
     }
 
     fn limits(&mut self) -> Option<Section> {
-        let statement = self.cfg.global("maxconn").filter(|statement| !statement.is_zero())?;
+        // Of several the first counts, other than with most keywords.
+        let statement = self.cfg.globals("maxconn").find(|statement| !statement.is_zero())?;
         let (sessions, at) = self.number(statement, 1, 10_000_000)?;
         let mut section = Section::new("[limits]", Some(statement.at));
         section.set("max_sessions", sessions, Some(at));

@@ -2,13 +2,26 @@
 
 use super::super::read::Span;
 use super::cfg::{Proxy, Statement};
+use super::check::KINDS;
 use super::compose::Composer;
 use super::document::Section;
 use super::words::Word;
 
 /// The type of a check that asks over HTTP, and its keys (configuration manual, section 4.2, `option httpchk` and
-/// `http-check`).
-pub fn http(proxy: &Proxy, chk: &Statement, over_tls: bool, section: &mut Section, composer: &mut Composer<'_>) {
+/// `http-check`). Whether it speaks TLS.
+pub fn http(
+    proxy: &Proxy,
+    chk: &Statement,
+    over_tls: bool,
+    section: &mut Section,
+    composer: &mut Composer<'_>,
+) -> bool {
+    let ways: Vec<&Statement> = proxy.every("http-check connect").collect();
+    if let [_, second, ..] = ways.as_slice() {
+        composer.wrong(second.at, "a check over HTTP connects once", "leave out all `http-check connect` but one");
+    }
+    let way = ways.first().and_then(|rule| Way::read(rule, without_comment(&rule.arguments), over_tls, composer));
+    let over_tls = way.map_or(over_tls, |way| way.tls);
     section.text("check.type", if over_tls { "http-over-tls" } else { "http" }, Some(chk.at));
     let mut request = Request::of_option(chk);
     for send in proxy.every("http-check send") {
@@ -23,13 +36,14 @@ pub fn http(proxy: &Proxy, chk: &Statement, over_tls: bool, section: &mut Sectio
     if let Some(first) = expects.first() {
         section.set("check.expect", list(&texts), Some(first.at));
     }
-    if let Some(connect) = proxy.last("http-check connect").filter(|connect| !connect.arguments.is_empty()) {
-        composer.wrong(
-            connect.at,
-            "`http-check connect` with parameters is not supported",
-            "write them on the `server` line: port, check-ssl, check-sni, check-alpn",
-        );
-    }
+    over_tls
+}
+
+/// The port that `http-check connect` names for a check over HTTP.
+pub fn port(proxy: &Proxy) -> Option<&Word> {
+    proxy.last_of(&KINDS).filter(|kind| kind.keyword.words == "option httpchk")?;
+    let words = &proxy.last("http-check connect")?.arguments;
+    words.iter().skip_while(|word| word.text != "port").nth(1)
 }
 
 /// The request, as the last word on each of its parts has it.
@@ -143,7 +157,7 @@ const RULES: [&str; 4] = ["tcp-check connect", "tcp-check send", "tcp-check send
 fn step(rule: &Statement, over_tls: bool, composer: &mut Composer<'_>) -> Option<String> {
     let words = without_comment(&rule.arguments);
     match (rule.keyword.words, words) {
-        ("tcp-check connect", words) => connect(rule, words, over_tls, composer),
+        ("tcp-check connect", words) => Way::read(rule, words, over_tls, composer).map(|way| way.step()),
         ("tcp-check send", [data, ..]) => Some(format!("send {}", data.text)),
         ("tcp-check send-binary", [data, ..]) => Some(format!("send-hex {}", data.text)),
         ("tcp-check expect", words) => {
@@ -165,36 +179,46 @@ fn step(rule: &Statement, over_tls: bool, composer: &mut Composer<'_>) -> Option
     }
 }
 
-/// `tcp-check connect [default] [port PORT] [ssl]`; a bare one is as the `server` line has it.
-fn connect(rule: &Statement, mut words: &[Word], over_tls: bool, composer: &mut Composer<'_>) -> Option<String> {
-    let (mut port, mut tls) = (String::new(), over_tls && words.is_empty());
-    while let [word, rest @ ..] = words {
-        words = match (word.text.as_str(), rest) {
-            ("default", rest) => {
-                tls = over_tls;
-                rest
-            }
-            ("ssl", rest) => {
-                tls = true;
-                rest
-            }
-            ("port", [number, rest @ ..]) => {
-                port = format!(" {}", number.text);
-                rest
-            }
-            ("linger", rest) => rest,
-            _ => {
-                unsupported(
-                    rule,
-                    words,
-                    "write port and ssl; what else there is stands on the `server` line",
-                    composer,
-                );
-                return None;
-            }
-        };
+/// Where a check connects to, and in which way.
+struct Way<'a> {
+    port: Option<&'a Word>,
+    tls: bool,
+}
+
+impl<'a> Way<'a> {
+    /// `connect [default] [port PORT] [ssl]`; a bare one is as the `server` line has it.
+    fn read(rule: &Statement, mut words: &'a [Word], over_tls: bool, composer: &mut Composer<'_>) -> Option<Self> {
+        let mut way = Self { port: None, tls: over_tls && words.is_empty() };
+        while let [word, rest @ ..] = words {
+            words = match (word.text.as_str(), rest) {
+                ("default", rest) => {
+                    way.tls = over_tls;
+                    rest
+                }
+                ("ssl", rest) => {
+                    way.tls = true;
+                    rest
+                }
+                ("port", [number, rest @ ..]) => {
+                    way.port = Some(number);
+                    rest
+                }
+                ("linger", rest) => rest,
+                _ => {
+                    let hint = "write port and ssl; what else there is stands on the `server` line";
+                    unsupported(rule, words, hint, composer);
+                    return None;
+                }
+            };
+        }
+        Some(way)
     }
-    Some(format!("connect{port}{}", if tls { " tls" } else { "" }))
+
+    /// As a step of a conversation.
+    fn step(&self) -> String {
+        let port = self.port.map(|port| format!(" {}", port.text)).unwrap_or_default();
+        format!("connect{port}{}", if self.tls { " tls" } else { "" })
+    }
 }
 
 /// A comment is for whoever reads the file.
@@ -295,6 +319,25 @@ mod tests {
         assert!(!expects("comment \"a remark\" ! rstring ^down").holds(200, b"down"));
         assert!(refusals("option httpchk\n http-check expect hdr name x").contains("is not supported"));
         assert!(request("option httpchk\n http-check disable-on-404").drains_on_404);
+    }
+
+    #[test]
+    fn http_check_connect_says_where_and_whether_over_tls() {
+        let check = |rule: &str, words: &str| {
+            let rules = format!("option httpchk\n http-check connect {rule}");
+            let text = format!("listen b\n bind :1\n{rules}\n server s 10.0.0.1:1 check verify none {words}\n");
+            let loaded = config::parse_haproxy(&text, "haproxy.cfg", Choice::default());
+            let config = loaded.unwrap_or_else(|report| panic!("{}", report.render(false))).0;
+            let check = config.backends[0].servers[0].check.clone().unwrap();
+            (check.port, matches!(check.probe, Probe::Http(HttpProbe { tls: Some(_), .. })))
+        };
+        assert_eq!(check("", "check-ssl port 7"), (Some(7), true));
+        assert_eq!(check("port 9", "check-ssl port 7"), (Some(9), false), "it says all itself");
+        assert_eq!(check("default port 9", "check-ssl"), (Some(9), true));
+        assert_eq!(check("ssl", ""), (None, true));
+        assert!(refusals("option httpchk\n http-check connect sni x").contains("is not supported"));
+        let twice = refusals("option httpchk\n http-check connect\n http-check connect port 9");
+        assert!(twice.contains("connects once"), "{twice}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::compose::Composer;
 use super::document::Section;
 
 /// Every word that may stand behind an address.
-const WORDS: &[Allowed] = &[
+pub(super) const WORDS: &[Allowed] = &[
     Allowed::honoured("level", 1),
     Allowed::honoured("mode", 1),
     Allowed::honoured("user", 1),

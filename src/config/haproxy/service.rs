@@ -228,6 +228,10 @@ fn way(proxy: &Proxy, options: &Options, section: &mut Section, composer: &mut C
         _ => {}
     }
     if let Some(name) = options.value("interface") {
+        if options.value("source").is_none() {
+            let hint = format!("write `source 0.0.0.0 interface {}`", name.text);
+            return composer.wrong(name.span, "`interface` belongs to `source`, and there is none before it", hint);
+        }
         section.text("interface", &name.text, Some(name.span));
     }
     if let Some((time, at)) = options.value("tcp-ut").and_then(|word| time_of(word, composer.mistakes)) {
@@ -381,6 +385,7 @@ mod tests {
             (Some("10.0.0.5:0".parse().unwrap()), Some("eth1"))
         );
         assert!(refusals("", "source 0.0.0.0 usesrc clientip").contains("usesrc"));
+        assert!(refusals("", "interface eth1").contains("`interface` belongs to `source`"));
     }
 
     #[test]

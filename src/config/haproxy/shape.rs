@@ -31,6 +31,7 @@ const SHAPES: &[Shape] = &[
     shape("disabled", 0, 0),
     shape("fullconn", 1, 1),
     shape("log-tag", 1, usize::MAX),
+    shape("log-format", 1, 1),
     shape("hash-type", 1, 3),
     shape("tcp-request inspect-delay", 1, 1),
     shape("http-check disable-on-404", 0, 0),
@@ -155,6 +156,7 @@ mod tests {
             ["`yes` is one word too many for `option dontlognull`"]
         );
         assert_eq!(errors("global\n daemon yes"), ["`yes` is one word too many for `daemon`"]);
+        assert_eq!(errors("defaults\n log-format %ci %s"), ["`%s` is one word too many for `log-format`"]);
         assert_eq!(errors("defaults\n option redispatch 1\n option httplog clf\n timeout http-request 5s"), [""; 0]);
     }
 

@@ -208,21 +208,30 @@ impl<'a> Checks<'a> {
                 mistakes.push_pair(file.span(), verify.span(), "stated here", Mistake::AuthorityWithoutVerify);
                 None
             }
-            (VerifyMode::Full, None) => {
+            (VerifyMode::Full | VerifyMode::Authority, None) => {
                 if !raw.stated.contains(&"ca_file") {
                     mistakes.push(verify.span(), Mistake::VerifyWithoutAuthority);
                 }
                 None
             }
-            (VerifyMode::Full, Some(file)) => self.authorities(&file.value.0, file.span(), mistakes),
+            (mode, Some(file)) => {
+                let any_name = mode == VerifyMode::Authority && raw.server_name.is_none();
+                self.authorities(&file.value.0, any_name, file.span(), mistakes)
+            }
         }
     }
 
-    fn authorities(&mut self, file: &Path, at: Option<Span>, mistakes: &mut Mistakes) -> Option<Verify> {
+    fn authorities(
+        &mut self,
+        file: &Path,
+        any_name: bool,
+        at: Option<Span>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Verify> {
         let file = self.directory.join(file);
         let roots = self.authorities.entry(file.clone()).or_insert_with(|| ca::certificates(&file));
         match roots {
-            Ok(roots) => Some(Verify::Ca { roots: roots.clone(), file }),
+            Ok(roots) => Some(Verify::Ca { roots: roots.clone(), file, any_name }),
             Err(reason) => {
                 let path = file.display().to_string();
                 mistakes.push(at, Mistake::CaFile { path, reason: reason.clone() });

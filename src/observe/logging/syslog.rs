@@ -55,7 +55,9 @@ pub(super) fn write(header: &Header, form: &Form, news: &News, out: &mut Vec<u8>
             write!(out, "<{priority}>{} {}[{}]: ", moment::rfc3164(news.at()), header.tag, header.process)?;
         }
         SyslogProtocol::Rfc5424 => {
-            write!(out, "<{priority}>1 {} {} ", timestamp(news.at()), header.host)?;
+            // HAProxy leaves its host to the receiver, unless `log-send-hostname` says otherwise.
+            let host = if form.lines == LogLines::Haproxys { "-" } else { &header.host };
+            write!(out, "<{priority}>1 {} {host} ", timestamp(news.at()))?;
             write!(out, "{} {} ", header.tag, header.process)?;
             write_fields(header, form, news, out)?;
         }
@@ -271,7 +273,7 @@ mod tests {
         };
         assert!(written(&target(SyslogProtocol::Rfc3164, 1024)).ends_with(" CD 0/0/0/0/+1 0/0\n"));
         let rfc5424 = written(&target(SyslogProtocol::Rfc5424, 1024));
-        assert!(rfc5424.contains(&format!(" haproxy {} - - 192.0.2.7:40000 [", std::process::id())), "{rfc5424}");
+        assert!(rfc5424.contains(&format!(" - haproxy {} - - 192.0.2.7:40000 [", std::process::id())), "{rfc5424}");
         let cut = written(&target(SyslogProtocol::Rfc3164, 80));
         assert!(cut.len() == 80 && cut.ends_with('\n'), "{cut:?}");
     }

@@ -10,8 +10,16 @@ pub fn log_line(line: &str) -> String {
         Some((priority, rest)) if priority.starts_with('<') => (format!("{priority}>"), rest),
         _ => (String::new(), line),
     };
-    let rest = if is_rfc3164_date(rest) { format!("DATE{}", &rest[RFC3164_DATE..]) } else { rest.to_owned() };
+    let rest = if is_rfc3164_date(rest) { format!("DATE{}", &rest[RFC3164_DATE..]) } else { rfc5424(rest) };
     text(&format!("{priority}{rest}"))
+}
+
+/// `1 2026-11-25T17:07:40.123456+00:00 host haproxy 6667 …` without its date and its process.
+fn rfc5424(text: &str) -> String {
+    match text.splitn(6, ' ').collect::<Vec<_>>().as_slice() {
+        ["1", date, host, tag, _, rest] if date.contains('T') => format!("1 DATE {host} {tag} PID {rest}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// The facility of a line, which stands for its receiver.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::certificates::Certificates;
 use crate::harness::app::BINARY;
 use crate::harness::haproxy::ROOT;
 use crate::harness::program::Program;
@@ -74,11 +75,14 @@ pub struct Balancer {
 
 impl Balancer {
     /// Starts it and waits until it listens on all of the script's ports, or has ended.
-    pub fn start(kind: &Kind, configuration: &str, script: &Script, site: &Site, authority: &str) -> Self {
+    pub fn start(kind: &Kind, configuration: &str, script: &Script, site: &Site, certificates: &Certificates) -> Self {
         let root = kind.root();
         fs::write(root.path(FILE), configuration).unwrap();
-        if let Some(file) = &script.authority {
-            fs::write(root.path(file), authority).unwrap();
+        let files = [(&script.authority, &certificates.authority_pem), (&script.identity, &certificates.identity_pem)];
+        for (file, pem) in files {
+            if let Some(file) = file {
+                fs::write(root.path(file), pem).unwrap();
+            }
         }
         let receivers = Receivers::of(configuration, &root, &site.balancer);
         let mut command = root.command(&site.balancer);
@@ -104,6 +108,15 @@ impl Balancer {
 
     pub fn runs(&mut self) -> bool {
         self.program.runs()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
+    /// Where one of its files is for everybody else.
+    pub fn path(&self, own: &str) -> PathBuf {
+        self.root.path(own)
     }
 
     pub fn printed(&self) -> Vec<String> {

@@ -40,6 +40,11 @@ impl Client {
         Ok(Self { name, stream: Some(stream) })
     }
 
+    /// Where it is, if it is connected.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.stream.as_ref().and_then(|stream| stream.local_addr().ok())
+    }
+
     /// Says its name; who has answered, or what has come instead.
     pub fn ask(&mut self) -> Result<String, String> {
         let stream = self.stream.as_mut().ok_or_else(|| End::Reset.word().to_owned())?;
@@ -59,7 +64,12 @@ impl Client {
 
     /// What it was told to do has shown.
     pub fn talk(&mut self, talk: &Talk) -> String {
-        let Some(stream) = &mut self.stream else { return format!("sees {} after 0 bytes", End::Reset.word()) };
+        let Some(stream) = &mut self.stream else {
+            return match talk {
+                Talk::Close => "closes".to_owned(),
+                _ => format!("sees {} after 0 bytes", End::Reset.word()),
+            };
+        };
         match talk {
             Talk::Hear(text) => {
                 let mut bytes = vec![0; text.len()];
@@ -127,6 +137,7 @@ fn read_line(stream: &mut impl Read) -> Result<String, String> {
     loop {
         match stream.read(&mut byte) {
             Ok(0) => return Err(End::Fin.word().to_owned()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Ok(_) if byte[0] == b'\n' => return Ok(String::from_utf8_lossy(&line).into_owned()),
             Ok(_) => line.push(byte[0]),
             Err(error) => return Err(said(error.kind()).to_owned()),

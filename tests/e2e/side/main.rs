@@ -10,8 +10,11 @@
 //! `show FILE.cfg FILE.script` prints all that one of them did. Both need root, and HAProxy 3.2 as tests/run
 //! unpacks it.
 //!
-//! Reading order: [`script`], [`play`], [`site`], [`root`], [`balancer`], [`client`], [`server`], [`syslog`],
-//! [`transcript`], [`alike`].
+//! [`words`] plays a small file for each word that evenkeel honours, with the word and without it.
+//! `cargo test --test side -- word FILE TITLE` prints what one of them did there.
+//!
+//! Reading order: [`script`], [`watch`], [`play`], [`site`], [`root`], [`balancer`], [`client`], [`server`], [`syslog`],
+//! [`transcript`], [`alike`], [`words`].
 
 #![expect(clippy::unwrap_used, reason = "where a comparison can't go on, the line says why")]
 
@@ -30,6 +33,8 @@ mod server;
 mod site;
 mod syslog;
 mod transcript;
+mod watch;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,16 +67,29 @@ enum Role {
         #[arg(long)]
         evenkeel: bool,
     },
+    /// Plays the case of a word to one, and prints all that was seen.
+    Word {
+        /// Of the directory `words`, without its ending.
+        file: String,
+        /// A part of the case's title.
+        title: String,
+        /// Without what is marked.
+        #[arg(long)]
+        without: bool,
+        #[arg(long)]
+        evenkeel: bool,
+    },
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).is_some_and(|word| ["compare", "show"].contains(&word.as_str())) {
+    if std::env::args().nth(1).is_some_and(|word| ["compare", "show", "word"].contains(&word.as_str())) {
         return ask(Role::parse());
     }
     let mut arguments = Arguments::from_args();
     // Their order of events is compared, and a busy machine mixes it.
     arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, trials()).exit_code()
+    let trials = trials().into_iter().chain(words::trials()).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Every file of [`FILES`]. They are left out, and said to be, unless asked for: they need root and HAProxy 3.2.
@@ -108,6 +126,10 @@ fn watch(configuration: &Path, script: &Path, kind: Kind) -> Transcript {
     play::play(&text(configuration), &script, kind)
 }
 
+fn one(evenkeel: bool) -> Kind {
+    if evenkeel { Kind::Evenkeel } else { Kind::Haproxy }
+}
+
 #[expect(clippy::print_stdout, reason = "somebody at a terminal has asked for it")]
 fn ask(role: Role) -> ExitCode {
     match role {
@@ -122,8 +144,11 @@ fn ask(role: Role) -> ExitCode {
             }
         }
         Role::Show { configuration, script, evenkeel } => {
-            let kind = if evenkeel { Kind::Evenkeel } else { Kind::Haproxy };
-            println!("{}", watch(&configuration, &script, kind));
+            println!("{}", watch(&configuration, &script, one(evenkeel)));
+        }
+        Role::Word { file, title, without, evenkeel } => {
+            let case = words::case(&file, &title).unwrap_or_else(|| panic!("{file} has no case {title}"));
+            println!("{}", case.play(one(evenkeel), !without));
         }
     }
     ExitCode::SUCCESS

@@ -1,6 +1,7 @@
 //! Plays a script to a load balancer, and notes what is seen.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,10 @@ use crate::script::{Act, BalancerAct, ClientAct, PeerAct, Script, ServerAct, Ste
 use crate::server::{Server, Sessions};
 use crate::site::Site;
 use crate::transcript::{Note, Transcript};
+use crate::watch::{self, Ends, Page, Side, Watch};
+
+/// What is noted of one that ends instead of listening.
+pub const DOES_NOT_START: &str = "it doesn't start";
 
 /// The script's whole course with one of them.
 pub fn play(configuration: &str, script: &Script, kind: Kind) -> Transcript {
@@ -22,13 +27,16 @@ pub fn play(configuration: &str, script: &Script, kind: Kind) -> Transcript {
     let sessions = Arc::new(Sessions::default());
     let server = |setting: &crate::script::Setting| {
         let mut server = Server::new(&setting.name, setting.address, &certificates.server, &sessions);
+        if let Some(mood) = &setting.mood {
+            act(&mut server, mood, &site, &certificates);
+        }
         if !setting.away {
             server.listen(&site.world);
         }
         (setting.name.clone(), server)
     };
     let servers = script.servers.iter().map(server).collect();
-    let balancer = Balancer::start(&kind, configuration, script, &site, &certificates.authority_pem);
+    let balancer = Balancer::start(&kind, configuration, script, &site, &certificates);
     let transcript = Transcript { name: kind.name(), ..Transcript::default() };
     let stage =
         Stage { site, certificates, sessions, servers, clients: HashMap::new(), balancer, transcript, passed: 0 };
@@ -53,7 +61,7 @@ struct Unmet(String);
 impl Stage {
     fn run(mut self, script: &Script) -> Transcript {
         if !self.balancer.runs() {
-            self.note(0, "it doesn't start".to_owned());
+            self.note(0, DOES_NOT_START.to_owned());
             return self.end(0);
         }
         for step in &script.steps {
@@ -62,6 +70,7 @@ impl Stage {
             match shown {
                 Ok(lines) => lines.into_iter().for_each(|line| self.note(step.line, line)),
                 Err(Unmet(why)) => {
+                    self.transcript.unmet = true;
                     self.note(step.line, format!("{}: {why}", step.text));
                     return self.end(step.line);
                 }
@@ -106,6 +115,7 @@ impl Stage {
         let client = self.clients.get_mut(name).ok_or_else(|| Unmet("it isn't connected".to_owned()))?;
         let shown = match act {
             ClientAct::Ask => answer(client.ask()),
+            ClientAct::Try => client.ask().map_or("is turned away".to_owned(), |name| format!("is served by {name}")),
             ClientAct::AskOverTls(server_name) => answer(client.ask_over_tls(server_name, &self.certificates.client)),
             ClientAct::Talk(talk) => client.talk(talk),
             ClientAct::Connect { .. } => unreachable!("dealt with above"),
@@ -124,26 +134,23 @@ impl Stage {
                 let header = conversation.header.as_deref().map_or("nothing".to_owned(), alike::proxy_header);
                 format!("was told {header}")
             }
+            PeerAct::DialledFrom => match conversation.stream.peer_addr() {
+                Ok(address) => format!("was dialled from {}", address.ip()),
+                Err(error) => format!("is dialled no more: {}", error.kind()),
+            },
         })
     }
 
     fn server(&mut self, name: &str, act: &ServerAct) {
         let server = self.servers.get_mut(name).expect("only servers of the scene act");
-        match act {
-            ServerAct::Refuse => server.refuse(),
-            ServerAct::Die => server.die(),
-            ServerAct::Listen => server.listen(&self.site.world),
-            ServerAct::Silent => server.be_silent(),
-            ServerAct::Answer(status) => server.answer(*status),
-            ServerAct::Hold => server.hold(),
-            ServerAct::Vanish => self.site.vanish(server.address.ip()),
-            ServerAct::Return => self.site.appear(server.address.ip()),
-        }
+        self::act(server, act, &self.site, &self.certificates);
     }
 
     fn balancer(&mut self, act: &BalancerAct) -> Result<Vec<String>, Unmet> {
         Ok(match act {
             BalancerAct::WaitForLog(texts) => return self.wait_for_log(texts).map(|()| Vec::new()),
+            BalancerAct::WaitForEither(texts) => return self.wait_for_either(texts).map(|()| Vec::new()),
+            BalancerAct::Watch(watch) => return self.watch(watch).map(|seen| vec![seen]),
             BalancerAct::WaitForStat { row, column, value } => {
                 return self.wait_for_stat(row, column, value).map(|()| Vec::new());
             }
@@ -189,6 +196,60 @@ impl Stage {
         }
     }
 
+    fn wait_for_either(&mut self, texts: &[String]) -> Result<(), Unmet> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.read_log(0);
+            let unread = &self.transcript.log[self.passed..];
+            if let Some(at) = unread.iter().position(|line| texts.iter().any(|text| line.text.contains(text))) {
+                self.passed += at + 1;
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Unmet("no such line".to_owned()));
+            }
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// What is seen of it.
+    fn watch(&self, watch: &Watch) -> Result<String, Unmet> {
+        let answer = |page: &Page| self.balancer.http(&self.site, page.to, &page.path, page.login.as_deref());
+        Ok(match watch {
+            Watch::Cell { row, column } => {
+                let cells = alike::csv(&self.balancer.runtime("show stat"));
+                let begin = format!("{row} {column}=");
+                cells.into_iter().find(|cell| cell.starts_with(&begin)).unwrap_or_else(|| format!("no {row} {column}"))
+            }
+            Watch::Figure(name) => watch::figure(&self.balancer.runtime("show info"), name),
+            Watch::File(path) => format!("{path} is {}", watch::file(&self.balancer.path(path))),
+            Watch::Status(page) => format!("{} answers {}", page.path, watch::status(&answer(page))),
+            Watch::Field { name, page } => format!("{} has {name}: {}", page.path, watch::field(&answer(page), name)),
+            Watch::Says { text, page } => format!("{} says {text:?}: {}", page.path, answer(page).contains(text)),
+            Watch::Version(page) => format!("{} tells a version: {}", page.path, watch::has_version(&answer(page))),
+            Watch::Backlog(port) => format!("{port}: {}", watch::backlog(self.site.balancer.name(), *port)),
+            Watch::Socket { of, options } => watch::socket(self.balancer.pid(), self.ends(of)?, options),
+        })
+    }
+
+    /// Which socket of the load balancer is meant.
+    fn ends(&self, side: &Side) -> Result<Ends, Unmet> {
+        let client = |name: &str| {
+            let address = self.clients.get(name).and_then(Client::address);
+            address.ok_or_else(|| Unmet("it isn't connected".to_owned()))
+        };
+        Ok(match side {
+            Side::Listener(port) => Ends { own: Some((Ipv4Addr::UNSPECIFIED, *port).into()), peer: None },
+            Side::Client(name) => Ends { own: None, peer: Some(client(name)?) },
+            Side::Server(name) => {
+                let conversation =
+                    self.sessions.of(name).ok_or_else(|| Unmet("no server has heard of it".to_owned()))?;
+                let stream = &conversation.stream;
+                Ends { own: stream.peer_addr().ok(), peer: stream.local_addr().ok() }
+            }
+        })
+    }
+
     fn wait_for_stat(&mut self, row: &str, column: &str, value: &str) -> Result<(), Unmet> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -211,6 +272,24 @@ impl Stage {
         let arrived = self.balancer.receivers.arrived();
         let lines = arrived.iter().map(|text| Note { line, text: alike::log_line(text) });
         self.transcript.log.extend(lines);
+    }
+}
+
+fn act(server: &mut Server, act: &ServerAct, site: &Site, certificates: &Certificates) {
+    match act {
+        ServerAct::Refuse => server.refuse(),
+        ServerAct::Die => server.die(),
+        ServerAct::Listen => server.listen(&site.world),
+        ServerAct::Silent => server.be_silent(),
+        ServerAct::Answer(status) => server.answer(*status),
+        ServerAct::Hold => server.hold(),
+        ServerAct::Vanish => site.vanish(server.address.ip()),
+        ServerAct::Return => site.appear(server.address.ip()),
+        ServerAct::Say { text, to } => server.say(text, to.as_deref()),
+        ServerAct::Want(demand) => match certificates.demanding(demand) {
+            Some(tls) => server.speak(tls),
+            None => server.want_header(),
+        },
     }
 }
 

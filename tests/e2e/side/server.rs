@@ -32,18 +32,28 @@ pub struct Server {
 struct Shared {
     name: String,
     mood: Mutex<Mood>,
-    tls: Arc<ServerConfig>,
+    tls: Mutex<Arc<ServerConfig>>,
     open: Mutex<Vec<TcpStream>>,
     sessions: Arc<Sessions>,
 }
 
 /// How it behaves.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Mood {
     silent: bool,
     /// Keeps its own direction when the client has ended the other.
     holds: bool,
     status: u16,
+    wants_header: bool,
+    saying: Option<Saying>,
+}
+
+/// What it says to whoever connects, instead of all else.
+#[derive(Clone)]
+struct Saying {
+    text: String,
+    /// What it must have heard before.
+    to: Option<String>,
 }
 
 /// The servers' ends of sessions, by the names of the clients that have asked.
@@ -88,8 +98,8 @@ impl Server {
     pub fn new(name: &str, address: SocketAddr, tls: &Arc<ServerConfig>, sessions: &Arc<Sessions>) -> Self {
         let shared = Shared {
             name: name.to_owned(),
-            mood: Mutex::new(Mood { silent: false, holds: false, status: 200 }),
-            tls: Arc::clone(tls),
+            mood: Mutex::new(Mood { silent: false, holds: false, status: 200, wants_header: false, saying: None }),
+            tls: Mutex::new(Arc::clone(tls)),
             open: Mutex::default(),
             sessions: Arc::clone(sessions),
         };
@@ -136,6 +146,22 @@ impl Server {
         (mood.silent, mood.status) = (false, status);
     }
 
+    /// Says this to whoever connects.
+    pub fn say(&self, text: &str, to: Option<&str>) {
+        let saying = Saying { text: text.to_owned(), to: to.map(ToOwned::to_owned) };
+        self.shared.mood.lock().unwrap().saying = Some(saying);
+    }
+
+    /// Has nothing to do with whoever has no PROXY header.
+    pub fn want_header(&self) {
+        self.shared.mood.lock().unwrap().wants_header = true;
+    }
+
+    /// Speaks TLS in this way from now on.
+    pub fn speak(&self, tls: Arc<ServerConfig>) {
+        *self.shared.tls.lock().unwrap() = tls;
+    }
+
     pub fn hold(&self) {
         self.shared.mood.lock().unwrap().holds = true;
     }
@@ -150,11 +176,18 @@ impl Drop for Server {
 impl Shared {
     /// Talks with whoever has come; its failures are of the peer's making, and end the talk.
     fn meet(&self, mut stream: TcpStream) {
-        if self.mood.lock().unwrap().silent {
+        let mood = self.mood.lock().unwrap().clone();
+        if mood.silent {
             return;
+        }
+        if let Some(saying) = mood.saying {
+            return saying.say(&mut stream);
         }
         let mut begin = Vec::new();
         let header = take_header(&mut stream, &mut begin);
+        if mood.wants_header && header.is_none() {
+            return drop(stream.shutdown(Shutdown::Both));
+        }
         match begin.first() {
             Some(&TLS_HANDSHAKE) => self.talk_tls(stream, begin),
             Some(_) if is_http(&begin) => self.answer_http(&mut stream, begin),
@@ -183,7 +216,7 @@ impl Shared {
     }
 
     fn talk_tls(&self, stream: TcpStream, begin: Vec<u8>) {
-        let connection = ServerConnection::new(Arc::clone(&self.tls)).expect("a valid configuration");
+        let connection = ServerConnection::new(Arc::clone(&self.tls.lock().unwrap())).expect("a valid configuration");
         let mut tls = StreamOwned::new(connection, Replayed { begin, stream });
         let mut first = [0; 4096];
         if let Ok(length @ 1..) = tls.read(&mut first) {
@@ -209,6 +242,28 @@ impl Shared {
         let answer = format!("HTTP/1.1 {status} Said\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
         let _ = stream.write_all(answer.as_bytes());
     }
+}
+
+impl Saying {
+    /// To somebody who wants to hear it first, and ends.
+    fn say(&self, stream: &mut TcpStream) {
+        let mut heard = Vec::new();
+        let mut bytes = [0; 1024];
+        while self.to.as_ref().is_some_and(|to| !contains(&heard, to)) {
+            let Ok(length @ 1..) = stream.read(&mut bytes) else { return };
+            heard.extend_from_slice(&bytes[..length]);
+        }
+        let _ = stream.write_all(self.text.as_bytes());
+        if self.to.is_some() {
+            while matches!(stream.read(&mut bytes), Ok(1..)) {}
+        }
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Whether this was heard, in large letters or small ones.
+fn contains(heard: &[u8], text: &str) -> bool {
+    heard.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
 }
 
 /// A stream whose first bytes have been read.

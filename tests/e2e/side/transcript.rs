@@ -10,6 +10,8 @@ pub struct Transcript {
     pub steps: Vec<Note>,
     /// Its log, with the step during which each line came.
     pub log: Vec<Note>,
+    /// Whether a wait was not met, which has ended it.
+    pub unmet: bool,
     /// What the program printed, for whoever looks for the cause.
     pub printed: Vec<String>,
 }

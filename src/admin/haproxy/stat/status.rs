@@ -27,9 +27,8 @@ pub(super) fn server_word(server: &ServerSnapshot) -> String {
             _ => "MAINT".to_owned(),
         },
         ServerState::Down(DownCause::Unresolved) => "MAINT (resolution)".to_owned(),
-        ServerState::Ready if check.is_none() && server.agent.is_none() && server.tracked.is_none() => {
-            "no check".to_owned()
-        }
+        // An agent may take it out, and says nothing of whether it works.
+        ServerState::Ready if check.is_none() && server.tracked.is_none() => "no check".to_owned(),
         ServerState::Ready | ServerState::Kept(_) => on_its_way("UP", check),
         ServerState::Draining => on_its_way("NOLB", check),
         ServerState::Drain if server.agent.is_some() => "DRAIN (agent)".to_owned(),

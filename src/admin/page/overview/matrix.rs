@@ -1,7 +1,7 @@
 //! Hosts by ports: who serves what, at a glance.
 
 use super::super::super::figures::span;
-use super::super::super::headline::Controller;
+use super::super::super::headline::{Controller, Trouble};
 use super::super::state::{mark, server_state};
 use crate::event::{BackendSnapshot, ServerSnapshot, Snapshot};
 
@@ -38,7 +38,7 @@ impl Matrix {
     /// What is wrong stands first; all else in the order of the configuration.
     pub(super) fn of(controllers: &[Controller<'_>], snapshot: &Snapshot) -> Self {
         let mut controllers: Vec<_> = controllers.iter().collect();
-        controllers.sort_by_key(|controller| std::cmp::Reverse(controller.trouble().map(|trouble| trouble.tone())));
+        controllers.sort_by_key(|controller| std::cmp::Reverse(controller.trouble().map(Trouble::tone)));
         Self {
             columns: snapshot.backends.iter().map(|backend| Column::of(backend, snapshot)).collect(),
             rows: controllers.into_iter().map(|controller| Row::of(controller, snapshot)).collect(),
