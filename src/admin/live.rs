@@ -158,6 +158,7 @@ async fn tell(mut sender: Sender<Bytes>, key: String, make: Make, views: Arc<Vie
     let mut silent = 0;
     let end = tokio::time::sleep(LONGEST);
     tokio::pin!(end);
+    let logins_ended = views.door.logins_ended();
     // Whoever is cut off comes back within a second.
     let mut message = Some("retry: 1000\n\n".to_owned());
     loop {
@@ -174,6 +175,10 @@ async fn tell(mut sender: Sender<Bytes>, key: String, make: Make, views: Arc<Vie
             _ = turns.tick() => {}
             () = leaving.told() => return,
             () = &mut end => return,
+        }
+        // Who was known may be so no more: the reader comes back within a second, and is asked for it.
+        if views.door.logins_ended() != logins_ended {
+            return;
         }
         // What it was about may be gone, such as a server after a reload: the reader loads the page, and is told so.
         let Ok(made) = views.readers.remembered.made(&key, &make, &views) else { return };

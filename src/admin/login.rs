@@ -2,6 +2,7 @@
 
 use hyper::header::{HeaderValue, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::caller::Caller;
@@ -38,7 +39,7 @@ pub(super) fn instead(
     if head.uri.path().starts_with("/api/") {
         return Err(refusal);
     }
-    let next = head.uri.path_and_query().map(|target| target.as_str());
+    let next = head.uri.path_and_query().map(PathAndQuery::as_str);
     let words = "This page shows who the clients are, and strangers are not shown that: log in.";
     Ok(again(refusal.status(), words, blank(caller, door, local_path(next))))
 }

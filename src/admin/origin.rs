@@ -39,6 +39,7 @@ pub(super) fn host_of(authority: &str) -> &str {
 mod tests {
     use super::*;
 
+    // Seen to fail with an origin of `null` let through.
     #[test]
     fn a_browser_says_whose_page_it_was() {
         let passes = |headers: &[(&'static str, &str)]| {

@@ -191,6 +191,8 @@ pub enum Mistake {
     PageCertificateDate { path: String, when: &'static str },
     #[error("{found} peers are more than {most}")]
     ManyPeers { found: usize, most: usize },
+    #[error("the peer {url} stands there twice")]
+    DuplicatePeer { url: String },
     #[error("`peers_ca` is of no use: no peer is at https://")]
     NoTlsPeer,
 }
@@ -295,6 +297,7 @@ kinds! {
     PageKey = "page-key",
     PageCertificateDate = "page-certificate-date",
     ManyPeers = "many-peers",
+    DuplicatePeer = "duplicate-peer",
     NoTlsPeer = "no-tls-peer",
 }
 

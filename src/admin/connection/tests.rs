@@ -32,6 +32,7 @@ fn opened() -> DuplexStream {
     client
 }
 
+// Seen to fail with another time.
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_does_not_end_is_given_up_after_five_seconds() {
     for sent in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {

@@ -102,6 +102,7 @@ mod tests {
         assert_eq!((&answer.servers[1], answer.servers.len()), (&expected, 9));
     }
 
+    // Seen to fail with texts of any length.
     #[test]
     fn a_stranger_is_not_believed_more_than_a_line() {
         let server = format!(

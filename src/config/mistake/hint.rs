@@ -127,6 +127,7 @@ impl Mistake {
                 Some("browsers warn of it: put a new one in its place and reload".into())
             }
             Self::ManyPeers { .. } => Some("many load balancers are watched by their metrics: docs/monitoring.md".into()),
+            Self::DuplicatePeer { .. } => Some("leave one of the two out".into()),
             Self::NoTlsPeer => Some("leave it out, or write https:// in `peers`".into()),
         }
     }

@@ -30,7 +30,7 @@ fn note_too_many(urls: &[&Stated<PeerUrl>], mistakes: &mut Mistakes) {
     }
     let mut seen = HashSet::new();
     for url in urls.iter().filter(|url| !seen.insert(url.value.0.to_string())) {
-        mistakes.push(url.span(), Mistake::DuplicateName { things: "peers", name: url.value.0.to_string() });
+        mistakes.push(url.span(), Mistake::DuplicatePeer { url: url.value.0.to_string() });
     }
 }
 

@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    // Seen to fail with the two bounds exchanged.
+    // Seen to fail with the wrong word for the one that is not valid yet.
     #[test]
     fn a_certificate_is_valid_between_two_days() {
         let params = || {
