@@ -1,5 +1,7 @@
 //! Prometheus text of a [`Snapshot`]. The names are an interface: all of them stand in one table, with their help.
 
+#[cfg(test)]
+mod monitoring;
 mod table;
 
 use std::time::SystemTime;

@@ -17,6 +17,7 @@ mod export;
 mod hosts;
 mod logs;
 mod migration;
+mod monitoring;
 mod openssl;
 mod privileges;
 mod runtime;

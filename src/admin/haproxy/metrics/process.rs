@@ -18,6 +18,8 @@ type Label = (&'static str, fn(&Snapshot) -> String);
 
 /// What stands where HAProxy has a figure of something that evenkeel doesn't have.
 const UNUSED: &str = "Always 0: evenkeel has nothing of the kind.";
+/// And where evenkeel doesn't count. As in `show info`; a NaN would make one of every sum that it is part of.
+const UNCOUNTED: &str = "Always 0: not counted.";
 
 /// In HAProxy's order.
 #[rustfmt::skip]
@@ -62,7 +64,7 @@ pub(super) const FAMILIES: &[Family] = &[
     unused("current_zlib_memory"),
     unused("max_zlib_memory"),
     gauge("current_tasks", "Sessions that are open.", |s| whole(s.process.sessions)),
-    gauge("current_run_queue", "Not measured.", |_| Value::None),
+    gauge("current_run_queue", UNCOUNTED, |_| whole(0_u32)),
     gauge("idle_time_percent", "Processor time left of that of all threads, since the start.", |s| whole(u32::from(s.process.idle_percent()))),
     Family { label: Some(("node", |s| s.process.node.clone())), ..gauge("node", "Always 1; the host's name is a label.", |_| whole(1_u32)) },
     gauge("stopping", "1 once the process was told to stop.", |s| whole(u32::from(s.process.phase != ProcessPhase::Serving))),
@@ -76,7 +78,7 @@ pub(super) const FAMILIES: &[Family] = &[
     unused_counter("failed_resolutions"),
     counter("bytes_out_total", "Bytes to clients.", |s| whole(s.process.counts.bytes_out)),
     unused_counter("spliced_bytes_out_total"),
-    gauge("bytes_out_rate", "Not measured.", |_| Value::None),
+    gauge("bytes_out_rate", UNCOUNTED, |_| whole(0_u32)),
     unused_counter("recv_logs_total"),
     Family { label: Some(("version", |s| s.process.version.to_owned())), ..gauge("build_info", "Always 1; evenkeel's version is a label.", |_| whole(1_u32)) },
     gauge("max_memory_bytes", "Always 0: there is no limit.", |_| whole(0_u32)),
