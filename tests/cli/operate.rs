@@ -425,7 +425,7 @@ fn healthz_does_without_an_admin_socket() {
     ends(nowhere, &url(over_tcp(1, (503, "stopping\n".into()))), 1);
     let gone = over_tcp(0, (200, String::new()));
     assert!(ends(nowhere, &url(gone), 1).1.contains("nobody answers at"));
-    ends(nowhere, "healthz --url https://127.0.0.1:9000", 2);
+    ends(nowhere, "healthz --url ftp://127.0.0.1:9000", 2);
     ends(nowhere, "healthz --url http://127.0.0.1:9000 --socket /a.sock", 2);
 }
 

@@ -3,6 +3,8 @@
 
 mod driver;
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -143,6 +145,99 @@ fn events_can_be_filtered_linked_to_and_taken_along() {
     let target = browser.evaluate("return document.querySelector(':target')?.innerText");
     assert!(target.as_str().is_some_and(|text| text.contains("b is down")), "{target}");
     browser.is_sound("a linked event");
+}
+
+/// Sessions that a drain has to close.
+const DRAINED: usize = 200;
+
+/// A page of another site, which makes a browser send what it may not.
+fn forging(target: &str) -> SocketAddr {
+    let html = format!(
+        "<form method=post enctype=text/plain action='{target}'><input name='{{\"state\":\"maint\",\"x\":\"' value='\"}}'>\
+         <button>Win</button></form>"
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _head = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close";
+            let _sent = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{html}", html.len());
+        }
+    });
+    address
+}
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn who_logs_in_drains_a_server_and_sees_how_far_it_is_and_a_forged_action_is_refused() {
+    let (port, python) = (ports::free(), "/usr/bin/python3");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/browser/hold.py");
+    let servers = Program::start(Command::new(python).args([script, "serve", &port.to_string()]));
+    servers.wait_for("serving");
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    std::fs::write(&token, "s3cret-of-the-browser\n").unwrap();
+    let stats_lines = format!("token_file = \"{}\"", token.display());
+    let address = ([127, 0, 0, 1], port).into();
+    let app = App::start(&Config::to(&[address, address]).stats_lines(&stats_lines));
+    let front = app.front().port().to_string();
+    let clients = Program::start(Command::new(python).args([script, "open", &front, &DRAINED.to_string()]));
+    clients.wait_for("open");
+    let browser = Browser::open();
+    let url = format!("http://{}/servers/back/a", app.stats());
+    look_at_all_sizes(&browser, &url, "server");
+    browser.click("a[href^='/login']");
+    browser.reads("Log in");
+    browser.is_sound("the login");
+    browser.photograph("login");
+    browser.fill("input[name=token]", "not-the-token");
+    browser.click("form button");
+    browser.reads("That was not right.");
+    // The refusal's status is in the console.
+    browser.complaints();
+    browser.fill("input[name=token]", "s3cret-of-the-browser");
+    browser.click("form button");
+    browser.is_live();
+    assert!(browser.evaluate("return location.pathname").as_str().unwrap().ends_with("/servers/back/a"));
+
+    // Another page of the same browser, whose cookie it has: ports make no other site.
+    let there = forging(&format!("http://{}/api/v1/servers/back/a/state", app.stats()));
+    browser.goto(&format!("http://{there}/"));
+    browser.click("button");
+    let text = browser.reads("X-Evenkeel-Action");
+    assert!(text.contains("actions carry the header"), "{text}");
+    app.server_is("a", "ready");
+    browser.complaints();
+
+    browser.goto(&url);
+    browser.is_live();
+    browser.click("[data-opens=ask-drain]");
+    browser.reads("100 sessions are open there.");
+    browser.photograph("drain-asked");
+    browser.is_sound("a question");
+    browser.choose("#ask-drain select", "60");
+    browser.click("#ask-drain .do");
+    browser.reads("back/a: ready → drain");
+    browser.reads("Draining: ");
+    let left = || {
+        let text = browser.text();
+        let left = text.split("Draining: ").nth(1)?.split(' ').next()?.parse::<u32>().ok();
+        left
+    };
+    until("fewer are left", || left().filter(|left| (1..100).contains(left)));
+    browser.photograph("drain");
+    browser.is_sound("a drain under way");
+    browser.goto(&format!("http://{}/events?kind=action", app.stats()));
+    let text = browser.reads("the token's holder at");
+    assert!(text.contains("back/a: ready → drain"), "{text}");
+
+    browser.goto(&format!("http://{}/", app.stats()));
+    browser.is_live();
+    browser.click("[data-opens=ask-reload]");
+    browser.reads("nothing would change");
+    browser.photograph("reload-asked");
 }
 
 /// Sessions that are open at once; with both of their ends they need most of the descriptors that a process may have.

@@ -14,6 +14,7 @@ use self::backend::Section;
 use self::matrix::Matrix;
 use self::problem::Problem;
 use self::side_by_side::SideBySide;
+use super::super::figures::count;
 use super::super::headline::{Headline, controllers, headline};
 use super::event_list::Line;
 use super::facts::{Fact, facts};
@@ -39,6 +40,10 @@ pub(in crate::admin) fn overview(
         headline: &headline,
         problems: controllers.iter().filter_map(|controller| Problem::of(controller, snapshot)).collect(),
         matrix: Matrix::of(&controllers, snapshot),
+        sessions: match snapshot.process.sessions {
+            1 => "One session.".to_owned(),
+            n => format!("{} sessions.", count(n.into())),
+        },
         facts: facts(&snapshot.process, snapshot.at),
         backends: snapshot.backends.iter().map(|backend| Section::of(backend, series, snapshot)).collect(),
         side_by_side: SideBySide::of(snapshot),
@@ -56,6 +61,8 @@ struct Overview<'a> {
     headline: &'a Headline,
     problems: Vec<Problem>,
     matrix: Matrix,
+    /// How many there are, in a sentence.
+    sessions: String,
     facts: Vec<Fact>,
     backends: Vec<Section>,
     side_by_side: Option<SideBySide>,

@@ -14,7 +14,7 @@ use super::state::{State, mark, server_state};
 use super::time::{Time, time};
 use super::{View, backend_path, server_path};
 use crate::event::host::reading;
-use crate::event::{BackendSnapshot, Certificate, Evidence, Remark, ServerSnapshot, Snapshot};
+use crate::event::{BackendSnapshot, Certificate, Evidence, Remark, ServerSnapshot, ServerState, Snapshot};
 use crate::observe::series::Subject;
 
 /// From how many days before its end on a certificate is coloured.
@@ -36,6 +36,7 @@ pub(in crate::admin) fn server_page(
         backend_link: backend_path(&backend.name),
         name: server.name.as_str(),
         mark: mark(state.tone),
+        is: words(server.state),
         since: time(server.since, now),
         lasts: span(now.duration_since(server.since).unwrap_or_default()),
         why: evidence(server),
@@ -59,9 +60,18 @@ pub(in crate::admin) fn server_page(
         neighbours: neighbours(snapshot, server, backend),
         state,
     };
-    let title = format!("{} is {}", server.name, page.state.word);
+    let title = format!("{} is {}", server.name, page.is);
     let main = page.render().expect("the template writes into a String and fails at nothing else");
     View { title, tone: Tone::of(server.state), main, place: "" }
+}
+
+/// A state as a sentence has it.
+fn words(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Drain => "drained",
+        ServerState::Maint => "in maintenance",
+        other => other.word(),
+    }
 }
 
 #[derive(Template)]
@@ -76,6 +86,8 @@ struct ServerPage<'a> {
     path: String,
     state: State,
     mark: &'static str,
+    /// How it is, behind "is".
+    is: &'static str,
     since: Time,
     lasts: String,
     why: Option<String>,

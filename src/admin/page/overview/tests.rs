@@ -21,7 +21,10 @@ fn part(html: &str, id: &str) -> String {
 fn the_page_says_first_how_things_are() {
     let mut snapshot = fixture::cluster();
     let html = page(&snapshot);
-    assert!(html.contains("<h1>All three controllers serve.</h1>") && !html.contains("class=\"problem"), "{html}");
+    assert!(
+        html.contains("<h1>All three controllers serve. 312 sessions.</h1>") && !html.contains("class=\"problem"),
+        "{html}"
+    );
     snapshot.take_down(VIENNA);
     let html = page(&snapshot);
     assert!(part(&html, "headline").contains("k0s-at-vie-1 is down since <time datetime=\"2026-11-22T03:12:07.000Z\""));
