@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use evenkeel::balance::{self, Candidate, Given, server_key};
+use evenkeel::balance::{self, Candidate, Given, Memory, server_key};
 use evenkeel::model::Balance;
 use evenkeel::pool::{Lease, Pool, Tried};
 
@@ -17,10 +17,11 @@ const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 fn candidates(size: usize) -> Vec<Candidate> {
     let candidate = |place: usize| Candidate {
         key: server_key(&format!("server-{place}")),
+        number: u32::try_from(place).expect("a thousand"),
         weight: 1,
+        is_free: true,
         in_flight: 20 + u32::try_from(place % 7).expect("less than 7"),
         last_chosen: place as u64,
-        credit: 0,
         given: Given { live: u32::try_from(place % 2).expect("less than 2"), last: place as u64 },
         drawn: place.is_multiple_of(2),
     };
@@ -31,9 +32,10 @@ fn pick(c: &mut Criterion) {
     for method in Balance::ALL {
         let mut group = c.benchmark_group(format!("pick/{}", method.name()));
         for size in SIZES {
-            let mut candidates = candidates(size);
+            let candidates = candidates(size);
+            let mut memory = Memory::default();
             group.bench_function(BenchmarkId::from_parameter(size), |b| {
-                b.iter(|| balance::pick(method, black_box(&mut candidates), SOURCE));
+                b.iter(|| balance::pick(method, black_box(&candidates), SOURCE, &mut memory));
             });
         }
     }

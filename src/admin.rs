@@ -32,6 +32,7 @@ mod peers;
 mod query;
 mod rates;
 mod refusal;
+mod requests;
 mod route;
 mod router;
 pub mod runtime;
@@ -95,6 +96,8 @@ pub struct Views {
     pub probes: ProbesView,
     /// Who holds sessions at which servers, of a backend that spreads each source over all of them.
     pub sources: SourcesView,
+    /// How many clients are connected to the process, to its pages, too.
+    pub connections: Box<dyn Fn() -> u32 + Send + Sync>,
 }
 
 /// What the last probes of one server saw.

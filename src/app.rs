@@ -431,6 +431,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
     let (snapshot, live, ready) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
     let (sessions, names, config) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
     let (probes, sources) = (Arc::clone(facts), Arc::clone(facts));
+    let connections = Arc::clone(facts);
     Arc::new(Views {
         snapshot: Box::new(move || snapshot.snapshot()),
         live: Box::new(move || {
@@ -453,6 +454,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
             probes.current().pool(backend).map(|pool| pool.probes(server)).unwrap_or_default()
         }),
         sources: Box::new(move |backend| sources.current().pool(backend)?.sources()),
+        connections: Box::new(move || connections.connections()),
     })
 }
 

@@ -1,8 +1,8 @@
 //! Which of several servers gets the next session: one pure function, [`pick`].
 //!
-//! Counts and history come in as [`Candidate`]s and the choice goes out as an index. The caller leaves out the servers
-//! that can't be chosen at all, holds its lock across reading the counts, the choice and counting it, and so makes
-//! least-connections exact, whatever number of workers ask. Each method is a file of its own.
+//! Counts and history come in as [`Candidate`]s, and the choice goes out as an index. The caller holds its lock across
+//! reading the counts, the choice and counting it, and so makes least-connections exact, whatever number of workers ask.
+//! Methods that go round have a [`Memory`], which the caller keeps. Each method is a file of its own.
 
 use std::net::IpAddr;
 
@@ -10,10 +10,16 @@ use crate::model::Balance;
 
 mod first;
 mod least_conn;
+mod map;
 mod random;
-mod round_robin;
+mod ring;
 mod source;
 mod spread;
+mod wheel;
+
+use self::map::Map;
+use self::ring::Ring;
+use self::wheel::Wheel;
 
 pub use random::draw;
 pub use source::server_key;
@@ -23,18 +29,44 @@ pub use source::server_key;
 pub struct Candidate {
     /// Identifies the server across calls and processes: [`server_key`] of its name.
     pub key: u64,
-    /// Share of new sessions; 0 is never chosen.
+    /// Its number in its backend.
+    pub number: u32,
+    /// Share of new sessions; 0 is never chosen, and means that it is none of those which may be.
     pub weight: u16,
+    /// Whether it may be chosen now: it has room, and the session has not tried it.
+    pub is_free: bool,
     /// Sessions that it has, counted from the choice on.
     pub in_flight: u32,
     /// Number of the choice at which it was last chosen, counted from 1; 0 if it never was.
     pub last_chosen: u64,
-    /// What a round robin has counted of it: 0 at first, changed by [`pick`], carried by the caller to the next call.
-    pub credit: i64,
     /// What it has been given from the source that asks; filled for [`Balance::Spread`] only.
     pub given: Given,
     /// The lot fell on it: [`draw`], for [`Balance::Random`] only.
     pub drawn: bool,
+}
+
+impl Candidate {
+    /// What a table of all servers is made of.
+    fn share(&self) -> (u64, u16) {
+        (self.key, self.weight)
+    }
+}
+
+/// What methods remember from one choice to the next.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    wheel: Wheel,
+    map: Map,
+    ring: Ring,
+}
+
+impl Memory {
+    /// Takes note of servers that come, go or change their weight, where the order of turns depends on when they did.
+    pub fn heed(&mut self, method: Balance, candidates: &[Candidate]) {
+        if method == Balance::RoundRobin {
+            self.wheel.heed(candidates);
+        }
+    }
 }
 
 /// What a server has been given from one source.
@@ -46,27 +78,30 @@ pub struct Given {
     pub last: u64,
 }
 
-/// Index of the candidate that gets a session from `source`; `None` if all weights are 0 or there is none.
+/// Index of the candidate that gets a session from `source`; `None` if none of those that have a weight is free, or there
+/// is none.
 ///
-/// Candidates stand in file order. Only the two round robins change them (`credit`), only [`Balance::Source`]
-/// looks at `source`, where an IPv4-mapped IPv6 address is the IPv4 address; for [`Balance::Spread`] the caller has
-/// looked up what the source has been given, and for [`Balance::Random`] it has drawn.
-pub fn pick(method: Balance, candidates: &mut [Candidate], source: IpAddr) -> Option<usize> {
+/// Candidates are all servers in file order. An IPv4-mapped IPv6 `source` is the IPv4 address; for [`Balance::Spread`] the
+/// caller has looked up what the source has been given, and for [`Balance::Random`] it has drawn.
+pub fn pick(method: Balance, candidates: &[Candidate], source: IpAddr, memory: &mut Memory) -> Option<usize> {
     match method {
         Balance::LeastConn => least_conn::pick(candidates),
-        Balance::RoundRobin => round_robin::pick(candidates),
+        Balance::RoundRobin => memory.wheel.pick(candidates),
         Balance::First => first::pick(candidates),
         Balance::Source => source::pick(candidates, source),
         Balance::Spread => spread::pick(candidates),
         Balance::IdleFirst => least_conn::pick_idle_first(candidates),
-        Balance::StaticRoundRobin => round_robin::pick_static(candidates),
+        Balance::StaticRoundRobin => memory.map.pick_next(candidates),
         Balance::Random => random::pick(candidates),
+        Balance::SourceMap => memory.map.pick_by(map::folded(source), candidates),
+        Balance::SourceMixedMap => memory.map.pick_by(map::folded_and_mixed(source), candidates),
+        Balance::SourceRing => memory.ring.pick(source, candidates),
     }
 }
 
 /// The candidates that can be chosen, with their places in the list.
 fn weighted(candidates: &[Candidate]) -> impl DoubleEndedIterator<Item = (usize, &Candidate)> {
-    candidates.iter().enumerate().filter(|(_, candidate)| candidate.weight > 0)
+    candidates.iter().enumerate().filter(|(_, candidate)| candidate.weight > 0 && candidate.is_free)
 }
 
 #[cfg(test)]
@@ -81,9 +116,16 @@ mod tests {
         weights
             .iter()
             .enumerate()
-            .map(|(place, &weight)| {
-                let given = Given::default();
-                Candidate { key: name(place), weight, in_flight: 0, last_chosen: 0, credit: 0, given, drawn: false }
+            .zip(1..)
+            .map(|((place, &weight), number)| Candidate {
+                key: name(place),
+                number,
+                weight,
+                is_free: true,
+                in_flight: 0,
+                last_chosen: 0,
+                given: Given::default(),
+                drawn: false,
             })
             .collect()
     }
@@ -91,8 +133,9 @@ mod tests {
     /// Makes `sessions` choices as a pool does, nothing ever ending, and counts them per candidate.
     pub(super) fn spread(method: Balance, candidates: &mut [Candidate], sessions: u64) -> Vec<u64> {
         let mut counts = vec![0; candidates.len()];
+        let mut memory = Memory::default();
         for number in 1..=sessions {
-            let Some(chosen) = pick(method, candidates, Ipv4Addr::LOCALHOST.into()) else { break };
+            let Some(chosen) = pick(method, candidates, Ipv4Addr::LOCALHOST.into(), &mut memory) else { break };
             candidates[chosen].in_flight += 1;
             candidates[chosen].last_chosen = number;
             counts[chosen] += 1;
@@ -106,6 +149,17 @@ mod tests {
             assert!(spread(method, &mut idle(&[]), 1).is_empty(), "{method:?}");
             assert_eq!(spread(method, &mut idle(&[0, 0]), 1), [0, 0], "{method:?}");
             assert_eq!(spread(method, &mut idle(&[0, 3, 0]), 10), [0, 10, 0], "{method:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_free_is_never_chosen() {
+        for method in Balance::ALL {
+            let mut candidates = idle(&[1, 1, 0]);
+            candidates[0].is_free = false;
+            assert_eq!(spread(method, &mut candidates, 10), [0, 10, 0], "{method:?}");
+            candidates[1].is_free = false;
+            assert_eq!(spread(method, &mut candidates, 1), [0, 0, 0], "{method:?}");
         }
     }
 

@@ -16,6 +16,7 @@ mod live;
 mod never_up;
 mod peer;
 mod reload;
+mod request;
 mod session;
 mod snapshot;
 mod sources;
@@ -30,6 +31,7 @@ pub use self::live::{ForcedHealth, FrontendState, Names, Orders, SessionSnapshot
 pub use self::never_up::NeverUp;
 pub use self::peer::{PeerAnswer, PeerServer, PeerSnapshot, Silence};
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
+pub use self::request::{Asked, RequestFate, RequestRecord, Service};
 pub use self::session::{Cause, Concurrent, Doorstep, Ending, Phase, SessionId, SessionRecord, SessionStage, Who};
 pub use self::snapshot::{
     AgentSnapshot, BackendSnapshot, CheckSnapshot, ConfigSnapshot, Counts, DrainSnapshot, Fitness, FrontendSnapshot,

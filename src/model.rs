@@ -64,7 +64,7 @@ pub use self::rule::{OnSilence, Route, Rule, RuleStage, RuleVerdict};
 pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
-pub use self::stats::{Monitor, Serves, Stats, StatsPage};
+pub use self::stats::{Monitor, RequestLine, RequestLog, Serves, Stats, StatsPage};
 pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
@@ -289,10 +289,17 @@ pub enum Balance {
     StaticRoundRobin,
     /// The least loaded of some that are drawn by lot.
     Random,
+    /// Each source by its place in a table of all servers, as HAProxy's `balance source` has it: it is another table when
+    /// one comes or goes.
+    SourceMap,
+    /// The same by a number that every bit of the source bears on (`hash-type map-based … avalanche`).
+    SourceMixedMap,
+    /// Each source by its place on HAProxy's ring (`hash-type consistent`).
+    SourceRing,
 }
 
 impl Balance {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::LeastConn,
         Self::RoundRobin,
         Self::First,
@@ -301,6 +308,9 @@ impl Balance {
         Self::IdleFirst,
         Self::StaticRoundRobin,
         Self::Random,
+        Self::SourceMap,
+        Self::SourceMixedMap,
+        Self::SourceRing,
     ];
 
     /// The word for it in configurations and outputs: HAProxy's, where it has the method.
@@ -309,7 +319,7 @@ impl Balance {
             Self::LeastConn | Self::IdleFirst => "leastconn",
             Self::RoundRobin => "roundrobin",
             Self::First => "first",
-            Self::Source => "source",
+            Self::Source | Self::SourceMap | Self::SourceMixedMap | Self::SourceRing => "source",
             Self::Spread => "spread",
             Self::StaticRoundRobin => "static-rr",
             Self::Random => "random",
@@ -318,7 +328,7 @@ impl Balance {
 
     /// Whether it ties sessions to servers: then none of them goes elsewhere for a failed dial.
     pub fn is_sticky(self) -> bool {
-        self == Self::Source
+        matches!(self, Self::Source | Self::SourceMap | Self::SourceMixedMap | Self::SourceRing)
     }
 }
 
@@ -357,6 +367,9 @@ pub struct Server {
     pub agent: Option<Agent>,
     /// Where its name leads until it is looked up.
     pub initial_address: Option<IpAddr>,
+    /// How many sessions may wait for it alone (HAProxy's `maxqueue`), which its outputs tell. None ever does: those that
+    /// wait have whichever server is free first.
+    pub max_queue: Option<u32>,
 }
 
 impl Server {
@@ -383,6 +396,7 @@ impl Server {
             init_state: InitState::default(),
             agent: None,
             initial_address: None,
+            max_queue: None,
         }
     }
 }

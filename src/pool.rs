@@ -55,7 +55,7 @@ use self::tier::Tier;
 use crate::clock;
 use crate::event::{
     self, BackendSnapshot, CertificateExpiry, Change, DownCause, Evidence, NeverUp, Readiness, ServerChange,
-    ServerSnapshot, Verdict,
+    ServerSnapshot, ServerState, Verdict,
 };
 use crate::model::{self, ServerName};
 
@@ -236,6 +236,11 @@ impl Pool {
             let Some(from) = member.standing.settle() else { continue };
             member.slow_start.note(member.standing.state(), Instant::now());
             let (to, sessions, server) = (member.standing.state(), member.in_flight, Arc::clone(&member.server));
+            // By HAProxy's way it counts as having gone down.
+            let was_taken = to == ServerState::Maint && !matches!(from, ServerState::Down(_));
+            if was_taken && !self.spec.judged_by.weighs() {
+                counters::count(&server.counters.downs);
+            }
             let (evidence, recent) = member.standing.grounds(from);
             let (active_left, backup_left) = state.usable();
             changes.push(ServerChange {
@@ -256,6 +261,7 @@ impl Pool {
             });
         }
         state.note_usable(&self.counters);
+        state.heed();
         state.conduct(&self.network);
         drop(state);
         self.serve_queue();
@@ -281,6 +287,8 @@ impl Pool {
         let (active, backup) = state.usable();
         let tier = Tier::ORDER.into_iter().find(|tier| state.members.iter().any(|member| member.tier() == Some(*tier)));
         let in_use = state.members.iter().filter(|member| member.tier().is_some() && member.tier() == tier);
+        let in_use: Vec<&Member> = if state.up { in_use.collect() } else { Vec::new() };
+        let parts = in_use.iter().map(|member| member.parts()).sum();
         BackendSnapshot {
             id: self.spec.id,
             name: self.spec.name.clone(),
@@ -291,7 +299,8 @@ impl Pool {
             ever_up: state.ever_up,
             active,
             backup,
-            weight: if state.up { in_use.map(|member| u32::from(member.standing.weight.value())).sum() } else { 0 },
+            weight: in_use.iter().map(|member| u32::from(member.standing.weight.value())).sum(),
+            effective_weight: in_use.first().map_or(0, |member| member.slow_start.whole(parts)),
             downtime: state.downtime + if state.up { Duration::ZERO } else { state.since.1.elapsed() },
             queued: u32::try_from(state.queue.len()).unwrap_or(u32::MAX),
             shared_source: state.shared_source(),

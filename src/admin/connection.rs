@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
@@ -21,6 +22,7 @@ use tokio::time::Sleep;
 use self::begun::Begun;
 use super::caller::Caller;
 use super::crowd::Asked;
+use super::requests::Requests;
 use super::router::{self, Answer};
 use super::tally::Tally;
 use super::{Leaving, Site, Views};
@@ -68,7 +70,9 @@ pub(super) async fn open<S>(
     match shaken {
         Ok(Ok(Ok(stream))) => serve(stream, caller.over_tls(), site, views, leaving, asked).await,
         // It is plain HTTP, at least if it is anything.
-        Ok(Ok(Err(stream))) => speak(stream, &site, leaving, |request| router::refuse_plain(request, &site)).await,
+        Ok(Ok(Err(stream))) => {
+            speak(stream, &site, None, leaving, |request| router::refuse_plain(request, &site)).await;
+        }
         Ok(Err(_)) | Err(_) => {}
     }
 }
@@ -80,23 +84,36 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let left = leaving.clone();
+    let requests = Requests::of(&site, &views, &caller);
+    let noted = requests.clone();
     let answer = |request| {
         asked.note();
-        router::answer(request, caller.clone(), Arc::clone(&site), Arc::clone(&views), left.clone())
+        let (site, views) = (Arc::clone(&site), Arc::clone(&views));
+        answer(request, noted.clone(), caller.clone(), site, views, left.clone())
     };
-    speak(stream, &site, leaving, answer).await;
+    speak(stream, &site, requests, leaving, answer).await;
 }
 
-async fn speak<S, F>(stream: S, site: &Site, mut leaving: Leaving, answer: impl Fn(Request<Incoming>) -> F)
-where
+/// The same by this word on each request; `requests` has what their lines will tell, where they have lines.
+async fn speak<S, F>(
+    stream: S,
+    site: &Site,
+    requests: Option<Arc<Requests>>,
+    mut leaving: Leaving,
+    answer: impl Fn(Request<Incoming>) -> F,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Future<Output = Result<Response<Answer>, Infallible>>,
 {
     let _open = site.tally.counters.begin();
     let service = service_fn(answer);
-    let stream = Impatient { stream, overdue: None, tally: Arc::clone(&site.tally) };
+    let (tally, said) = (Arc::clone(&site.tally), Said::Nothing);
+    let stream =
+        Impatient { stream, overdue: None, tally, requests: requests.clone(), said, bytes_in: 0, bytes_out: 0 };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // HAProxy doesn't say it.
+        .auto_date_header(site.is_ours())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
@@ -104,11 +121,79 @@ where
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    tokio::select! {
-        _ended = connection.as_mut() => return,
-        () = leaving.told() => connection.as_mut().graceful_shutdown(),
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = leaving.told() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Some(requests) = requests {
+        requests.end(&ended);
     }
-    let _ended = connection.await;
+}
+
+/// Answers one request, and has noted what its line will tell.
+async fn answer<B>(
+    request: Request<B>,
+    requests: Option<Arc<Requests>>,
+    caller: Caller,
+    site: Arc<Site>,
+    views: Arc<Views>,
+    leaving: Leaving,
+) -> Result<Response<Answer>, Infallible>
+where
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if let Some(requests) = &requests {
+        requests.note_asked(&request);
+    }
+    let closes = request.version() == Version::HTTP_10 && !request.headers().contains_key(CONNECTION);
+    let mut response = router::answer(request, caller, site, views, leaving).await?;
+    if closes {
+        // It is said in the answers of HTTP/1.1, which those of older clients get.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(requests) = &requests {
+        requests.note_answered(&response);
+    }
+    Ok(response)
+}
+
+/// How much has been written of the version that an answer begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    /// So many bytes of it, which are exchanged for those of another.
+    Part(usize),
+    All,
+}
+
+/// The version that an older client is answered in by hyper, and the one that whoever speaks it says to everybody
+/// (RFC 9110, section 6.2), as HAProxy does.
+const THEIRS: &[u8] = b"HTTP/1.0";
+const OURS: &[u8] = b"HTTP/1.1";
+
+impl Said {
+    /// What is to be written now in the place of the first of these bytes; `None` if they are right.
+    fn instead_of(self, bytes: &[u8]) -> Option<&'static [u8]> {
+        match self {
+            Self::Nothing => bytes.starts_with(THEIRS).then_some(OURS),
+            Self::Part(said) => Some(&OURS[said..]),
+            Self::All => None,
+        }
+    }
+
+    fn and(self, written: usize) -> Self {
+        let said = match self {
+            Self::Nothing => written,
+            Self::Part(said) => said + written,
+            Self::All => OURS.len(),
+        };
+        if said < OURS.len() { Self::Part(said) } else { Self::All }
+    }
 }
 
 /// A stream whose peer has [`ANSWER_TIMEOUT`] to take what is written between two flushes: hyper flushes once an
@@ -119,13 +204,31 @@ struct Impatient<S> {
     overdue: Option<Pin<Box<Sleep>>>,
     /// Where its bytes are counted.
     tally: Arc<Tally>,
+    /// Whose answers they are, where these have lines.
+    requests: Option<Arc<Requests>>,
+    said: Said,
+    /// Bytes of the request under way and of its answer, which are counted when that is out.
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+impl<S> Drop for Impatient<S> {
+    fn drop(&mut self) {
+        self.count();
+    }
 }
 
 impl<S> Impatient<S> {
+    fn count(&mut self) {
+        let traffic = self.tally.counters.traffic(0);
+        traffic.add_in(std::mem::take(&mut self.bytes_in));
+        traffic.add_out(std::mem::take(&mut self.bytes_out));
+    }
+
     /// Counts what was written, or waits no longer than one may.
     fn note(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = written {
-            self.tally.counters.traffic(0).add_out(bytes as u64);
+            self.bytes_out += bytes as u64;
         }
         self.bound(written, cx)
     }
@@ -142,7 +245,19 @@ impl<S> Impatient<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = match self.said.instead_of(buf) {
+            Some(version) => {
+                let written = Pin::new(&mut self.stream).poll_write(cx, version);
+                if let Poll::Ready(Ok(bytes)) = written {
+                    self.said = self.said.and(bytes);
+                }
+                written
+            }
+            None => {
+                self.said = Said::All;
+                Pin::new(&mut self.stream).poll_write(cx, buf)
+            }
+        };
         self.note(written, cx)
     }
 
@@ -151,6 +266,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.said != Said::All {
+            let begin = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+            return self.as_mut().poll_write(cx, begin);
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.note(written, cx)
     }
@@ -163,6 +282,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         ready!(self.bound(flushed, cx))?;
         self.overdue = None;
+        self.said = Said::Nothing;
+        self.count();
+        self.requests.iter().for_each(|requests| requests.note_flushed());
         Poll::Ready(Ok(()))
     }
 
@@ -176,7 +298,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.tally.counters.traffic(0).add_in((buf.filled().len() - before) as u64);
+        let bytes = buf.filled().len() - before;
+        self.bytes_in += bytes as u64;
+        if bytes > 0 {
+            self.requests.iter().for_each(|requests| requests.note_read());
+        }
         read
     }
 }

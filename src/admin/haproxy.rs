@@ -7,4 +7,4 @@ pub(super) mod metrics;
 pub mod stat;
 pub(super) mod tags;
 pub(super) mod uri;
-mod words;
+pub(super) mod words;

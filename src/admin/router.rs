@@ -19,6 +19,7 @@ use super::haproxy::uri::{self, Place};
 use super::page::classic;
 use super::pages::Reader;
 use super::refusal::Refusal;
+use super::requests::AnsweredBy;
 use super::route::{Access, Found, Route};
 use super::sight::Sight;
 use super::{
@@ -303,8 +304,12 @@ pub(super) fn html(page: String) -> Response<Answer> {
 
 /// What a browser may do with any answer of ours: show it, with what is ours, send our forms back to us, and nothing
 /// else. Other sites are told nothing of where somebody comes from; we are, because a form's `Origin` is kept back together
-/// with it.
+/// with it. What is answered as HAProxy does it is nothing that a
+/// browser would run.
 fn guard(response: &mut Response<Answer>) {
+    if response.extensions().get::<AnsweredBy>().is_some() {
+        return;
+    }
     const HEADERS: [(&str, &str); 5] = [
         (
             "content-security-policy",

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::tally::Tally;
 use crate::event::StatsSnapshot;
-use crate::model::{self, Serves};
+use crate::model::{self, FrontendName, RequestLog, Serves};
 use crate::net::tls::{Server, ServerError};
 
 /// A section that serves pages and the like, as one configuration has it.
@@ -66,6 +66,23 @@ impl Site {
     pub(super) fn tls(&self) -> Option<Server> {
         let tls = self.tls.as_ref()?;
         Some(tls.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// How its requests are logged: its name in HAProxy's outputs, whether it is a `listen` there, and what the lines say;
+    /// `None` if they have none.
+    pub(super) fn logged(&self) -> Option<(FrontendName, bool, RequestLog)> {
+        let spec = self.spec.as_ref()?;
+        Some((spec.name.clone(), spec.is_listen, spec.log.clone()?))
+    }
+
+    /// Whether all that is there is evenkeel's own.
+    pub(super) fn is_ours(&self) -> bool {
+        self.serves == Serves::ours()
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> u32 {
+        self.tally.counters.sessions()
     }
 
     /// What is counted of it; `None` for the admin socket.

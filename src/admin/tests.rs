@@ -31,6 +31,7 @@ pub(super) fn views() -> Arc<Views> {
         series: Arc::default(),
         probes: Box::new(|_, _| Vec::new()),
         sources: Box::new(|_| None),
+        connections: Box::new(|| 1),
     })
 }
 

@@ -107,6 +107,12 @@ impl Facts {
         }
     }
 
+    /// Clients that are connected, to pages, too.
+    pub fn connections(&self) -> u32 {
+        let of_sites: u32 = self.current().sites.iter().map(|site| site.connections()).sum();
+        self.process.counters.sessions() + of_sites
+    }
+
     fn process_snapshot(&self) -> ProcessSnapshot {
         let (started, since) = self.started;
         let log_targets: Vec<_> = self.log_targets.iter().map(|target| target.snapshot()).collect();

@@ -50,7 +50,7 @@ mod tests {
         proptest::collection::vec(one, 0..8).prop_map(|list| {
             let build = |(weight, in_flight, last_chosen)| {
                 let given = Given::default();
-                Candidate { key: 0, weight, in_flight, last_chosen, credit: 0, given, drawn: false }
+                Candidate { key: 0, number: 1, weight, is_free: true, in_flight, last_chosen, given, drawn: false }
             };
             list.into_iter().map(build).collect()
         })

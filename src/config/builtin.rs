@@ -8,7 +8,7 @@ use super::list::{List, OneOrMore, Statuses};
 use super::question::Method;
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendLog, FrontendTimeouts, Keepalive, Limits, Log,
-    Process, Runtime, Security, Server, Stats, Timeouts,
+    Process, Runtime, Security, Server, Stats, StatsLog, Timeouts,
 };
 use super::read::Stated;
 use super::service::{Agent, Observe, ProbeLimit, Retry, Said};
@@ -16,7 +16,7 @@ use super::target::{LineText, SyslogAddress, Tag, Target, TargetEntry, TargetTyp
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, Retries, RuntimeLevel,
+    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, RequestLine, Retries, RuntimeLevel,
     RuntimeSocket, Severities, Syslog, SyslogProtocol, Watchfulness,
 };
 
@@ -145,6 +145,7 @@ pub fn server() -> Server {
         init_state: is(InitState::Up),
         observe: is(Switch::Off),
         agent: is(Switch::Off),
+        max_queue: is(Switch::Off),
         ..Server::default()
     }
 }
@@ -240,7 +241,26 @@ pub fn stats() -> Stats {
 
 /// What each of several `[[stats]]` has that it doesn't state: all but where it listens.
 pub fn site() -> Stats {
-    Stats { freebind: is(false), frontend_only: is(false), own_pages: is(true), ..Stats::default() }
+    Stats {
+        freebind: is(false),
+        frontend_only: is(false),
+        own_pages: is(true),
+        log: is(Switch::Off),
+        max_sessions: is(Whole(model::Stats::MAX_SESSIONS)),
+        ..Stats::default()
+    }
+}
+
+/// What is logged of requests for statistics, where anything is.
+pub fn stats_log() -> StatsLog {
+    StatsLog {
+        line: is(RequestLine::Httplog),
+        silent_clients: is(true),
+        normal_requests: is(true),
+        asap: is(false),
+        separate_errors: is(false),
+        ..StatsLog::default()
+    }
 }
 
 /// `[admin]`, all of it.

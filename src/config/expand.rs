@@ -107,11 +107,17 @@ fn complete_stats(stated: Option<Stated<OneOrMore<Stats>>>) -> Vec<Stats> {
         stated.map(|list| list.value.0.into_iter().map(|item| item.value).collect()).unwrap_or_default();
     if stats.len() > 1 {
         stats.iter_mut().for_each(|one| one.fill(&builtin::site()));
-        return stats;
+    } else {
+        let mut one = stats.pop().unwrap_or_default();
+        one.fill(&builtin::stats());
+        stats.push(one);
     }
-    let mut one = stats.pop().unwrap_or_default();
-    one.fill(&builtin::stats());
-    vec![one]
+    for one in &mut stats {
+        if let Some(Stated { value: Switch::On(log), .. }) = &mut one.log {
+            log.fill(&builtin::stats_log());
+        }
+    }
+    stats
 }
 
 /// A section, present or not, with its defaults.

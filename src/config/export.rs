@@ -26,7 +26,7 @@ pub fn haproxy(config: &Config, name: &str) -> String {
         match section {
             Section::Frontend(frontend) => frontend::write(frontend, config, &mut out),
             Section::Backend(backend) => backend::write(backend, config, &mut out),
-            Section::Stats(stats) => stats::write(stats, &mut out),
+            Section::Stats(stats) => stats::write(stats, config, &mut out),
         }
     }
     out.text()

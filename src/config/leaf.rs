@@ -11,7 +11,7 @@ use super::show::{Writer, quoted};
 use super::value;
 use crate::model::{
     Balance, Connect, JudgedBy, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
-    OnRemoved, RuntimeLevel,
+    OnRemoved, RequestLine, RuntimeLevel,
 };
 
 // ---- numbers and truth ----
@@ -345,6 +345,9 @@ words!(Balance {
     "idle-first" => Balance::IdleFirst,
     "static-rr" => Balance::StaticRoundRobin,
     "random" => Balance::Random,
+    "source-map" => Balance::SourceMap,
+    "source-mixed-map" => Balance::SourceMixedMap,
+    "source-ring" => Balance::SourceRing,
 });
 words!(OnNoServer {
     "try_all" => OnNoServer::TryAll,
@@ -373,6 +376,11 @@ words!(CheckType {
 words!(VerifyMode { "none" => VerifyMode::None, "authority" => VerifyMode::Authority, "full" => VerifyMode::Full, });
 words!(Connect { "any" => Connect::Any, "servers" => Connect::Servers, });
 words!(LogFormat { "text" => LogFormat::Text, "json" => LogFormat::Json, "tcplog" => LogFormat::Tcplog, });
+words!(RequestLine {
+    "httplog" => RequestLine::Httplog,
+    "tcplog" => RequestLine::Tcplog,
+    "connect" => RequestLine::Connect,
+});
 words!(LogLevel {
     "error" => LogLevel::Error,
     "warn" => LogLevel::Warn,

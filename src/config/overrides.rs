@@ -98,6 +98,7 @@ impl Shadow {
             access: config.stats.first().map_or_else(StatsAccess::default, |stats| stats.access.clone()),
             serves: Serves::ours(),
             is_listen: true,
+            log: None,
         }
     }
 }

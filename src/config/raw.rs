@@ -24,7 +24,8 @@ use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni
 use crate::model::{
     Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
     LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
-    OnSilence, PasswordHash, ProxyVersion, Redispatch, RuleStage, RuleVerdict, RuntimeLevel, ServerName, Tracked,
+    OnSilence, PasswordHash, ProxyVersion, Redispatch, RequestLine, RuleStage, RuleVerdict, RuntimeLevel, ServerName,
+    Tracked,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -63,6 +64,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("backend.servers.agent", Agent::KEYS),
     ("stats", Stats::KEYS),
     ("stats.tls", StatsTls::KEYS),
+    ("stats.log", StatsLog::KEYS),
     ("admin", Admin::KEYS),
     ("log", Log::KEYS),
     ("log.target", Target::KEYS),
@@ -310,6 +312,7 @@ section! {
     "agent" => agent: Switch<Agent>,
     "initial_address" => initial_address: Ip,
     "id" => id: Number,
+    "max_queue" => max_queue: Switch<Sessions>,
 }
 
 section! {
@@ -342,7 +345,7 @@ section! {
     "body" => body: Said,
     "expect" => expect: List<Answer, 0>,
     "not_found_drains" => not_found_drains: bool,
-    "steps" => steps: List<StepText, 1>,
+    "steps" => steps: List<StepText, 0>,
 }
 
 section! {
@@ -370,6 +373,8 @@ section! {
     "tls" => tls: StatsTls,
     "peers" => peers: List<PeerUrl, 0>,
     "peers_ca" => peers_ca: FilePath,
+    "log" => log: Switch<StatsLog>,
+    "max_sessions" => max_sessions: Whole<1, 10_000>,
 }
 
 section! {
@@ -377,6 +382,16 @@ section! {
     StatsTls, "`tls`";
     "certificate" => certificate: FilePath,
     "key" => key: FilePath,
+}
+
+section! {
+    /// What is logged of requests for statistics.
+    StatsLog, "a stats section's `log`";
+    "line" => line: RequestLine,
+    "silent_clients" => silent_clients: bool,
+    "normal_requests" => normal_requests: bool,
+    "asap" => asap: bool,
+    "separate_errors" => separate_errors: bool,
 }
 
 section! {

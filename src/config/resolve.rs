@@ -359,6 +359,7 @@ fn server(
         send_proxy: filled(&raw.send_proxy).on().copied(),
         init_state: filled(&raw.init_state),
         initial_address: raw.initial_address.as_ref().map(|ip| ip.value.0),
+        max_queue: filled(&raw.max_queue).on().map(|sessions| sessions.0),
         ..Server::new(id, name?, address?.endpoint)
     })
 }

@@ -191,6 +191,7 @@ fn backend(id: u32, name: &str, port: u16) -> BackendSnapshot {
         active: 3,
         backup: 0,
         weight: 3,
+        effective_weight: 3,
         downtime: Duration::ZERO,
         queued: 0,
         shared_source: None,
@@ -249,6 +250,9 @@ fn server(id: u32, name: &str, address: String, port: u16) -> ServerSnapshot {
         agent: None,
         tracked: None,
         throttle: None,
+        effective_weight: 1,
+        failed_rows: None,
+        max_queue: None,
         drain: None,
     }
 }

@@ -178,6 +178,8 @@ pub struct BackendSnapshot {
     pub backup: u32,
     /// Sum of the weights of the usable servers that are in use.
     pub weight: u32,
+    /// The same of what they are worth now: less than that while some of them come back slowly.
+    pub effective_weight: u32,
     /// Time without a usable server, the present one included.
     pub downtime: Duration,
     pub queued: u32,
@@ -232,6 +234,12 @@ pub struct ServerSnapshot {
     pub tracked: Option<Tracked>,
     /// The hundredths of its share of new sessions that it has, on its way back to all of it.
     pub throttle: Option<u16>,
+    /// What its weight is worth now: less than it on that way.
+    pub effective_weight: u32,
+    /// How often dials in a row have failed as the configuration has it watched for; `None` if it isn't.
+    pub failed_rows: Option<u64>,
+    /// As HAProxy's outputs have it; see [`crate::model::Server::max_queue`].
+    pub max_queue: Option<u32>,
     /// The drain over a time that is under way.
     pub drain: Option<DrainSnapshot>,
 }

@@ -99,7 +99,8 @@ pub enum JudgedBy {
     Everything,
     /// The results of its probes, by rise and fall, as with HAProxy: each of them counts, errors of our own and a time
     /// without any network included. One that says it takes no new work gets none, and at once; one in maintenance
-    /// counts as down for its sessions, and comes back from it as one that was down.
+    /// counts as down for its sessions, and comes back from it as one that was down; and sessions that are closed before
+    /// their end are so at once, and by a reset towards the server.
     Probes,
 }
 

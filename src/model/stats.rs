@@ -13,7 +13,7 @@ pub struct Stats {
     pub name: FrontendName,
     pub listen: Vec<ListenAddress>,
     pub freebind: bool,
-    /// Connections at a time, at most [`Stats::MAX_SESSIONS`].
+    /// Connections at a time; more are accepted and closed.
     pub max_sessions: u32,
     /// Who may act there, by evenkeel's own API.
     pub access: StatsAccess,
@@ -23,11 +23,39 @@ pub struct Stats {
     pub is_listen: bool,
     /// The certificate and key of HTTPS; without them it is HTTP.
     pub tls: Option<Identity>,
+    /// What is logged of those who look; nothing, if it isn't said.
+    pub log: Option<RequestLog>,
+}
+
+/// What is logged of requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLog {
+    /// How a line is worded where the target's format is HAProxy's.
+    pub line: RequestLine,
+    /// Whether a connection gets one whose client has sent no byte (HAProxy's `option dontlognull`).
+    pub silent_clients: bool,
+    /// Whether a request gets one that was answered (HAProxy's `option dontlog-normal`).
+    pub normal_requests: bool,
+    /// Whether what grows is marked, as in lines that are written early (HAProxy's `option logasap`).
+    pub asap: bool,
+    /// Whether requests that were answered by an error are told as errors (HAProxy's `option log-separate-errors`).
+    pub separate_errors: bool,
+}
+
+/// How HAProxy words a request's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestLine {
+    /// `option httplog`.
+    Httplog,
+    /// `option tcplog`.
+    Tcplog,
+    /// What it writes without one: who has connected, and where.
+    Connect,
 }
 
 impl Stats {
-    /// Connections that a listener serves at a time: a hundred pages that are open and as much again. Who comes then takes
-    /// the place of one that has not asked for anything.
+    /// Connections that one takes at a time unless it says how many: a hundred pages that are open and as much again. Who
+    /// comes then takes the place of one that has not asked for anything.
     pub const MAX_SESSIONS: u32 = 256;
     /// What the section of a TOML file is called in HAProxy's outputs.
     pub const NAME: &str = "stats";

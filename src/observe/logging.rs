@@ -36,7 +36,7 @@ use self::tcplog::Haproxys;
 use super::access_log::Records;
 use crate::event::{
     CertificateExpiry, Change, ConfigReload, Drained, IsolationChange, Limit, LimitReached, ReloadOutcome,
-    ServerChange, ServerState, Upgrade, UpgradeOutcome,
+    RequestRecord, ServerChange, ServerState, Upgrade, UpgradeOutcome,
 };
 use crate::model::{DatagramAddress, Log, LogFormat, LogLevel, LogTarget, Severity};
 
@@ -322,6 +322,23 @@ pub fn change(change: &Change, host: Option<&str>) {
 pub fn as_haproxy(severity: Severity, proxy: &str, text: &str) {
     let haproxys_severity = u64::from(severity.code());
     tracing::warn!(frontend = proxy, haproxys_text = text, haproxys_severity, "{text}");
+}
+
+/// Tells of a request to a place where the process is watched.
+pub fn request(record: &RequestRecord) {
+    let Haproxys { severity, text } = tcplog::of_request(record);
+    let asked = record.asked.as_ref().map(|asked| asked.line.as_str());
+    tracing::info!(
+        frontend = %record.site,
+        client = %record.client,
+        asked,
+        status = record.fate.status(),
+        bytes_out = record.bytes,
+        total_ms = u64::try_from(record.total.as_millis()).unwrap_or(u64::MAX),
+        haproxys_text = text,
+        haproxys_severity = u64::from(severity.code()),
+        "request"
+    );
 }
 
 /// What has become of a reload; its changes, or all mistakes, have had their lines.

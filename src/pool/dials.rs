@@ -192,10 +192,9 @@ impl State {
         self.note_silences();
         let was_tried = |member: &Member| tried.iter().any(|server| Arc::ptr_eq(server, &member.server));
         for tier in [Tier::ReadyPrimary, Tier::ReadyBackup] {
-            let is_sound = |member: &Member| member.tier() == Some(tier) && !member.standing.in_transition();
+            let is_sound = |member: &Member| !member.standing.in_transition();
             let may = |member: &Member| is_sound(member) && !was_tried(member) && member.has_room();
-            let method = tier.balance(&self.spec);
-            if let Some(place) = self.pick(method, source, may) {
+            if let Some(place) = self.pick(tier, source, may) {
                 self.dials.budget.spend();
                 return Some(self.take(source, place, tier));
             }

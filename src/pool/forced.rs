@@ -104,6 +104,21 @@ mod tests {
         assert_eq!(pool.server_snapshot(&server).unwrap().check.unwrap().health, firm.counter());
     }
 
+    /// What HAProxy 3.2.26 counts. Seen to fail with maintenance that is counted nowhere.
+    #[tokio::test]
+    async fn maintenance_counts_as_having_gone_down_where_it_does_for_haproxy() {
+        for (judged_by, downs) in [(model::JudgedBy::Probes, 1), (model::JudgedBy::Everything, 0)] {
+            let (pool, _) = pool("{ type = 'tcp' }");
+            let spec = model::Backend { judged_by, ..model::Backend::clone(&pool.spec) };
+            let pool = Pool::alone(spec, Arc::new(|_| {}));
+            let server = pool.servers().remove(0);
+            for admin in [AdminState::Maint, AdminState::Ready, AdminState::Drain] {
+                pool.set_admin_state(&server, admin).unwrap();
+            }
+            assert_eq!(server.counters.counts().downs, downs);
+        }
+    }
+
     // Seen to fail with an agent that is left alone and can be spoken for all the same.
     #[tokio::test]
     async fn an_agent_is_spoken_for_while_it_is_asked() {

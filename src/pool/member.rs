@@ -8,12 +8,12 @@ use super::conduct::Conduct;
 use super::network::Network;
 use super::row::Row;
 use super::server::Server;
-use super::slow_start::SlowStart;
+use super::slow_start::{Pace, SlowStart};
 use super::standing::Standing;
 use super::tier::Tier;
 use crate::balance::{Candidate, Given};
 use crate::event::{AdminState, ServerSnapshot};
-use crate::model;
+use crate::model::{self, Balance};
 
 /// A server and what the choice knows of it.
 #[derive(Debug)]
@@ -29,13 +29,14 @@ pub(super) struct Member {
     pub dialling: u32,
     max_dials: u32,
     pub last_chosen: u64,
-    pub credit: i64,
     pub refusals: Row,
     /// A dial of it is silent.
     pub silent: bool,
     pub slow_start: SlowStart,
     /// Dials of it in a row that have failed, where it is watched for that.
     pub failed_dials: u32,
+    /// How often that was more than the server may have.
+    pub failed_rows: u64,
     /// Whether it gets sessions, if need be, though it says it takes no new work.
     draining_serves: bool,
 }
@@ -43,7 +44,7 @@ pub(super) struct Member {
 impl Member {
     pub fn new(spec: model::Server, backend: &model::Backend, network: &Network) -> Self {
         let standing = Standing::starting(&spec, backend.judged_by);
-        let slow_start = SlowStart::new(spec.slow_start.or(backend.slow_start), !backend.judged_by.weighs());
+        let slow_start = SlowStart::new(spec.slow_start.or(backend.slow_start), pace(backend));
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
         let (backup, max_sessions) = (spec.backup, spec.max_sessions);
         Self {
@@ -56,11 +57,11 @@ impl Member {
             dialling: 0,
             max_dials: backend.max_dials,
             last_chosen: 0,
-            credit: 0,
             refusals: Row::default(),
             silent: false,
             slow_start,
             failed_dials: 0,
+            failed_rows: 0,
             draining_serves: backend.judged_by.weighs(),
         }
     }
@@ -105,23 +106,48 @@ impl Member {
     }
 
     pub fn snapshot(&self) -> ServerSnapshot {
-        let throttle = self.slow_start.throttle(Instant::now());
-        ServerSnapshot { throttle, ..self.standing.snapshot(&self.server, self.elsewhere) }
+        let (throttle, effective_weight) =
+            (self.slow_start.throttle(Instant::now()), self.slow_start.whole(self.parts()));
+        let failed_rows = self.server.spec().observe.map(|_| self.failed_rows);
+        ServerSnapshot {
+            throttle,
+            effective_weight,
+            failed_rows,
+            ..self.standing.snapshot(&self.server, self.elsewhere)
+        }
+    }
+
+    /// What its weight is worth now, in the parts that its share grows by.
+    pub fn parts(&self) -> u32 {
+        self.slow_start.weigh(self.standing.weight.value(), Instant::now).into()
     }
 
     pub fn has_room(&self) -> bool {
         self.dialling < self.max_dials && self.max_sessions.is_none_or(|max| self.in_flight + self.elsewhere < max)
     }
 
-    pub fn candidate(&self) -> Candidate {
+    /// As a method sees it; one that is none of those which may be chosen has no weight.
+    pub fn candidate(&self, method: Balance, may_be_chosen: bool, is_free: bool) -> Candidate {
+        let full = self.standing.weight.value();
+        let weight = match method {
+            _ if !may_be_chosen => 0,
+            // Their tables have whole servers only.
+            Balance::StaticRoundRobin | Balance::SourceMap | Balance::SourceMixedMap => full,
+            _ => self.slow_start.weigh(full, Instant::now),
+        };
         Candidate {
             key: self.server.key,
-            weight: self.slow_start.weigh(self.standing.weight.value(), Instant::now),
+            number: self.server.spec().id.0,
+            weight,
+            is_free,
             in_flight: self.in_flight + self.elsewhere,
             last_chosen: self.last_chosen,
-            credit: self.credit,
             given: Given::default(),
             drawn: false,
         }
     }
+}
+
+fn pace(backend: &model::Backend) -> Pace {
+    if backend.judged_by.weighs() { Pace::Even } else { Pace::Haproxys }
 }

@@ -29,6 +29,7 @@ impl Pool {
             return;
         }
         let errors = std::mem::take(&mut member.failed_dials);
+        member.failed_rows += 1;
         let before = member.standing.reported();
         member.standing.suffer(watch.then, in_a_row(errors), cause, &server.counters);
         let report = self.report(member, before);

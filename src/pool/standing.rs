@@ -466,6 +466,9 @@ impl Standing {
                 .map(|agent| agent.snapshot(server.is_agent_asked())),
             tracked: spec.track.clone(),
             throttle: None,
+            effective_weight: self.weight.value().into(),
+            failed_rows: None,
+            max_queue: spec.max_queue,
             drain: server.drain(),
         }
     }

@@ -18,7 +18,7 @@ use super::server::Server;
 use super::sources::Sources;
 use super::tier::Tier;
 use super::{Refusal, Tried};
-use crate::balance::{self, Candidate};
+use crate::balance::{self, Candidate, Memory};
 use crate::clock;
 use crate::event::{DownCause, Kept, SharedSource};
 use crate::model::{self, Balance, Closing, JudgedBy, OnNoServer, OnPrimaryBack, ServerName};
@@ -39,8 +39,10 @@ pub(super) struct State {
     /// Whose certificates the servers show.
     pub authority: Authority,
     pub dials: Dials,
-    /// Kept between choices for its memory.
+    /// Kept between choices for its room.
     pub scratch: Vec<Candidate>,
+    /// What the balance method remembers.
+    pub memory: Memory,
     /// Who has been given to whom, for [`Balance::Spread`]; empty otherwise.
     pub sources: Sources,
     /// Draws for [`Balance::Random`].
@@ -67,11 +69,13 @@ impl State {
             authority: Authority::default(),
             dials: Dials::default(),
             scratch: Vec::new(),
+            memory: Memory::default(),
             sources: Sources::new(),
             rng: fastrand::Rng::new(),
             moving: None,
         };
         state.up = state.is_usable();
+        state.heed();
         state
     }
 
@@ -92,13 +96,11 @@ impl State {
             if self.members.iter().any(|member| in_tier(member) && was_tried(member)) {
                 refusal = Refusal::AllTried;
             }
-            let left = |member: &Member| in_tier(member) && !was_tried(member);
-            if !self.members.iter().any(left) {
+            if !self.members.iter().any(|member| in_tier(member) && !was_tried(member)) {
                 continue;
             }
             // A slot that is given back goes to the first who waits for it, so that room found here is nobody's.
-            let method = tier.balance(&self.spec);
-            let Some(place) = self.pick(method, source, |member| left(member) && member.has_room()) else {
+            let Some(place) = self.pick(tier, source, |member| !was_tried(member) && member.has_room()) else {
                 return Choice::Full;
             };
             self.dials.note_begun();
@@ -127,28 +129,39 @@ impl State {
         }
     }
 
-    /// Asks the balance method; the place of its choice among the members.
-    pub fn pick(&mut self, method: Balance, source: IpAddr, may: impl Fn(&Member) -> bool) -> Option<usize> {
-        let mut candidates = std::mem::take(&mut self.scratch);
-        candidates.clear();
-        candidates.extend(self.members.iter().filter(|member| may(member)).map(Member::candidate));
+    /// Asks the balance method who of a tier that is free has the next session; the place of its choice among the members.
+    pub fn pick(&mut self, tier: Tier, source: IpAddr, is_free: impl Fn(&Member) -> bool) -> Option<usize> {
+        let method = tier.balance(&self.spec);
+        let mut candidates = self.candidates(tier, method, is_free);
         if method == Balance::Spread {
             self.sources.fill(source, &mut candidates);
         }
         if method == Balance::Random {
             balance::draw(&mut candidates, self.spec.draws, &mut self.rng);
         }
-        let picked = balance::pick(method, &mut candidates, source);
-        let mut chosen = None;
-        let eligible = self.members.iter_mut().enumerate().filter(|(_, member)| may(member));
-        for (index, ((place, member), candidate)) in eligible.zip(&candidates).enumerate() {
-            member.credit = candidate.credit;
-            if picked == Some(index) {
-                chosen = Some(place);
-            }
-        }
+        let picked = balance::pick(method, &candidates, source, &mut self.memory);
         self.scratch = candidates;
-        chosen
+        picked
+    }
+
+    /// Has the balance method know who may be chosen from now on.
+    pub fn heed(&mut self) {
+        let in_use = |tier: &Tier| self.members.iter().any(|member| member.tier() == Some(*tier));
+        let tier = Tier::ORDER.into_iter().find(in_use).unwrap_or(Tier::ReadyPrimary);
+        let method = tier.balance(&self.spec);
+        let candidates = self.candidates(tier, method, |_| true);
+        self.memory.heed(method, &candidates);
+        self.scratch = candidates;
+    }
+
+    /// All members as a method sees them that chooses among those of a tier.
+    fn candidates(&mut self, tier: Tier, method: Balance, is_free: impl Fn(&Member) -> bool) -> Vec<Candidate> {
+        let mut candidates = std::mem::take(&mut self.scratch);
+        candidates.clear();
+        let of_tier = |member: &Member| member.tier() == Some(tier);
+        let candidate = |member: &Member| member.candidate(method, of_tier(member), is_free(member));
+        candidates.extend(self.members.iter().map(candidate));
+        candidates
     }
 
     /// Decides who is in use though it is down.

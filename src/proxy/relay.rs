@@ -117,6 +117,10 @@ impl Relay {
                 Turn::Told(command) => {
                     // Said first: closing ends both directions, whichever had ended before.
                     let ending = self.told(command);
+                    if self.is_cut(ending) {
+                        poll_fn(|cx| self.poll_cut(cx)).await;
+                        return ending;
+                    }
                     // Boxed, because an idle session would hold the room for it.
                     Box::pin(self.close()).await;
                     return ending;
@@ -224,6 +228,22 @@ impl Relay {
             server.host.note_reset();
         }
         Ending::new(who, Phase::Data, cause)
+    }
+
+    /// Whether it ends as HAProxy ends a session that somebody else closes: at once, and by a reset towards its server.
+    fn is_cut(&self, ending: Ending) -> bool {
+        let by_others = matches!(ending.who, Who::Killed | Who::Down | Who::Up) && ending.cause != Cause::Shutdown;
+        by_others && !self.record.pool.spec.judged_by.weighs()
+    }
+
+    /// The client is given what was read for it, as far as it takes that now, and a FIN.
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        net::options::reset_on_close(&self.server);
+        let count_out = |bytes| count(&self.record, bytes, Direction::Out);
+        let _ = self.down.poll_finish(cx, &self.client, count_out);
+        // The kernel would say a reset to a client whose bytes are left unread.
+        let _ = poll_discard(cx, &self.client, &mut self.record.worker.scratch.borrow_mut());
+        Poll::Ready(())
     }
 
     /// What was read is flushed, both sides get a FIN, and a reset if they have not finished in time.

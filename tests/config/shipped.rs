@@ -168,6 +168,7 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "backend.servers.observe" => "/$defs/server/properties/observe/anyOf/1/properties".to_owned(),
         "backend.servers.agent" => "/$defs/server/properties/agent/anyOf/1/properties".to_owned(),
         "frontend.route" => "/$defs/route/properties".to_owned(),
+        "stats.log" => "/$defs/stats/properties/log/anyOf/1/properties".to_owned(),
         "log.target" => "/$defs/log_target/anyOf/1/properties".to_owned(),
         top => format!("/properties/{top}/properties"),
     };

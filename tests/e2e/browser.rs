@@ -223,8 +223,7 @@ fn who_logs_in_drains_a_server_and_sees_how_far_it_is_and_a_forged_action_is_ref
     browser.reads("Draining: ");
     let left = || {
         let text = browser.text();
-        let left = text.split("Draining: ").nth(1)?.split(' ').next()?.parse::<u32>().ok();
-        left
+        text.split("Draining: ").nth(1)?.split(' ').next()?.parse::<u32>().ok()
     };
     until("fewer are left", || left().filter(|left| (1..100).contains(left)));
     browser.photograph("drain");

@@ -204,3 +204,17 @@ fn an_agent_takes_its_server_out_and_brings_it_back() {
     agent.say("ready 50%\n");
     app.next_line("that a is back", |line| line["server"] == "a" && line["to"] == "ready");
 }
+
+// What HAProxy 3.2.26 did, whatever the client had left to read.
+#[test]
+fn a_session_that_is_closed_before_its_end_is_a_fin_to_its_client_and_a_reset_to_its_server() {
+    let server = Manual::listen();
+    let (app, operator, _directory) = super::admin::app(as_haproxy(Config::to(&[server.address()])));
+    let (mut client, mut served) = super::admin::talking(&app, &server);
+    served.say("an answer");
+    client.hears("an answer");
+    let id = operator.sessions("")[0]["id"].clone();
+    operator.does("/api/v1/sessions/kill", &serde_json::json!({"ids": [id]}).to_string());
+    client.sees_fin();
+    served.sees_reset();
+}

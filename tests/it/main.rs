@@ -28,6 +28,7 @@ mod peers;
 mod proxy_protocol;
 mod records;
 mod reload;
+mod requests;
 mod reset;
 mod routes;
 mod runtime;

@@ -9,10 +9,11 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::super::page::classic::{self, Look};
 use super::super::refusal::Refusal;
+use super::super::requests::AnsweredBy;
 use super::super::router::{Answer, html, plain};
 use super::uri::{Form, Place, Wanted};
 use super::{metrics, stat, words};
-use crate::event::Snapshot;
+use crate::event::{Service, Snapshot};
 use crate::model::condition::{Facts, Hello};
 use crate::model::{BackendName, Monitor, Secret, Serves, StatsPage};
 
@@ -23,7 +24,11 @@ const JSON: &str = "application/json";
 /// statistics, and all that is evenkeel's own. A monitor's answer and metrics are for everybody, as HAProxy has it.
 pub fn asked_to_log_in(serves: &Serves, headers: &HeaderMap) -> Option<Response<Answer>> {
     let page = serves.page.as_ref().filter(|page| !page.users.is_empty())?;
-    (!is_user(&page.users, headers)).then(|| words::unauthorized(&page.realm))
+    (!is_user(&page.users, headers)).then(|| {
+        let mut response = words::unauthorized(&page.realm);
+        response.extensions_mut().insert(AnsweredBy::Service(Service::Statistics));
+        response
+    })
 }
 
 /// Every user is compared whole, so that how long it takes tells nothing (RFC 7617, section 2).
@@ -57,12 +62,44 @@ pub fn answer(
     ends: Ends,
     snapshot: impl Fn() -> Snapshot,
 ) -> Result<Response<Answer>, Refusal> {
+    let by = answered_by(&place, method);
+    let mut response = at(place, method, ends, snapshot)?;
+    if let Some(by) = by {
+        response.extensions_mut().insert(by);
+    }
+    Ok(response)
+}
+
+/// What answers there, in HAProxy's way; the page for people is evenkeel's own.
+fn answered_by(place: &Place<'_>, method: &Method) -> Option<AnsweredBy> {
+    Some(match place {
+        Place::Monitor(_) => AnsweredBy::Monitor,
+        Place::Metrics(_) => AnsweredBy::Service(Service::Exporter),
+        Place::Statistics(..) if *method == Method::POST => AnsweredBy::Service(Service::Statistics),
+        Place::Statistics(..) if !looks(method) => AnsweredBy::Nobody,
+        Place::Statistics(_, Wanted { form: Form::Page | Form::Schema, .. }) => return None,
+        Place::Statistics(..) => AnsweredBy::Service(Service::Statistics),
+        Place::Nowhere | Place::Ours => AnsweredBy::Nobody,
+    })
+}
+
+fn looks(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn at(
+    place: Place<'_>,
+    method: &Method,
+    ends: Ends,
+    snapshot: impl Fn() -> Snapshot,
+) -> Result<Response<Answer>, Refusal> {
     match place {
         Place::Monitor(monitor) if fails(monitor, ends, &snapshot) => Ok(words::unavailable()),
         Place::Monitor(_) => Ok(words::ready()),
-        Place::Metrics(query) => Ok(metrics_for(query, &snapshot())),
+        Place::Metrics(query) => Ok(words::uncached(metrics_for(query, &snapshot()))),
         Place::Statistics(Some(page), _) if *method == Method::POST => Ok(words::denied(&page.uri)),
-        Place::Statistics(..) if !matches!(*method, Method::GET | Method::HEAD) => Err(Refusal::method("GET, HEAD")),
+        Place::Statistics(Some(_), _) if !looks(method) => Ok(words::unavailable()),
+        Place::Statistics(..) if !looks(method) => Err(Refusal::method("GET, HEAD")),
         Place::Statistics(page, wanted) => statistics(page, wanted, snapshot()),
         Place::Nowhere | Place::Ours => Ok(words::unavailable()),
     }
@@ -111,7 +148,7 @@ fn statistics(page: Option<&StatsPage>, wanted: Wanted, snapshot: Snapshot) -> R
         }
     };
     let kind = if form == Form::Json { JSON } else { CSV };
-    Ok(plain(StatusCode::OK, kind, write(&stat::rows(&snapshot, &filter))))
+    Ok(words::uncached(plain(StatusCode::OK, kind, write(&stat::rows(&snapshot, &filter)))))
 }
 
 fn for_people(page: Option<&StatsPage>, no_refresh: bool, mut snapshot: Snapshot) -> Response<Answer> {

@@ -59,7 +59,8 @@ pub fn place<'a>(serves: &'a Serves, target: &'a str, is_ours: bool) -> Place<'a
     if let Some(page) = &serves.page {
         return match target.strip_prefix(&page.uri) {
             Some(options) if !is_ours || begins_options(options) => Place::Statistics(Some(page), Wanted::of(options)),
-            _ if serves.ours => Place::Ours,
+            _ if is_ours => Place::Ours,
+            // As HAProxy has it where a section says where its page is.
             _ => Place::Nowhere,
         };
     }
@@ -141,6 +142,9 @@ mod tests {
         let stats = page("/haproxy?stats");
         assert_eq!(form(&stats, "/haproxy?stats;csv;norefresh"), Some(Form::Csv));
         assert_eq!(form(&stats, "/haproxy"), None);
+        let with_ours = Serves { ours: true, ..page("/haproxy?stats") };
+        assert_eq!(place(&with_ours, "/elsewhere", false), Place::Nowhere);
+        assert_eq!(place(&with_ours, "/api/v1/status", true), Place::Ours);
         let Place::Statistics(_, wanted) = place(&root, "/;no-maint;csv;scope=kube&up", false) else { panic!() };
         assert!(wanted.filter.no_maint && !wanted.filter.up && !wanted.no_refresh);
         assert_eq!(wanted.filter.containing.as_deref(), Some("kube"));

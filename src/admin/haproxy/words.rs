@@ -1,7 +1,7 @@
 //! What HAProxy itself answers where no server does: a status, and a line for whoever sees it in a browser.
 
-use hyper::header::{CACHE_CONTROL, HeaderValue, LOCATION, WWW_AUTHENTICATE};
-use hyper::{Response, StatusCode};
+use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use hyper::{HeaderMap, Response, StatusCode};
 
 use super::super::router::{Answer, plain};
 
@@ -35,14 +35,29 @@ pub fn bad_request() -> Response<Answer> {
 
 /// To whoever would act over the page, which only shows.
 pub fn denied(uri: &str) -> Response<Answer> {
-    let mut response = plain(StatusCode::SEE_OTHER, "text/plain", "");
+    let mut response = uncached(plain(StatusCode::SEE_OTHER, "text/plain", ""));
     let place = HeaderValue::from_str(&format!("{uri};st=DENY")).unwrap_or(HeaderValue::from_static("/;st=DENY"));
     response.headers_mut().insert(LOCATION, place);
     response
 }
 
 fn page(status: StatusCode, title: &str, words: &str) -> Response<Answer> {
-    let mut response = plain(status, HTML, format!("<html><body><h1>{title}</h1>\n{words}\n</body></html>\n"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let body = format!("<html><body><h1>{title}</h1>\n{words}\n</body></html>\n");
+    let mut headers = HeaderMap::new();
+    // First, as HAProxy has it.
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    with_headers(headers, plain(status, HTML, body))
+}
+
+/// An answer that is to be asked for anew each time.
+pub fn uncached(response: Response<Answer>) -> Response<Answer> {
+    with_headers(HeaderMap::new(), response)
+}
+
+/// Its headers in HAProxy's order: these, that it is not to be kept, and its own.
+fn with_headers(mut headers: HeaderMap, mut response: Response<Answer>) -> Response<Answer> {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.extend(response.headers_mut().drain());
+    *response.headers_mut() = headers;
     response
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::command::Asked;
 use crate::admin::haproxy::tags::{Field, Tags};
 use crate::event::{ProcessPhase, Snapshot};
+use crate::model::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
 /// `show info`; words behind it say in which form.
 pub fn show(asked: &Asked<'_>) -> String {
@@ -45,7 +46,7 @@ impl Figures {
     fn of(snapshot: &Snapshot, exact: bool) -> Self {
         use Value::{Large, Small, Text};
         let (process, counts) = (&snapshot.process, &snapshot.process.counts);
-        let version = || Text(process.version.to_owned());
+        let version = || Text(HAPROXY_VERSION.to_owned());
         let seconds = |time: Duration| if exact { Value::Float(time.as_secs_f64()) } else { Small(time.as_secs()) };
         let megabytes = process.resident_memory >> 20;
         let listeners = snapshot.frontends.iter().map(|frontend| frontend.listen.len()).sum::<usize>() as u64;
@@ -54,9 +55,10 @@ impl Figures {
         let most = u64::from(counts.rate_max);
         let mut figures = Self(Vec::with_capacity(80));
         let mut is = |place, name, tags, value, meaning| figures.0.push(Figure { place, name, tags, value, meaning });
-        is(0, "Name", "POS", Text("evenkeel".to_owned()), "Product name");
-        is(1, "Version", "POS", version(), "Product version");
-        is(2, "Release_date", "POS", Text("unreleased".to_owned()), "Date of this version");
+        // Those who ask look for this name, and read the version as HAProxy's.
+        is(0, "Name", "POS", Text("HAProxy".to_owned()), "Whose language this is");
+        is(1, "Version", "POS", version(), "The HAProxy that is spoken, and what runs");
+        is(2, "Release_date", "POS", Text(HAPROXY_RELEASED.to_owned()), "Date of that HAProxy");
         is(3, "Nbthread", "CGS", Small(process.workers.into()), "Threads that carry sessions");
         is(4, "Nbproc", "CGS", Small(1), "Always 1");
         is(5, "Process_num", "KGP", Small(1), "Always 1");
@@ -124,7 +126,7 @@ impl Figures {
         is(63, "BytesOutRate", "MRP", Large(0), "Not counted");
         is(64, "DebugCommandsIssued", "MGP", Small(0), "There are no such commands");
         is(65, "CumRecvLogs", "MCP", Small(0), "No logs are received");
-        is(66, "Build info", "POS", version(), "Product version");
+        is(66, "Build info", "POS", version(), "The HAProxy that is spoken, and what runs");
         is(67, "Memmax_bytes", "CLP", Small(0), "Limit of memory: none");
         is(68, "PoolAlloc_bytes", "MGP", Large(process.resident_memory), "Memory of the process");
         is(69, "PoolUsed_bytes", "MGP", Large(process.resident_memory), "Memory of the process");
@@ -236,7 +238,10 @@ mod tests {
     fn figures_have_haproxys_names_and_forms() {
         let figures = Figures::of(&fixture::cluster(), false);
         let plain = figures.lines(false, false);
-        assert!(plain.starts_with("Name: evenkeel\nVersion: ") && plain.contains("\nUptime: 3d 4h04m03s\n"), "{plain}");
+        assert!(
+            plain.starts_with("Name: HAProxy\nVersion: 3.2.0-evenkeel") && plain.contains("\nUptime: 3d 4h04m03s\n"),
+            "{plain}"
+        );
         let typed = figures.lines(true, true);
         assert!(typed.contains("\n17.CurrConns.1:MGP:u32:"), "{typed}");
         assert!(typed.contains("\n8.Uptime_sec.1:MDP:u32:273843:\"Since the start in seconds\"\n"), "{typed}");

@@ -7,11 +7,11 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::command::{Asked, Effect};
-use crate::model::{ListenAddress, RuntimeAddress};
+use crate::model::{HAPROXY_VERSION, ListenAddress, RuntimeAddress};
 
 /// `show version`.
 pub fn version() -> String {
-    format!("{}\n", env!("CARGO_PKG_VERSION"))
+    format!("{HAPROXY_VERSION}\n")
 }
 
 /// `show env`.

@@ -114,19 +114,21 @@ impl StateRow<'_> {
         writeln!(text, "{check_address} {agent_address} {agent_port}")
     }
 
-    /// Stopped, running, or without new sessions.
+    /// Stopped, on its way back, running, or without new sessions.
     fn operation(&self) -> u8 {
         match self.server.state {
             ServerState::Down(_) | ServerState::Maint => 0,
+            ServerState::Ready if self.server.throttle.is_some() => 1,
             ServerState::Ready | ServerState::Kept(_) | ServerState::Drain => 2,
             ServerState::Draining | ServerState::Stranger => 3,
         }
     }
 
-    /// Bits: maintenance, that the file states it, drain.
+    /// Bits: maintenance, that it is that of the server which it follows, that the file states it, drain, and whose that is.
     fn administration(&self) -> u8 {
         let stated = u8::from(self.spec.disabled) << 2;
         match self.server.admin {
+            AdminState::Ready if self.server.tracked.is_some() => stated | inherited(self.server.state),
             AdminState::Ready => stated,
             AdminState::Maint => stated | 1,
             AdminState::Drain => stated | 8,
@@ -151,7 +153,7 @@ impl StateRow<'_> {
         match (self.server.state, &self.server.check) {
             (ServerState::Maint, _) => 0,
             (_, Some(check)) => check.health,
-            (ServerState::Down(_), None) => 0,
+            (ServerState::Down(_), None) if self.server.tracked.is_none() => 0,
             (_, None) => begins,
         }
     }
@@ -173,6 +175,15 @@ impl StateRow<'_> {
         let running = agent.is_some_and(|agent| agent.running);
         let paused = self.server.admin == AdminState::Maint;
         16 | 2 | u8::from(running) | u8::from(agent.is_some()) << 2 | u8::from(paused) << 3
+    }
+}
+
+/// What it has from the server that it follows.
+fn inherited(state: ServerState) -> u8 {
+    match state {
+        ServerState::Maint => 2,
+        ServerState::Drain => 16,
+        _ => 0,
     }
 }
 

@@ -59,7 +59,7 @@ async fn admin(text: &str) -> String {
     ask(RuntimeLevel::Admin, text).await
 }
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\n\n");
+const VERSION: &str = concat!("3.2.0-evenkeel", env!("CARGO_PKG_VERSION"), "\n\n");
 
 // Seen to fail with a second line that is done, too.
 #[tokio::test(start_paused = true)]

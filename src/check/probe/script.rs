@@ -19,6 +19,8 @@ const HEARD: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Script {
     steps: Vec<Step>,
+    /// Whether the first of them is none that was stated.
+    implied: bool,
     /// For the steps that connect over TLS.
     client: Option<Client>,
 }
@@ -34,7 +36,7 @@ impl Script {
     pub fn new(steps: &[Step], client: Option<Client>) -> Self {
         let begins = matches!(steps.first(), Some(Step::Connect { .. }));
         let first = (!begins).then_some(Step::Connect { port: None, tls: client.is_some() });
-        Self { steps: first.into_iter().chain(steps.iter().cloned()).collect(), client }
+        Self { steps: first.into_iter().chain(steps.iter().cloned()).collect(), implied: !begins, client }
     }
 
     /// Has it, until a step fails.
@@ -50,7 +52,8 @@ impl Script {
                         line = Some(connected);
                         None
                     }
-                    Err(seen) => Some(seen),
+                    Err(seen) if self.implied && number == 1 => Some(seen.at_step(FIRST)),
+                    Err(seen) => Some(seen.at_step(&place.words())),
                 },
                 Step::Send(bytes) => place.send(attempt, line.as_mut(), bytes).await,
                 Step::Expect { negated, pattern, .. } => {
@@ -88,7 +91,15 @@ impl Script {
     }
 }
 
+/// Where a conversation without a step of its own that connects fails to.
+const FIRST: &str = " at initial connection step of tcp-check";
+
 impl Seen {
+    /// Says in HAProxy's words how far the conversation had come.
+    fn at_step(self, words: &str) -> Self {
+        Self { info: format!("{}{words}", self.info), ..self }
+    }
+
     /// Keeps a TLS connection for a clean end.
     fn over_line(self, line: Option<Line>) -> Self {
         match line {

@@ -47,6 +47,15 @@ fn balance(backend: &Backend, out: &mut Writer) {
             out.line("balance source");
             out.line("hash-type consistent");
         }
+        Balance::SourceMap => out.line("balance source"),
+        Balance::SourceMixedMap => {
+            out.line("balance source");
+            out.line("hash-type map-based sdbm avalanche");
+        }
+        Balance::SourceRing => {
+            out.line("balance source");
+            out.line("hash-type consistent");
+        }
         Balance::Random => out.line(format!("balance random({})", backend.draws)),
         Balance::Spread => {
             out.cannot("balance = \"spread\", each source at every server; this is the nearest");
@@ -171,6 +180,7 @@ fn way(server: &Server) -> Vec<String> {
         Some(_) => format!("interface {}", word(name)),
         None => format!("source 0.0.0.0 interface {}", word(name)),
     }));
+    words.extend(server.max_queue.map(|most| format!("maxqueue {most}")));
     words.extend(server.user_timeout.map(|timeout| format!("tcp-ut {}", time(timeout))));
     words.extend(server.send_proxy.map(|version| match version {
         ProxyVersion::V1 => "send-proxy".to_owned(),

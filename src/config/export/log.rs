@@ -3,8 +3,8 @@
 use super::super::read::Value as _;
 use super::writer::{Writer, word};
 use crate::model::{
-    Config, DatagramAddress, Dialect, Frontend, LogFormat, LogLevel, LogLines, LogPlace, LogTarget, SessionLine,
-    Severities, Syslog, SyslogProtocol,
+    Config, DatagramAddress, Dialect, Frontend, LogFormat, LogLevel, LogLines, LogPlace, LogTarget, RequestLine,
+    SessionLine, Severities, Stats, Syslog, SyslogProtocol,
 };
 
 /// Bytes of a message unless a line says otherwise.
@@ -62,6 +62,27 @@ pub fn sessions(frontend: &Frontend, config: &Config, out: &mut Writer) {
     for (is, option) in [
         (!log.silent_clients || !log.null_sessions, "dontlognull"),
         (!log.normal_sessions, "dontlog-normal"),
+        (log.asap, "logasap"),
+        (log.separate_errors, "log-separate-errors"),
+    ] {
+        if is {
+            out.line(format!("option {option}"));
+        }
+    }
+}
+
+/// What is logged of a stats section's requests.
+pub fn requests(stats: &Stats, config: &Config, out: &mut Writer) {
+    let Some(log) = &stats.log else { return };
+    proxy(stats.name.as_str(), config, out);
+    match log.line {
+        RequestLine::Httplog => out.line("option httplog"),
+        RequestLine::Tcplog => out.line("option tcplog"),
+        RequestLine::Connect => {}
+    }
+    for (is, option) in [
+        (!log.silent_clients, "dontlognull"),
+        (!log.normal_requests, "dontlog-normal"),
         (log.asap, "logasap"),
         (log.separate_errors, "log-separate-errors"),
     ] {

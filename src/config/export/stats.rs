@@ -1,10 +1,11 @@
 //! Sections in `mode http` that serve statistics.
 
 use super::frontend::{Acls, address};
+use super::log;
 use super::writer::{Writer, time, word};
-use crate::model::{Stats, StatsPage};
+use crate::model::{Config, Stats, StatsPage};
 
-pub fn write(stats: &Stats, out: &mut Writer) {
+pub fn write(stats: &Stats, config: &Config, out: &mut Writer) {
     out.section(&format!("{} {}", if stats.is_listen { "listen" } else { "frontend" }, stats.name));
     out.line(format!("id {}", stats.id));
     out.line("mode http");
@@ -18,6 +19,7 @@ pub fn write(stats: &Stats, out: &mut Writer) {
     if stats.tls.is_some() {
         out.cannot("HTTPS: HAProxy's would be `ssl crt FILE` behind `bind`, with certificate and key in one file");
     }
+    log::requests(stats, config, out);
     // HAProxy warns of a section that says nothing of them.
     out.line("timeout client 1m");
     if let Some(monitor) = &stats.serves.monitor {

@@ -138,6 +138,9 @@ fn numbers(options: &Options, section: &mut Section, composer: &mut Composer<'_>
     if options.value("maxconn").is_some_and(|word| word.text != "0") {
         number("maxconn", "max_sessions", 1, 10_000_000);
     }
+    if options.value("maxqueue").is_some_and(|word| word.text != "0") {
+        number("maxqueue", "max_queue", 1, 10_000_000);
+    }
     if let Some(at) = options.has("backup") {
         section.set("backup", true, Some(at));
     }

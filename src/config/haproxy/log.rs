@@ -53,7 +53,7 @@ const MOST: usize = 64;
 
 fn targets(composer: &mut Composer<'_>) -> Vec<Section> {
     let cfg = composer.cfg;
-    let logging: Vec<&Proxy> = cfg.proxies.iter().filter(|proxy| !proxy.is_http()).collect();
+    let logging: Vec<&Proxy> = cfg.proxies.iter().filter(|proxy| !proxy.is_http() || is_served(proxy)).collect();
     let mut targets: Vec<Target> = Vec::new();
     for proxy in &logging {
         let tag = tag(proxy, composer);
@@ -82,6 +82,11 @@ fn targets(composer: &mut Composer<'_>) -> Vec<Section> {
     }
     let names: BTreeSet<&str> = logging.iter().map(|proxy| proxy.name.text.as_str()).collect();
     targets.iter().map(|target| target.section(names.len())).collect()
+}
+
+/// Whether a section in `mode http` has requests that are logged.
+fn is_served(proxy: &Proxy) -> bool {
+    proxy.kind.has_frontend() && proxy.is_page()
 }
 
 /// The lines that a proxy writes to: those of its defaults and its own, `global` standing for those of `global`, and
@@ -255,10 +260,39 @@ pub fn sessions(proxy: &Proxy, section: &mut Section, composer: &Composer<'_>) {
     }
 }
 
+/// What the lines of a section's requests say, and which of these have one.
+pub fn requests(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
+    if lines(proxy, composer.cfg.globals("log")).is_empty() {
+        return;
+    }
+    let format = FORMATS.iter().filter_map(|keyword| proxy.last(keyword)).max_by_key(|statement| statement.at.start);
+    match format {
+        None => section.text("log.line", "connect", None),
+        Some(format) if format.keyword.words == "option tcplog" => section.text("log.line", "tcplog", Some(format.at)),
+        Some(format) if format.keyword.words == "option httplog" => {
+            section.text("log.line", "httplog", Some(format.at));
+        }
+        Some(format) => {
+            let remark = "instead of a format of its own, which evenkeel has for sessions alone";
+            section.remarked("log.line", "\"httplog\"", Some(format.at), remark);
+        }
+    }
+    for (keyword, key, value) in [
+        ("option dontlognull", "log.silent_clients", false),
+        ("option dontlog-normal", "log.normal_requests", false),
+        ("option logasap", "log.asap", true),
+        ("option log-separate-errors", "log.separate_errors", true),
+    ] {
+        if let Some(statement) = proxy.last(keyword) {
+            section.set(key, value, Some(statement.at));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::config::{self, Choice};
-    use crate::model::{Config, LogLines, LogPlace, SessionLine, Severity};
+    use crate::model::{Config, LogLines, LogPlace, RequestLine, SessionLine, Severity};
 
     fn loaded(text: &str) -> Config {
         let loaded = config::parse_haproxy(text, "haproxy.cfg", Choice::default());
@@ -344,6 +378,28 @@ mod tests {
         assert_eq!((a.silent_clients, a.normal_sessions, a.asap, a.separate_errors), (false, false, true, true));
         assert_eq!((b.silent_clients, b.normal_sessions, b.asap, b.separate_errors), (true, true, false, false));
         assert!(b.null_sessions, "HAProxy logs all unless told otherwise");
+    }
+
+    /// The section `page` with these lines, after defaults with a log and a format.
+    fn page(lines: &str) -> Config {
+        let file = "defaults\n log 127.0.0.1 local0\n option httplog\n option dontlognull\nlisten page\n bind :9000\n mode http";
+        loaded(&format!("{file}\n stats enable\n{lines}\n{}", listen("a", 1, "")))
+    }
+
+    #[test]
+    fn requests_of_a_page_have_lines_in_the_last_format_that_is_stated() {
+        let logged = |lines: &str| page(lines).stats[0].log.clone();
+        let httplog = logged("").unwrap();
+        assert_eq!((httplog.line, httplog.silent_clients), (RequestLine::Httplog, false));
+        assert_eq!(logged(" option tcplog").unwrap().line, RequestLine::Tcplog);
+        assert_eq!(logged(" log-format %ST").unwrap().line, RequestLine::Httplog);
+        let bare = "defaults\n log 127.0.0.1 local0\nlisten page\n bind :9000\n mode http\n stats enable\n";
+        let bare = format!("{bare}{}", listen("a", 1, ""));
+        assert_eq!(loaded(&bare).stats[0].log.as_ref().unwrap().line, RequestLine::Connect);
+        assert!(logged(" option dontlog-normal").is_some_and(|log| !log.normal_requests && httplog.normal_requests));
+        assert_eq!(logged(" no log"), None);
+        assert_eq!(targets(&page("")), [("Local0 haproxy".to_owned(), None)]);
+        assert_eq!(targets(&page(" no log")), [("Local0 haproxy".to_owned(), Some(vec!["a"]))]);
     }
 
     #[test]

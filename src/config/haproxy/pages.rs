@@ -9,6 +9,7 @@ use super::bind;
 use super::cfg::{Kind, Proxy, Statement};
 use super::compose::Composer;
 use super::document::Section;
+use super::log;
 use super::words::Word;
 
 /// What brings the statistics about.
@@ -29,6 +30,9 @@ const EXPORTER: &str = "http-request use-service";
 
 /// Where HAProxy's families are where a section shows statistics, unless it says where.
 const METRICS: &str = "/metrics";
+
+/// Connections of a section at a time, at most: each has buffers of its own.
+const MOST_SESSIONS: u64 = 10_000;
 
 /// Whether a keyword makes a section in `mode http` one that evenkeel serves.
 pub fn serves(keyword: &str) -> bool {
@@ -62,6 +66,11 @@ pub fn compose(proxy: &Proxy, number: u32, several: bool, composer: &mut Compose
         section.text("monitor", &word.text, Some(word.span));
         monitor_fail(proxy, &mut section, composer);
     }
+    if let Some((most, at)) = proxy.last("maxconn").and_then(|statement| composer.number(statement, 0, u32::MAX.into()))
+    {
+        section.set("max_sessions", most.clamp(1, MOST_SESSIONS), Some(at));
+    }
+    log::requests(proxy, &mut section, composer);
     Some(section)
 }
 

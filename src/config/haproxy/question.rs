@@ -138,11 +138,16 @@ fn expectation(statement: &Statement, composer: &mut Composer<'_>) -> Option<Str
     }
 }
 
-/// The type of a check that has a conversation, and its steps (section 4.2, `tcp-check`). `None` if there are none: then
-/// `option tcp-check` connects, as a check without it does.
+/// The type of a check that has a conversation, and its steps (section 4.2, `tcp-check`). Without any it connects, and says
+/// of a failure that this was the first step; `None` if that is over TLS, where it is as a check without `option tcp-check`.
 pub fn script(proxy: &Proxy, over_tls: bool, section: &mut Section, composer: &mut Composer<'_>) -> Option<bool> {
     let rules: Vec<&Statement> = proxy.all().filter(|rule| RULES.contains(&rule.keyword.words)).collect();
-    let first = rules.first()?;
+    let Some(first) = rules.first() else {
+        let at = proxy.last("option tcp-check").map(|statement| statement.at).filter(|_| !over_tls)?;
+        section.text("check.type", "script", Some(at));
+        section.set("check.steps", "[]", Some(at));
+        return Some(false);
+    };
     let mut steps: Vec<String> = rules.iter().filter_map(|rule| step(rule, over_tls, composer)).collect();
     if over_tls && first.keyword.words != "tcp-check connect" {
         steps.insert(0, "connect tls".to_owned());
@@ -342,7 +347,7 @@ mod tests {
 
     #[test]
     fn tcp_check_is_a_conversation_or_a_connection() {
-        assert_eq!(probe("option tcp-check", ""), Probe::Tcp);
+        assert_eq!(probe("option tcp-check", ""), Probe::Script { steps: Vec::new(), tls: None });
         let rules = "option tcp-check\n tcp-check connect port 6380\n tcp-check send PING\\r\\n\n tcp-check expect string +PONG\n \
                      tcp-check send-binary 0d0a\n tcp-check expect ! rstring ^-ERR";
         let Probe::Script { steps, tls: None } = probe(rules, "") else { panic!() };

@@ -67,7 +67,7 @@ pub const WORDS: &[Allowed] = &[
     Allowed::honoured("agent-inter", 1),
     Allowed::honoured("agent-addr", 1),
     Allowed::honoured("agent-send", 1),
-    noted("maxqueue", 1, "sessions wait for whichever server is free first, as HAProxy's do that are tied to none"),
+    Allowed::honoured("maxqueue", 1),
     noted("minconn", 1, "`maxconn` holds whatever the load is"),
     refused("usesrc", 1, "servers see evenkeel's own address", "tell them the client's by `send-proxy-v2`"),
     refused("send-proxy-v2-ssl", 0, "evenkeel doesn't know what is inside", "write `send-proxy-v2`"),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::super::read::Span;
+use super::super::show::quoted;
 use super::HOUR;
 use super::argument::{Options, number_of, time_of};
 use super::cfg::{Proxy, Statement};
@@ -59,6 +60,10 @@ pub fn balance(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>
             let remark = "evenkeel's way, \"leastconn\": an idle server has to wait for its turn by weight, too";
             section.remarked("balance", "\"idle-first\"", Some(word.span), remark);
         }
+        "source" if composer.as_haproxy() => {
+            let remark = "evenkeel's way, \"source\": a server that comes or goes moves nobody else's clients";
+            section.remarked("balance", quoted(by_source(proxy)), Some(word.span), remark);
+        }
         method @ ("leastconn" | "roundrobin" | "static-rr" | "first" | "source" | "random") => {
             section.text("balance", method, Some(word.span));
         }
@@ -83,7 +88,17 @@ fn draws(method: &str) -> Option<u32> {
     number.parse().ok().filter(|number| (1..=100).contains(number))
 }
 
-/// Both kinds are as stable here as `consistent` is: what a server loses or gains moves no other's sessions.
+/// How HAProxy finds a source's server.
+fn by_source(proxy: &Proxy) -> &'static str {
+    let words = proxy.last("hash-type").map_or(&[][..], |statement| &statement.arguments);
+    let has = |word: &str| words.iter().any(|given| given.text == word);
+    match (has("consistent"), has("avalanche")) {
+        (true, _) => "source-ring",
+        (false, true) => "source-mixed-map",
+        (false, false) => "source-map",
+    }
+}
+
 fn hash_type(proxy: &Proxy, composer: &mut Composer<'_>) {
     let Some(statement) = proxy.last("hash-type") else { return };
     let kind = statement.arguments.first();
@@ -342,7 +357,9 @@ mod tests {
         assert_eq!(balance("balance leastconn"), (Balance::IdleFirst, 2));
         assert_eq!(balance("balance static-rr"), (Balance::StaticRoundRobin, 2));
         assert_eq!(balance("balance random(4)"), (Balance::Random, 4));
-        assert_eq!(balance("balance source\n hash-type consistent"), (Balance::Source, 2));
+        assert_eq!(balance("balance source"), (Balance::SourceMap, 2));
+        assert_eq!(balance("balance source\n hash-type map-based sdbm avalanche"), (Balance::SourceMixedMap, 2));
+        assert_eq!(balance("balance source\n hash-type consistent"), (Balance::SourceRing, 2));
         assert!(refusals("balance uri", "").contains("`balance uri` is not supported"));
         assert!(backend("option allbackups\n option log-health-checks", "").all_backups);
         assert!(backend("option log-health-checks", "").log_health_checks);

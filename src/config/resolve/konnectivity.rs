@@ -52,7 +52,7 @@ fn members(backend: &raw::Backend) -> impl Iterator<Item = &raw::Server> {
 /// Notes a method that leads one address to one server.
 fn note_balance(backend: &raw::Backend, mistakes: &mut Mistakes) {
     let Some(balance) = &backend.balance else { return };
-    if matches!(balance.value, Balance::Source | Balance::First) && !backend.refused.contains(&"balance") {
+    if (balance.value.is_sticky() || balance.value == Balance::First) && !backend.refused.contains(&"balance") {
         let backend = text(&backend.name).unwrap_or_default();
         mistakes.push(balance.span(), Mistake::OneServerForAgents { backend, balance: balance.value.name() });
     }

@@ -14,7 +14,7 @@ use super::names::Known;
 use super::numbers::value;
 use super::routes;
 use super::tls;
-use crate::model::{Condition, FrontendName, Monitor, Serves, Stats, StatsPage};
+use crate::model::{Condition, FrontendName, Monitor, RequestLog, Serves, Stats, StatsPage};
 
 /// Those that listen anywhere. Relative paths start from `directory`.
 pub fn all(
@@ -51,12 +51,23 @@ fn site(raw: &raw::Stats, numbers: &mut Numbers, directory: &Path, mistakes: &mu
         name: raw.name.as_ref().map_or_else(usual_name, |name| name.value.clone()),
         listen: listen.0.iter().map(|address| address.value).collect(),
         freebind: filled(&raw.freebind),
-        max_sessions: Stats::MAX_SESSIONS,
+        max_sessions: filled(&raw.max_sessions).0,
         access,
         serves: serves(raw),
         is_listen: !filled(&raw.frontend_only),
         tls,
+        log: filled(&raw.log).on().map(request_log),
     })
+}
+
+fn request_log(raw: &raw::StatsLog) -> RequestLog {
+    RequestLog {
+        line: filled(&raw.line),
+        silent_clients: filled(&raw.silent_clients),
+        normal_requests: filled(&raw.normal_requests),
+        asap: filled(&raw.asap),
+        separate_errors: filled(&raw.separate_errors),
+    }
 }
 
 fn usual_name() -> FrontendName {

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::super::expand::Expanded;
+use super::super::leaf::Switch;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::{Span, Stated};
 use super::super::target::{Target, TargetType};
 use super::filled;
 use super::names::Known;
-use crate::model::{LogPlace, LogTarget, Severities, Syslog};
+use crate::model::{LogPlace, LogTarget, Severities, Stats, Syslog};
 
 /// Each target is a thread and a queue.
 const MAX_TARGETS: usize = 32;
@@ -36,14 +37,17 @@ pub fn resolve(raw: &raw::Log, mistakes: &mut Mistakes) -> Vec<LogTarget> {
     targets
 }
 
-/// Notes each frontend or backend that a target names and that isn't there.
+/// Notes each frontend, backend or stats section with lines that a target names and that isn't there.
 pub fn note_unknown_proxies(expanded: &Expanded, known: &Known<'_>, mistakes: &mut Mistakes) {
     if known.incomplete {
         return;
     }
     let frontends = expanded.frontends().filter_map(|frontend| Some(frontend.name.as_ref()?.value.to_string()));
     let backends = expanded.backends().filter_map(|backend| Some(backend.name.as_ref()?.value.to_string()));
-    let names: BTreeSet<String> = frontends.chain(backends).collect();
+    let logs = |stats: &&raw::Stats| stats.log.as_ref().is_some_and(|log| matches!(log.value, Switch::On(_)));
+    let sites = expanded.stats.iter().filter(logs);
+    let sites = sites.map(|stats| stats.name.as_ref().map_or(Stats::NAME.to_owned(), |name| name.value.to_string()));
+    let names: BTreeSet<String> = frontends.chain(backends).chain(sites).collect();
     let targets = filled(&expanded.log.target).0;
     let named = targets.iter().filter_map(|target| target.value.0.proxies.as_ref()).flat_map(|names| &names.value.0);
     for unknown in named.filter(|name| !names.contains(name.value.as_str())) {

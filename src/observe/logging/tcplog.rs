@@ -2,11 +2,13 @@
 //! becomes of servers.
 
 mod custom;
+mod request;
 mod server;
 
 use std::io::{self, Write};
 use std::time::Duration;
 
+pub(super) use self::request::of_request;
 pub(super) use self::server::{Haproxys, of_check, of_nobody_left, of_server};
 use super::message::Message;
 use super::moment;

@@ -11,7 +11,24 @@ pub fn log_line(line: &str) -> String {
         _ => (String::new(), line),
     };
     let rest = if is_rfc3164_date(rest) { format!("DATE{}", &rest[RFC3164_DATE..]) } else { rfc5424(rest) };
-    text(&format!("{priority}{rest}"))
+    request(&text(&format!("{priority}{rest}")))
+}
+
+/// A line of a request: `… 0/0/0/0/1 200 5655 - - LR-- 1/1/0/0/0 0/0 "GET /;csv HTTP/1.0"`. Its five times are as other times;
+/// and statistics are as long as the figures of the moment.
+fn request(line: &str) -> String {
+    let mut words: Vec<String> = line.split(' ').map(ToOwned::to_owned).collect();
+    let Some(at) = words.windows(2).position(|pair| pair == ["-", "-"]).filter(|at| *at >= 4) else {
+        return line.to_owned();
+    };
+    if let Some(times) = some_times(&words[at - 3], 5) {
+        words[at - 3] = times;
+        let is_statistics = ["/<STATS>", "/<PROMEX>"].iter().any(|name| words[at - 4].ends_with(name));
+        if is_statistics && words[at - 2] == "200" {
+            words[at - 1] = "BYTES".to_owned();
+        }
+    }
+    words.join(" ")
 }
 
 /// `1 2026-11-25T17:07:40.123456+00:00 host haproxy 6667 …` without its date and its process.
@@ -71,8 +88,13 @@ fn date(word: &str) -> Option<String> {
     (inner.matches('/').count() == 2 && inner.matches(':').count() == 3).then(|| "[DATE]".to_owned())
 }
 
-/// `1/0/+203`: what came about took some time, and what didn't is -1.
+/// `1/0/+203`
 fn times(word: &str) -> Option<String> {
+    some_times(word, 3)
+}
+
+/// What came about took some time, and what didn't is -1.
+fn some_times(word: &str, count: usize) -> Option<String> {
     let parts: Vec<&str> = word.split('/').collect();
     let numbers = parts.iter().all(|part| part.trim_start_matches('+').parse::<i64>().is_ok());
     let alike = |part: &&str| match *part {
@@ -80,7 +102,7 @@ fn times(word: &str) -> Option<String> {
         part if part.starts_with('+') => "+T",
         _ => "T",
     };
-    (parts.len() == 3 && numbers).then(|| parts.iter().map(alike).collect::<Vec<_>>().join("/"))
+    (parts.len() == count && numbers).then(|| parts.iter().map(alike).collect::<Vec<_>>().join("/"))
 }
 
 /// `127.0.0.1:40330`

@@ -77,6 +77,6 @@ fn each_place_answers_as_haproxy_does() {
         (posted.status(), posted.headers()["location"].to_str().unwrap()),
         (StatusCode::SEE_OTHER, "/stats;st=DENY")
     );
-    assert_eq!(shown(at("/stats"), &Method::PUT).status(), 405);
+    assert_eq!(shown(at("/stats"), &Method::PUT).status(), 503);
     assert_eq!(shown(at("/stats;json-schema"), &get).status(), 404);
 }

@@ -75,7 +75,7 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("dresp", all("responses_denied_total"), "Answers that were denied."),
     counter("ereq", front("request_errors_total"), "Clients that left, or sent something unreadable, before a backend was known."),
     counter("econ", pool("connection_errors_total"), "Connections to servers that failed."),
-    counter("eresp", pool("response_errors_total"), "Sessions that a server ended by an error before its first byte."),
+    counter("eresp", pool("response_errors_total"), "Sessions that a server ended by an error."),
     counter("wretr", pool("retry_warnings_total"), "Dials after a session's first."),
     counter("wredis", pool("redispatch_warnings_total"), "Sessions that moved to another server."),
     states("status", all("status"), "1 for the present state, 0 for the others.", states::of),

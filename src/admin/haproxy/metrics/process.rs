@@ -2,6 +2,7 @@
 
 use super::Value;
 use crate::event::{ProcessPhase, ProcessSnapshot, Snapshot};
+use crate::model::HAPROXY_VERSION;
 
 /// A family with one series.
 pub(super) struct Family {
@@ -80,7 +81,7 @@ pub(super) const FAMILIES: &[Family] = &[
     unused_counter("spliced_bytes_out_total"),
     gauge("bytes_out_rate", UNCOUNTED, |_| whole(0_u32)),
     unused_counter("recv_logs_total"),
-    Family { label: Some(("version", |s| s.process.version.to_owned())), ..gauge("build_info", "Always 1; evenkeel's version is a label.", |_| whole(1_u32)) },
+    Family { label: Some(("version", |_| HAPROXY_VERSION.to_owned())), ..gauge("build_info", "Always 1; a label has the HAProxy that is spoken, and what runs.", |_| whole(1_u32)) },
     gauge("max_memory_bytes", "Always 0: there is no limit.", |_| whole(0_u32)),
     gauge("pool_allocated_bytes", "Memory in use.", |s| whole(s.process.resident_memory)),
     gauge("pool_used_bytes", "Memory in use.", |s| whole(s.process.resident_memory)),

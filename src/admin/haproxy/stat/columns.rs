@@ -57,18 +57,18 @@ pub const COLUMNS: &[Column] = &[
     column("dresp", "MCP", ALL, zero),
     column("ereq", "MCP", FRONT, |row| U64(row.counts.request_errors.saturating_sub(row.counts.handshake_errors))),
     column("econ", "MCP", POOL, |row| U64(row.counts.connect_errors)),
-    column("eresp", "MCP", POOL, |row| U64(row.counts.response_errors)),
+    column("eresp", "MCP", POOL, |row| U64(row.counts.server_aborts)),
     column("wretr", "MCP", POOL, |row| U64(row.counts.retries)),
     column("wredis", "MCP", POOL, |row| U64(row.counts.moves)),
     column("status", "SGP", ALL, |row| Cell::Text(status::word(row))),
-    column("weight", "MaP", POOL, |row| U32(status::weight(row))),
+    column("weight", "MaP", POOL, |row| U32(status::effective_weight(row))),
     Column { tags: ["", "MGP", "SGP"], ..column("act", "", POOL, |row| U32(status::servers(row, false))) },
     Column { tags: ["", "MGP", "SGP"], ..column("bck", "", POOL, |row| U32(status::servers(row, true))) },
     column("chkfail", "MCP", SERVER, |row| if_checked(row, U64(row.counts.check_failures))),
     column("chkdown", "MCP", POOL, |row| if_checked(row, U64(row.counts.downs))),
     column("lastchg", "MAP", POOL, last_change),
     column("downtime", "MCP", POOL, downtime),
-    column("qlimit", "CLS", NONE, zero),
+    column("qlimit", "CLS", SERVER, |row| of_server(row, |server| server.max_queue.map(U32))),
     column("pid", "KGP", ALL, |_| U32(1)),
     column("iid", "KGS", ALL, |row| U32(row.iid)),
     column("sid", "KGS", ALL, |row| U32(row.sid)),
@@ -88,7 +88,7 @@ pub const COLUMNS: &[Column] = &[
     column("hrsp_4xx", "MCP", PROXY, |row| answers(row, 4)),
     column("hrsp_5xx", "MCP", PROXY, |row| answers(row, 5)),
     column("hrsp_other", "MCP", PROXY, |row| answers(row, 0)),
-    column("hanafail", "MCP", NONE, zero),
+    column("hanafail", "MCP", SERVER, |row| of_server(row, |server| server.failed_rows.map(U64))),
     column("req_rate", "MRP", FRONT, |row| U32(row.http.map_or(0, |http| http.rate))),
     column("req_rate_max", "MMP", FRONT, |row| U32(row.http.map_or(0, |http| http.rate_max))),
     column("req_tot", "MCP", PROXY, requests),
@@ -147,7 +147,7 @@ pub const COLUMNS: &[Column] = &[
     column("agg_server_check_status", "MGP", BACK, zero_32),
     column("agg_check_status", "MGP", BACK, zero_32),
     column("srid", "MCP", SERVER, zero_32),
-    column("sess_other", "MCP", FRONT, |row| U64(if row.http.is_some() { 0 } else { row.counts.sessions_total })),
+    column("sess_other", "MCP", FRONT, |row| U64(if row.http.is_some() { 0 } else { begun(row) })),
     column("h1sess", "MCP", FRONT, |row| U64(if row.http.is_some() { row.counts.sessions_total } else { 0 })),
     column("h2sess", "MCP", FRONT, zero),
     column("h3sess", "MCP", FRONT, zero),
@@ -160,6 +160,11 @@ pub const COLUMNS: &[Column] = &[
 
 const fn column(name: &'static str, tags: &'static str, on: &'static [Kind], value: fn(&Row<'_>) -> Cell) -> Column {
     Column { name, tags: [tags; 3], on, value }
+}
+
+/// Sessions that no rule has refused before HAProxy knows what they are.
+fn begun(row: &Row<'_>) -> u64 {
+    row.counts.sessions_total.saturating_sub(row.counts.embryonic)
 }
 
 /// Clients that were refused before they were sessions, or for their source.

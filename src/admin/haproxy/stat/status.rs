@@ -67,6 +67,15 @@ pub(super) fn is_in_maintenance(server: &ServerSnapshot) -> bool {
     server.admin == AdminState::Maint || server.state == ServerState::Down(DownCause::Unresolved)
 }
 
+/// What a server's weight is worth now, or that of all servers in use.
+pub(super) fn effective_weight(row: &Row<'_>) -> u32 {
+    match row.of {
+        Of::Server(server) => server.effective_weight,
+        Of::Backend(backend) => backend.effective_weight,
+        Of::Frontend(_) | Of::Stats { .. } => 0,
+    }
+}
+
 /// A server's weight, or that of all servers in use.
 pub(super) fn weight(row: &Row<'_>) -> u32 {
     match row.of {

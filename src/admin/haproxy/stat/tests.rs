@@ -104,6 +104,7 @@ fn a_backend_counts_those_that_take_sessions() {
     let mut snapshot = fixture::cluster();
     snapshot.set_state(VIENNA, ServerState::Draining);
     snapshot.backends[0].servers[2].weight = Weight::ZERO;
+    snapshot.backends[0].servers[2].effective_weight = 0;
     snapshot.frontends[0].max_sessions = Some(25);
     let rows = rows(&snapshot, &Filter::default());
     let backend = line(&rows, "kubeAPI_backend", "BACKEND");

@@ -12,7 +12,17 @@ pub(in crate::observe) struct Haproxys {
 
 /// A server's change of state; `None` for what only evenkeel knows, such as servers that are kept.
 pub(in crate::observe) fn of_server(change: &ServerChange) -> Option<Haproxys> {
+    let inherited = change.via.is_some();
     let (severity, what, tail) = match (change.from, change.to) {
+        (ServerState::Maint, ServerState::Ready) if inherited => {
+            (Severity::Notice, "is UP/READY (leaving maintenance)", Tail::None)
+        }
+        (ServerState::Maint, ServerState::Down(_)) if inherited => {
+            (Severity::Notice, "is DOWN/READY (leaving maintenance)", Tail::None)
+        }
+        (ServerState::Drain, ServerState::Ready) if inherited => {
+            (Severity::Notice, "is UP (leaving drain)", Tail::None)
+        }
         // Whoever ends what an operator has set is not told how many there are then.
         (ServerState::Maint, ServerState::Ready) => {
             (Severity::Notice, "is UP/READY (leaving forced maintenance)", Tail::None)
@@ -67,7 +77,8 @@ impl Tail {
 
 /// Why: the server that it follows, or what the check saw, unless a line of its own has told that.
 fn reason(change: &ServerChange) -> String {
-    if let Some(tracked) = &change.via {
+    // Whoever comes back from maintenance with another isn't told of it.
+    if let Some(tracked) = change.via.as_ref().filter(|_| change.from != ServerState::Maint) {
         return format!(" via {}/{}", tracked.backend, tracked.server);
     }
     let by_operator = matches!(change.to, ServerState::Drain | ServerState::Maint)
@@ -188,6 +199,13 @@ mod tests {
         let tracked = Tracked { backend: BackendName::new("api").unwrap(), server: ServerName::new("cp1").unwrap() };
         let follows = ServerChange { via: Some(tracked), ..down() };
         assert!(told(&follows).1.starts_with("Server back/a is DOWN via api/cp1. 1 active "));
+        let between = |from, to| told(&ServerChange { from, to, ..follows.clone() }).1;
+        let back = between(ServerState::Maint, ServerState::Ready);
+        assert_eq!(back, "Server back/a is UP/READY (leaving maintenance).");
+        let drained = between(ServerState::Drain, ServerState::Ready);
+        assert_eq!(drained, "Server back/a is UP (leaving drain) via api/cp1.");
+        let down = between(ServerState::Ready, ServerState::Maint);
+        assert!(down.starts_with("Server back/a is going DOWN for maintenance via api/cp1. 1 active "));
     }
 
     #[test]
