@@ -47,11 +47,13 @@ impl Site {
         Arc::new(Self { serves: Serves::ours(), max_sessions, tally: Arc::default(), tls: None, spec: None })
     }
 
-    /// Whether this is what a configuration means, whatever certificate it shows.
+    /// Whether this is what a configuration means, whatever certificate it shows, and whatever its number is: that moves
+    /// with what stands before it, and is no reason to leave anybody who looks.
     pub fn is(&self, spec: &model::Stats) -> bool {
         let own = self.spec.as_ref();
         own.is_some_and(|own| {
-            own.tls.is_some() == spec.tls.is_some() && model::Stats { tls: spec.tls.clone(), ..own.clone() } == *spec
+            let alike = model::Stats { tls: spec.tls.clone(), id: spec.id, ..own.clone() };
+            own.tls.is_some() == spec.tls.is_some() && alike == *spec
         })
     }
 
@@ -96,5 +98,22 @@ impl Site {
             counts: self.tally.counters.counts(),
             http: self.tally.http(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::model::ProxyId;
+
+    // Seen to fail with the number compared.
+    #[test]
+    fn a_site_stays_when_its_number_moves_and_not_when_it_serves_something_else() {
+        let config = config::parse(include_str!("../../config/evenkeel.toml"), "evenkeel.toml").unwrap();
+        let spec = &config.stats[0];
+        let site = &Site::all(&config.stats, &[]).unwrap()[0];
+        assert!(site.is(spec) && site.is(&model::Stats { id: ProxyId(spec.id.0 + 1_000), ..spec.clone() }));
+        assert!(!site.is(&model::Stats { max_sessions: 1, ..spec.clone() }));
     }
 }
