@@ -42,6 +42,7 @@ mod shared;
 mod sight;
 mod site;
 mod tally;
+mod unread;
 
 use std::future::poll_fn;
 use std::io;

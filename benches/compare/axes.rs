@@ -3,13 +3,14 @@
 mod bursts;
 mod idle;
 mod syscalls;
+mod watched;
 
 use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::bench::Bench;
 use crate::figures::{Against, Figure, Sample, Unit};
-use crate::proxies::{Proxy, Setting};
+use crate::proxies::{Kind, Proxy, Setting};
 
 /// One kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -40,10 +41,12 @@ pub enum Axis {
     Syscalls,
     /// Short connections and requests, with two threads on two cores
     TwoThreads,
+    /// Small exchanges at the frontend's limit of sessions, with 100 pages open and a scraper; evenkeel alone
+    Watched,
 }
 
 impl Axis {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Connections,
         Self::ServerCloses,
         Self::Requests,
@@ -57,6 +60,7 @@ impl Axis {
         Self::Concurrency,
         Self::Syscalls,
         Self::TwoThreads,
+        Self::Watched,
     ];
 
     /// As on the command line and in results.
@@ -80,7 +84,13 @@ impl Axis {
             Self::Concurrency => &CONCURRENCY,
             Self::Syscalls => &SYSCALLS,
             Self::TwoThreads => &TWO_THREADS,
+            Self::Watched => &watched::FIGURES,
         }
+    }
+
+    /// Whether a proxy has what is measured.
+    pub fn is_of(self, kind: Kind) -> bool {
+        self != Self::Watched || kind.is_evenkeel()
     }
 
     pub fn setting(self) -> Setting {
@@ -120,6 +130,7 @@ impl Axis {
             Self::Concurrency => bursts::concurrency(bench, proxy),
             Self::Syscalls => syscalls::count(bench, proxy),
             Self::TwoThreads => bursts::two_threads(bench, proxy),
+            Self::Watched => watched::compare(bench, proxy),
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct Bench {
     pub load: Load,
     pub servers: Servers,
     pub programs: Programs,
-    realtime: bool,
+    pub realtime: bool,
     notes: BTreeMap<String, String>,
     /// Exchanges of the axis at hand.
     exchanged: BTreeMap<Kind, u64>,
@@ -97,10 +97,11 @@ impl Bench {
 
     /// One axis: in each round every proxy has one burst, and each round begins with another.
     fn measure(&mut self, axis: Axis, kinds: &[Kind], rounds: usize) -> Result<Measured> {
+        let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| axis.is_of(*kind)).collect();
         let mut proxies = BTreeMap::new();
         self.exchanged.clear();
         if !axis.is_fresh() {
-            for &kind in kinds {
+            for &kind in &kinds {
                 let proxy = Proxy::start(kind, axis.setting(), &self.programs)?;
                 // What only the first sessions pay for is not what is measured.
                 axis.measure(self, &proxy).with_context(|| kind.name())?;

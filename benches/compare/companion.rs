@@ -1,12 +1,14 @@
-//! Load and servers as the bench sees them: processes of their own, which answer each line with a line.
+//! Load, servers and readers as the bench sees them: processes of their own, which answer each line with a line.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddrV4;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::load::{Answer, Group, Order, Seen, Until};
 use crate::machine::{self, LOAD_CORES};
+use crate::readers::{self, Watched};
 
 struct Companion {
     process: Child,
@@ -101,6 +103,33 @@ impl Load {
         match serde_json::from_str(&answer)? {
             Answer::Done(seen) => Ok(seen),
             Answer::Failed(why) => bail!("the load: {why}"),
+        }
+    }
+}
+
+/// The process that watches.
+pub struct Readers(Companion);
+
+impl Readers {
+    pub fn start() -> Result<Self> {
+        Companion::start(&["readers"]).map(Self)
+    }
+
+    /// Opens so many pages of a stats listener, and waits until each has had an update.
+    pub fn open(&mut self, stats: SocketAddrV4, pages: usize) -> Result<()> {
+        self.order(readers::Order::Open { stats, pages }).map(drop)
+    }
+
+    /// Leaves; what was seen since all pages were open.
+    pub fn close(&mut self) -> Result<Watched> {
+        self.order(readers::Order::Close)
+    }
+
+    fn order(&mut self, order: readers::Order) -> Result<Watched> {
+        let answer = self.0.ask(&serde_json::to_string(&order)?)?;
+        match serde_json::from_str(&answer)? {
+            readers::Answer::Done(watched) => Ok(watched),
+            readers::Answer::Failed(why) => bail!("the readers: {why}"),
         }
     }
 }

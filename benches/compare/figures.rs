@@ -201,12 +201,15 @@ impl Run {
         })
     }
 
-    /// How long HAProxy and nginx, which have one thread, waited for their core for each second that they had it: the
-    /// median over all bursts. It is next to nothing on a machine that does nothing else; there is none where nothing was
+    /// How long HAProxy and nginx, which have one thread, and an evenkeel's worker that has its core alone, waited for it for
+    /// each second that they had it: the median over all bursts. It is next to nothing on a machine that does nothing else; there is none where nothing was
     /// a matter of time.
     pub fn disturbance(&self) -> Option<f64> {
         let alone = self.axes.iter().filter(|measured| measured.axis.setting().threads == 1);
-        let others = alone.flat_map(|measured| &measured.samples).filter(|(kind, _)| !kind.is_evenkeel());
+        let others = alone.flat_map(|measured| {
+            let is_alone = |kind: Kind| !kind.is_evenkeel() || measured.axis == Axis::Watched;
+            measured.samples.iter().filter(move |(kind, _)| is_alone(**kind))
+        });
         let timed = others.flat_map(|(_, samples)| samples).filter(|sample| sample.busy > 0.0);
         Spread::of(timed.map(|sample| sample.waited).collect()).map(|spread| spread.median)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal};
+use rustix::thread::CpuSet;
 
 /// Where the proxy that is measured runs.
 pub const PROXY_CORES: &str = "0";
@@ -26,14 +27,30 @@ impl CoreTime {
         let mut sum = Self::default();
         for process in processes {
             for task in fs::read_dir(format!("/proc/{process}/task")).context("the proxy has ended")? {
-                let text = fs::read_to_string(task?.path().join("schedstat"))?;
-                let mut numbers = text.split_whitespace().map(str::parse::<u64>);
-                let mut next = || numbers.next().context("three numbers")?.context("a number");
-                sum.ran += Duration::from_nanos(next()?);
-                sum.waited += Duration::from_nanos(next()?);
+                sum.add(&fs::read_to_string(task?.path().join("schedstat"))?)?;
             }
         }
         Ok(sum)
+    }
+
+    /// Of those threads of a process that are `wanted` by their number and name.
+    pub fn of_threads(process: u32, wanted: impl Fn(u32, &str) -> bool) -> Result<Self> {
+        let mut sum = Self::default();
+        for (thread, name) in named_threads(process)? {
+            if wanted(thread, &name) {
+                sum.add(&fs::read_to_string(format!("/proc/{process}/task/{thread}/schedstat"))?)?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Adds what a `schedstat` says.
+    fn add(&mut self, text: &str) -> Result<()> {
+        let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+        let mut next = || numbers.next().context("three numbers")?.context("a number");
+        self.ran += Duration::from_nanos(next()?);
+        self.waited += Duration::from_nanos(next()?);
+        Ok(())
     }
 
     /// Time without a core for each second on one.
@@ -129,6 +146,31 @@ pub fn prefer(threads: &[u32], preferred: bool) -> Result<()> {
 pub fn threads(processes: &[u32]) -> Vec<u32> {
     let tasks = processes.iter().filter_map(|process| fs::read_dir(format!("/proc/{process}/task")).ok());
     tasks.flatten().flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Numbers and names of a process's threads.
+fn named_threads(process: u32) -> Result<Vec<(u32, String)>> {
+    let named = threads(&[process]).into_iter().map(|thread| {
+        let name = fs::read_to_string(format!("/proc/{process}/task/{thread}/comm"))?;
+        Ok((thread, name.trim_end().to_owned()))
+    });
+    named.collect()
+}
+
+/// The numbers of those threads of a process that are `wanted` by their names.
+pub fn threads_named(process: u32, wanted: impl Fn(&str) -> bool) -> Result<Vec<u32>> {
+    Ok(named_threads(process)?.into_iter().filter(|(_, name)| wanted(name)).map(|(thread, _)| thread).collect())
+}
+
+/// Has those threads of a process run on this core that are `wanted` by their names.
+pub fn pin_threads(process: u32, core: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core.parse().context("the number of a core")?);
+    for thread in threads_named(process, wanted)? {
+        let thread = i32::try_from(thread).ok().and_then(Pid::from_raw).context("a thread has a number")?;
+        rustix::thread::sched_setaffinity(Some(thread), &cores)?;
+    }
+    Ok(())
 }
 
 /// Ends all connections of the namespace that wait in TIME_WAIT: tens of thousands of them make new ones dearer, and the

@@ -1,10 +1,11 @@
 //! Side by side with HAProxy and nginx: what a connection, a request, a gibibyte and an idle session cost.
 //!
-//! `benches/compare/run` is the command; it makes the namespace in which this program runs in three roles, each a process
-//! of its own: [`bench`] starts proxies and measures them, [`server`] stands behind them and [`load`] in front. The cost
-//! of a proxy is the time that its threads were on a core, so load and servers may take what they need on another.
+//! `benches/compare/run` is the command; it makes the namespace in which this program runs in four roles, each a process
+//! of its own: [`bench`] starts proxies and measures them, [`server`] stands behind them, [`load`] in front, and
+//! [`readers`] look at their pages. The cost of a proxy is the time that its threads were on a core, so load and servers may
+//! take what they need on another.
 //!
-//! Reading order: [`wire`] (what load and servers say to each other), [`server`], [`load`], [`proxies`], [`proof`]
+//! Reading order: [`wire`] (what load and servers say to each other), [`server`], [`load`], [`readers`], [`proxies`], [`proof`]
 //! (content and half-close, before anything is timed), [`axes`] (what is measured), [`bench`] (in which order),
 //! [`figures`] (what the samples say), [`report`] (table, JSON, README) and [`plot`].
 
@@ -22,6 +23,7 @@ mod plot;
 mod poller;
 mod proof;
 mod proxies;
+mod readers;
 mod report;
 mod server;
 mod wire;
@@ -33,7 +35,7 @@ use clap::Parser;
 use options::{Options, Role};
 
 /// The first words that are meant for this program.
-const ROLES: [&str; 4] = ["bench", "server", "load", "--help"];
+const ROLES: [&str; 5] = ["bench", "server", "load", "readers", "--help"];
 
 fn main() -> ExitCode {
     // `cargo bench` starts every bench, in words meant for others; this one needs the namespace that its script makes.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Role::Bench(options) => bench::run(&options),
         Role::Server { places } => server::run(places),
         Role::Load => load::run(),
+        Role::Readers => readers::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

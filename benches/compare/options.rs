@@ -1,4 +1,4 @@
-//! The command line of the three roles.
+//! The command line of the four roles.
 
 use std::path::PathBuf;
 
@@ -26,6 +26,8 @@ pub enum Role {
     },
     /// The clients in front of the proxies; the bench starts it
     Load,
+    /// Those who look at a proxy's pages; the bench starts it
+    Readers,
 }
 
 #[derive(Debug, Args)]

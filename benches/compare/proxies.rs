@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use crate::machine::{self, CoreTime, Holding, PROXY_CORES};
+use crate::machine::{self, CoreTime, Holding, LOAD_CORES, PROXY_CORES};
 use crate::wire;
 use records::Records;
 
@@ -88,6 +88,11 @@ impl Kind {
     /// Where clients connect, by the number of the frontend.
     pub fn frontend(self, number: usize) -> SocketAddrV4 {
         SocketAddrV4::new(wire::frontend(self.place()), wire::PORTS[number])
+    }
+
+    /// Where its pages are.
+    pub fn stats(self) -> SocketAddrV4 {
+        SocketAddrV4::new(wire::frontend(self.place()), wire::STATS_PORT)
     }
 }
 
@@ -203,6 +208,27 @@ impl Proxy {
         CoreTime::of(&self.pids).with_context(|| self.kind.name())
     }
 
+    /// Time on a core of evenkeel's workers, since its start.
+    pub fn worker_time(&self) -> Result<CoreTime> {
+        CoreTime::of_threads(self.process.id(), |_, name| is_worker(name))
+    }
+
+    /// The numbers of evenkeel's workers' threads.
+    pub fn workers(&self) -> Result<Vec<u32>> {
+        machine::threads_named(self.process.id(), is_worker)
+    }
+
+    /// Time on a core of the thread that checks, counts and shows, since its start.
+    pub fn main_thread_time(&self) -> Result<CoreTime> {
+        let process = self.process.id();
+        CoreTime::of_threads(process, |thread, _| thread == process)
+    }
+
+    /// Has every thread of evenkeel's but its workers run where load and servers do.
+    pub fn leave_the_core_to_workers(&self) -> Result<()> {
+        machine::pin_threads(self.process.id(), LOAD_CORES, |name| !is_worker(name))
+    }
+
     pub fn holding(&self) -> Result<Holding> {
         Holding::of(&self.pids).with_context(|| self.kind.name())
     }
@@ -217,6 +243,11 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         machine::end(&mut self.process);
     }
+}
+
+/// As evenkeel names its workers' threads.
+fn is_worker(name: &str) -> bool {
+    name.starts_with("worker-")
 }
 
 /// The command on these cores; it keeps its process id, and ends when the bench does, however that happens.

@@ -15,6 +15,9 @@ const PERIOD: usize = 65_521;
 /// The three frontends' ports, and their servers'.
 pub const PORTS: [u16; 3] = [6443, 8132, 9443];
 
+/// Where a proxy's pages are.
+pub const STATS_PORT: u16 = 9000;
+
 /// Where servers speak TLS, for the proxies' checks.
 pub const CHECK_PORT: u16 = 16443;
 

@@ -6,7 +6,7 @@ mod begun;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use self::begun::Begun;
 use super::caller::Caller;
@@ -25,7 +25,7 @@ use super::crowd::Asked;
 use super::requests::Requests;
 use super::router::{self, Answer};
 use super::tally::Tally;
-use super::{Leaving, Site, Views};
+use super::{Leaving, Site, Views, unread};
 use crate::net::tls::HANDSHAKE;
 
 /// Longest request head in bytes; a longer one is answered with 431.
@@ -71,7 +71,7 @@ pub(super) async fn open<S>(
         Ok(Ok(Ok(stream))) => serve(stream, caller.over_tls(), site, views, leaving, asked).await,
         // It is plain HTTP, at least if it is anything.
         Ok(Ok(Err(stream))) => {
-            speak(stream, &site, None, leaving, |request| router::refuse_plain(request, &site)).await;
+            speak(stream, &site, &views, None, leaving, |request| router::refuse_plain(request, &site)).await;
         }
         Ok(Err(_)) | Err(_) => {}
     }
@@ -88,16 +88,24 @@ where
     let noted = requests.clone();
     let answer = |request| {
         asked.note();
-        let (site, views) = (Arc::clone(&site), Arc::clone(&views));
-        answer(request, noted.clone(), caller.clone(), site, views, left.clone())
+        let (site, views, asked) = (Arc::clone(&site), Arc::clone(&views), asked.clone());
+        let answer = answer(request, noted.clone(), caller.clone(), site, views, left.clone());
+        async move {
+            let answer = answer.await;
+            if matches!(&answer, Ok(answer) if router::is_to_come(answer)) {
+                asked.note_endless();
+            }
+            answer
+        }
     };
-    speak(stream, &site, requests, leaving, answer).await;
+    speak(stream, &site, &views, requests, leaving, answer).await;
 }
 
 /// The same by this word on each request; `requests` has what their lines will tell, where they have lines.
 async fn speak<S, F>(
     stream: S,
     site: &Site,
+    views: &Views,
     requests: Option<Arc<Requests>>,
     mut leaving: Leaving,
     answer: impl Fn(Request<Incoming>) -> F,
@@ -107,9 +115,17 @@ async fn speak<S, F>(
 {
     let _open = site.tally.counters.begin();
     let service = service_fn(answer);
-    let (tally, said) = (Arc::clone(&site.tally), Said::Nothing);
-    let stream =
-        Impatient { stream, overdue: None, tally, requests: requests.clone(), said, bytes_in: 0, bytes_out: 0 };
+    let waits = Waits::default();
+    let stream = Impatient {
+        stream,
+        overdue: None,
+        waits: waits.clone(),
+        tally: Arc::clone(&site.tally),
+        requests: requests.clone(),
+        said: Said::Nothing,
+        bytes_in: 0,
+        bytes_out: 0,
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // HAProxy doesn't say it.
@@ -121,15 +137,58 @@ async fn speak<S, F>(
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = leaving.told() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut told = false;
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = leaving.told(), if !told => {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            // The connection is looked at again, and sees it.
+            () = views.readers.unread.is_wanted() => waits.end_after(unread::MOMENT),
         }
     };
     if let Some(requests) = requests {
         requests.end(&ended);
+    }
+}
+
+/// Since when a peer has not taken what is written, told from its stream to its connection, and back when that is too long.
+#[derive(Debug, Clone, Default)]
+struct Waits(Arc<Mutex<Wait>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Wait {
+    #[default]
+    Not,
+    Since(Instant),
+    TooLong,
+}
+
+impl Waits {
+    /// Whether it may go on.
+    fn go_on(&self) -> bool {
+        let mut wait = self.lock();
+        if let Wait::Not = *wait {
+            *wait = Wait::Since(Instant::now());
+        }
+        !matches!(*wait, Wait::TooLong)
+    }
+
+    fn end_after(&self, time: Duration) {
+        let mut wait = self.lock();
+        if matches!(*wait, Wait::Since(since) if since.elapsed() >= time) {
+            *wait = Wait::TooLong;
+        }
+    }
+
+    fn forget(&self) {
+        *self.lock() = Wait::Not;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wait> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -202,6 +261,7 @@ struct Impatient<S> {
     stream: S,
     /// Runs from the first write that had to wait.
     overdue: Option<Pin<Box<Sleep>>>,
+    waits: Waits,
     /// Where its bytes are counted.
     tally: Arc<Tally>,
     /// Whose answers they are, where these have lines.
@@ -235,6 +295,9 @@ impl<S> Impatient<S> {
 
     fn bound<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_pending() {
+            if !self.waits.go_on() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
             let overdue = self.overdue.get_or_insert_with(|| Box::pin(tokio::time::sleep(ANSWER_TIMEOUT)));
             ready!(overdue.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -282,6 +345,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         ready!(self.bound(flushed, cx))?;
         self.overdue = None;
+        self.waits.forget();
         self.said = Said::Nothing;
         self.count();
         self.requests.iter().for_each(|requests| requests.note_flushed());

@@ -2,10 +2,11 @@
 //! standard, section 9.2).
 //!
 //! Page and updates come from the same template: it is made again, cut into its parts, and held against what was sent
-//! before. What a hundred readers of one page are shown is made once.
+//! before. What a hundred readers of one page are shown is made once, and so is what they are told of it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http_body_util::channel::{Channel, Sender};
@@ -33,8 +34,9 @@ const SILENT_TURNS: u32 = 5;
 /// Messages on their way to one reader; one who is slower misses those in between.
 const UNDER_WAY: usize = 1;
 
-/// Pages that are remembered for the next reader of the same.
-const MOST_REMEMBERED: usize = 64;
+/// Pages that are followed at a time, whoever has them open: each is made once a second, and so many hardly take the
+/// control thread's time from checks.
+const MOST_FOLLOWED: usize = 64;
 
 /// Makes a page, such as one more time each second.
 pub(super) type Make = Box<dyn Fn(&Views) -> Result<View, Refusal> + Send>;
@@ -46,12 +48,18 @@ pub(super) struct Remembered {
 }
 
 /// A page as it was made, and where its parts are.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Made {
+    /// No other has the same number.
+    number: u64,
     title: String,
     icon: &'static str,
     main: String,
     parts: Vec<Part>,
+    /// All of it, for those who have seen none.
+    whole: OnceLock<Option<Bytes>>,
+    /// What they are told who have seen the page of another number, which is the same one for nearly all of them.
+    told: Mutex<Option<(u64, Option<Bytes>)>>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -62,8 +70,31 @@ struct Part {
 
 impl Made {
     fn of(view: View) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBERS.fetch_add(1, Relaxed);
         let parts = parts(&view.main);
-        Self { title: view.title, icon: page::icon(view.tone), main: view.main, parts }
+        let (whole, told) = (OnceLock::new(), Mutex::default());
+        Self { number, title: view.title, icon: page::icon(view.tone), main: view.main, parts, whole, told }
+    }
+
+    /// What a reader has to be told who has seen `before`. It is put into words once for all who have.
+    fn update_after(&self, before: Option<&Self>) -> Option<Bytes> {
+        let words = || update(before, self).map(Bytes::from);
+        let Some(before) = before else { return self.whole.get_or_init(words).clone() };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*told {
+            Some((number, update)) if *number == before.number => update.clone(),
+            _ => {
+                let update = words();
+                *told = Some((before.number, update.clone()));
+                update
+            }
+        }
+    }
+
+    /// Whether it says the same.
+    fn is(&self, other: &Self) -> bool {
+        (&self.title, self.icon, &self.main) == (&other.title, other.icon, &other.main)
     }
 
     /// Whether the same parts stand in the same order.
@@ -100,7 +131,7 @@ fn update(before: Option<&Made>, now: &Made) -> Option<String> {
     let mut update =
         Update { release: page::release(), title: &now.title, icon: now.icon, main: None, parts: BTreeMap::new() };
     match before {
-        Some(before) if before == now => return None,
+        Some(before) if before.is(now) => return None,
         Some(before) if before.is_like(now) => {
             let changed = before.parts.iter().zip(&now.parts).filter(|(before, now)| before.html != now.html);
             update.parts = changed.map(|(_, now)| (now.id.as_str(), now.html.as_str())).collect();
@@ -123,11 +154,12 @@ impl Remembered {
         {
             return Ok(Arc::clone(made));
         }
-        let made = Arc::new(Made::of(make(views)?));
         pages.retain(|_, (at, _)| is_fresh(*at));
-        if pages.len() < MOST_REMEMBERED {
-            pages.insert(key.to_owned(), (now, Arc::clone(&made)));
+        if pages.len() >= MOST_FOLLOWED {
+            return Err(Refusal::busy(format!("{MOST_FOLLOWED} pages are followed already: try again in a second")));
         }
+        let made = Arc::new(Made::of(make(views)?));
+        pages.insert(key.to_owned(), (now, Arc::clone(&made)));
         Ok(made)
     }
 }
@@ -160,11 +192,11 @@ async fn tell(mut sender: Sender<Bytes>, key: String, make: Make, views: Arc<Vie
     tokio::pin!(end);
     let logins_ended = views.door.logins_ended();
     // Whoever is cut off comes back within a second.
-    let mut message = Some("retry: 1000\n\n".to_owned());
+    let mut message = Some(Bytes::from_static(b"retry: 1000\n\n"));
     loop {
         if let Some(message) = message.take() {
             let sent = tokio::select! {
-                sent = sender.send_data(Bytes::from(message)) => sent,
+                sent = sender.send_data(message) => sent,
                 () = leaving.told() => return,
             };
             if sent.is_err() {
@@ -182,11 +214,11 @@ async fn tell(mut sender: Sender<Bytes>, key: String, make: Make, views: Arc<Vie
         }
         // What it was about may be gone, such as a server after a reload: the reader loads the page, and is told so.
         let Ok(made) = views.readers.remembered.made(&key, &make, &views) else { return };
-        message = update(told.as_deref(), &made);
+        message = made.update_after(told.as_deref());
         silent = if message.is_some() { 0 } else { silent + 1 };
         if silent >= SILENT_TURNS {
             silent = 0;
-            message = Some("event: alive\ndata:\n\n".to_owned());
+            message = Some(Bytes::from_static(b"event: alive\ndata:\n\n"));
         }
         told = Some(made);
     }
@@ -205,7 +237,7 @@ mod tests {
                        id=\"b\">2</p><!--/part-->";
 
     fn told(before: Option<&Made>, now: &Made) -> Option<serde_json::Value> {
-        let text = update(before, now)?;
+        let text = String::from_utf8(now.update_after(before)?.to_vec()).unwrap();
         let data = text.strip_prefix("event: update\ndata: ").unwrap().strip_suffix("\n\n").unwrap();
         assert!(!data.contains('\n'), "a line break would end the message: {data}");
         Some(serde_json::from_str(data).unwrap())
@@ -224,5 +256,17 @@ mod tests {
         let fewer = made("<!--part--><p id=\"b\">2</p><!--/part-->");
         let update = told(Some(&before), &fewer).unwrap();
         assert!(update["main"].is_string() && update.get("parts").is_none());
+    }
+
+    // Seen to fail with words that are kept whoever asks.
+    #[test]
+    fn what_is_told_is_put_into_words_once_for_all_who_have_seen_the_same() {
+        let [first, second] = [made(TWO), made(&TWO.replace(">2<", ">3<"))];
+        let now = made(&TWO.replace(">1<", ">4<").replace(">2<", ">3<"));
+        let [one, other] = [now.update_after(Some(&second)).unwrap(), now.update_after(Some(&second)).unwrap()];
+        assert_eq!(one.as_ptr(), other.as_ptr(), "the same bytes");
+        assert_eq!(told(Some(&first), &now).unwrap()["parts"].as_object().unwrap().len(), 2);
+        assert_eq!(told(Some(&second), &now).unwrap()["parts"].as_object().unwrap().len(), 1);
+        assert!(now.update_after(Some(&made(&now.main))).is_none());
     }
 }

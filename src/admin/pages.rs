@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::route::{self, Access};
 use super::router::{Answer, html};
 use super::sight::Sight;
+use super::unread::Unread;
 use super::{Leaving, Views};
 
 /// What is remembered from one look to the next, for all who look.
@@ -22,6 +23,7 @@ use super::{Leaving, Views};
 pub struct Readers {
     pub(super) remembered: Remembered,
     pub(super) looks: Looks,
+    pub(super) unread: Unread,
 }
 
 /// One of the pages.
@@ -96,7 +98,9 @@ pub(super) fn follow(
     if access != Access::Anybody && !reader.sight.is_everything() {
         return Err(views.door.unseen());
     }
-    let key = format!("{reader:?} {target}");
+    // What a query doesn't change is made once, whatever readers put there.
+    let shown = if place == Place::Overview { path } else { target };
+    let key = format!("{reader:?} {shown}");
     let make = move |views: &Views| view(&place, query.as_deref(), &reader, views);
     live::follow(key, Box::new(make), views, leaving)
 }

@@ -10,7 +10,7 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_NONE_MATCH, REFERER};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
 
 use super::action::Order;
 use super::caller::Caller;
@@ -45,6 +45,11 @@ const JSON: &str = "application/json";
 /// The body of an answer: there as a whole, or still to come.
 pub(super) type Answer = Either<Full<Bytes>, Channel<Bytes>>;
 
+/// Whether an answer has no end of its own.
+pub(super) fn is_to_come(answer: &Response<Answer>) -> bool {
+    matches!(answer.body(), Either::Right(_))
+}
+
 /// Answers one request.
 pub(super) async fn answer<B>(
     request: Request<B>,
@@ -62,14 +67,20 @@ where
     let for_programs = request.uri().path().starts_with("/api/");
     let takes_gzip = compress::is_taken(request.headers());
     let by_page = is_by_a_page(request.headers());
-    let mut response = match reply(request, &caller, &site, &views, leaving).await {
+    let replied = reply(request, &caller, &site, &views, leaving).await;
+    let replied = replied.map(|response| if takes_gzip { compress::compressed(response) } else { response });
+    let kept = match replied {
+        Ok(response) => views.readers.unread.keep(response).await,
+        refused => refused,
+    };
+    let mut response = match kept {
         Ok(response) => response,
         Err(refusal) if by_page => refusal.without_a_window().response(for_programs),
         Err(refusal) => refusal.response(for_programs),
     };
     guard(&mut response);
     site.tally.note_answer(response.status());
-    Ok(if takes_gzip { compress::compressed(response) } else { response })
+    Ok(response)
 }
 
 /// Whether a page that is open has sent it, and neither a person nor a program.
@@ -101,6 +112,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    note_strange_form(request.uri())?;
     let found = Found::of(request.method(), request.uri().path());
     let is_ours = !found.as_ref().is_err_and(Refusal::is_of_no_path);
     let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
@@ -128,6 +140,14 @@ async fn sight(place: &Place<'_>, caller: &Caller, site: &Site, views: &Views, h
         }
         Place::Statistics(..) => caller.sees(&views.door, headers).await,
         _ => Sight::Strangers,
+    }
+}
+
+/// Refuses a host in place of a path, which only CONNECT may ask for (RFC 9112, section 3.2.3): it would be taken for `/`.
+fn note_strange_form(uri: &Uri) -> Result<(), Refusal> {
+    match (uri.scheme(), uri.authority()) {
+        (None, Some(_)) => Err(Refusal::bad("a request asks for a path, which begins with `/`")),
+        _ => Ok(()),
     }
 }
 

@@ -16,8 +16,9 @@ use crate::admin::{self, Leave, Leaving, Site, Views};
 use crate::model::{Admin, Config, ListenAddress, Stats};
 use crate::net::{self, BindOptions};
 
-/// Accept queue of the stats listener: those who watch are few.
-const STATS_BACKLOG: u32 = 128;
+/// Accept queue of the stats listener. Those who watch are few, but whoever finds it full waits a second for the next SYN:
+/// it is long enough for a flood of those who say nothing.
+const STATS_BACKLOG: u32 = 1024;
 
 /// Sockets that are bound, and not yet served.
 #[derive(Debug)]

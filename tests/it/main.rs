@@ -40,6 +40,7 @@ mod stall;
 mod start;
 mod statistics;
 mod stats;
+mod stats_abuse;
 mod stop;
 mod timeouts;
 mod upgrade;

@@ -118,6 +118,11 @@ pub fn two_threads(bench: &mut Bench, proxy: &Proxy) -> Result<Sample> {
     Ok(Sample { values: [connections.values, requests.values].concat(), ..connections })
 }
 
+/// Small exchanges on sessions that stay, so many a second.
+pub fn paced(proxy: &Proxy, clients: usize, rate: f64) -> Group {
+    Group { rate: Some(rate), ..small(proxy, clients, Connection::Stays) }
+}
+
 /// For counting: so many exchanges of short connections, or of requests on 64.
 pub fn counted(proxy: &Proxy, connection: Connection) -> Group {
     small(proxy, if connection == Connection::Stays { 64 } else { 16 }, connection)

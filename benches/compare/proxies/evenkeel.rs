@@ -33,7 +33,7 @@ fn configuration(place: u8, setting: Setting) -> Result<String> {
     change("max_sessions = 4000", &format!("max_sessions = {process}"))?;
     change("max_sessions = 3000", &format!("max_sessions = {frontend}"))?;
     change("verify = \"none\"", &format!("verify = \"none\", port = {}", wire::CHECK_PORT))?;
-    for port in wire::PORTS.into_iter().chain([9000]) {
+    for port in wire::PORTS.into_iter().chain([wire::STATS_PORT]) {
         change(&format!("listen = \":{port}\""), &format!("listen = \"{}:{port}\"", wire::frontend(place)))?;
     }
     for number in 0..wire::SERVERS {
