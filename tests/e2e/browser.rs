@@ -188,6 +188,8 @@ fn who_logs_in_drains_a_server_and_sees_how_far_it_is_and_a_forged_action_is_ref
     let browser = Browser::open();
     let url = format!("http://{}/servers/back/a", app.stats());
     look_at_all_sizes(&browser, &url, "server");
+    look_at_all_sizes(&browser, &format!("http://{}/backends/back", app.stats()), "backend");
+    browser.goto(&url);
     browser.click("a[href^='/login']");
     browser.reads("Log in");
     browser.is_sound("the login");

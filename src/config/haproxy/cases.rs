@@ -11,10 +11,8 @@ use super::keyword::{Fate, KEYWORDS, Scope};
 use super::{bind, runtime, server};
 
 /// Words that are honoured, without a case, and why.
-const WITHOUT_CASE: [(&str, &str); 2] = [
-    ("bind: v4v6", "evenkeel's sockets take both families unless told otherwise, whatever net.ipv6.bindv6only says"),
-    ("proxy: hash-type", "both kinds are as stable as `consistent`: who is chosen is the same with it and without it"),
-];
+const WITHOUT_CASE: [(&str, &str); 1] =
+    [("bind: v4v6", "evenkeel's sockets take both families unless told otherwise, whatever net.ipv6.bindv6only says")];
 
 /// Values and signs that no table has: what stands behind a keyword of theirs, or around them.
 const BEYOND_TABLES: [(&str, &[&str]); 10] = [
