@@ -18,12 +18,6 @@ pub struct Policy {
     /// How long a half-closed session may go without a byte; `None` leaves it to the other timeouts.
     pub half_close: Option<Duration>,
     pub on_no_server: OnNoServer,
-    /// Whether a reload happens inside this process, with counters and health kept.
-    pub reload_in_process: bool,
-    /// Whether a listen address without a host (`:6443`) accepts IPv6 as well as IPv4.
-    pub dual_stack: bool,
-    /// Whether the stats page takes actions without a credential.
-    pub open_stats: bool,
 }
 
 impl Policy {
@@ -48,9 +42,6 @@ impl Policy {
             server_keepalive: Some(Keepalive::new(15, 5, 3)),
             half_close: Some(Duration::from_secs(30)),
             on_no_server: OnNoServer::TryAll,
-            reload_in_process: true,
-            dual_stack: true,
-            open_stats: false,
         }
     }
 
@@ -65,9 +56,6 @@ impl Policy {
             server_keepalive: None,
             half_close: None,
             on_no_server: OnNoServer::Close,
-            reload_in_process: false,
-            dual_stack: false,
-            open_stats: true,
         }
     }
 }
