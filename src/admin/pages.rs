@@ -1,5 +1,7 @@
 //! Which page is at which path, who looks at it, and what all who look share.
 
+use std::cell::LazyCell;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hyper::{HeaderMap, Response};
@@ -17,6 +19,7 @@ use super::router::{Answer, html};
 use super::sight::Sight;
 use super::unread::Unread;
 use super::{Leaving, Views};
+use crate::event::Snapshot;
 
 /// What is remembered from one look to the next, for all who look.
 #[derive(Debug, Default)]
@@ -44,8 +47,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub async fn of(caller: &Caller, door: &Door, headers: &HeaderMap) -> Self {
-        let sight = caller.sees(door, headers).await;
+    /// Who asks for what has this access. A password is hashed for the look that has let them in, and for no second one.
+    pub async fn of(access: Access, caller: &Caller, door: &Door, headers: &HeaderMap) -> Self {
+        let sight = match access {
+            Access::Anybody => caller.sees(door, headers).await,
+            Access::Known | Access::Operator => Sight::Everything,
+        };
         let guest = match (caller, door.recognise(headers).await, door.takes()) {
             (Caller::Local { .. }, ..) => Guest::Operator(None),
             (_, Some(credential), _) => Guest::Operator(Some(credential.to_string())),
@@ -54,15 +61,25 @@ impl Reader {
         };
         Self { sight, guest }
     }
+
+    /// What they see of how things are, taken once somebody asks for it.
+    fn looks(&self, views: &Views) -> impl Deref<Target = Snapshot> {
+        LazyCell::new(|| self.sight.of((views.snapshot)()))
+    }
 }
 
 /// Makes a page as it is now.
-fn view(place: &Place, query: Option<&str>, reader: &Reader, views: &Views) -> Result<View, Refusal> {
+fn view(
+    place: &Place,
+    query: Option<&str>,
+    reader: &Reader,
+    snapshot: &impl Deref<Target = Snapshot>,
+    views: &Views,
+) -> Result<View, Refusal> {
     match place {
         Place::Overview => {
-            let snapshot = reader.sight.of((views.snapshot)());
             let lately = reader.sight.is_everything().then(|| page::lately(&views.history, snapshot.at));
-            Ok(page::overview(&snapshot, &views.series, lately, &reader.guest))
+            Ok(page::overview(snapshot, &views.series, lately, &reader.guest))
         }
         Place::Sessions => {
             let names = (views.names)();
@@ -72,15 +89,16 @@ fn view(place: &Place, query: Option<&str>, reader: &Reader, views: &Views) -> R
             Ok(table.view(sessions, &rates, &names))
         }
         Place::Events => Ok(page::events(&EventFilter::of(query)?, &views.history, crate::clock::wall())),
-        Place::Detail(whose) => whose.page(query, &reader.sight.of((views.snapshot)()), views, reader),
+        Place::Detail(whose) => whose.page(query, snapshot, views, reader),
     }
 }
 
 /// The whole page at a path and query.
 pub(super) fn show(place: &Place, target: &str, reader: &Reader, views: &Views) -> Result<Response<Answer>, Refusal> {
     let query = target.split_once('?').map(|(_, query)| query);
-    let view = view(place, query, reader, views)?;
-    Ok(html(page::document(&view, target, &(views.snapshot)(), &reader.guest)))
+    let snapshot = reader.looks(views);
+    let view = view(place, query, reader, &snapshot, views)?;
+    Ok(html(page::document(&view, target, &snapshot, &reader.guest)))
 }
 
 /// What changes of the page that `page` of the query names.
@@ -101,7 +119,7 @@ pub(super) fn follow(
     // What a query doesn't change is made once, whatever readers put there.
     let shown = if place == Place::Overview { path } else { target };
     let key = format!("{reader:?} {shown}");
-    let make = move |views: &Views| view(&place, query.as_deref(), &reader, views);
+    let make = move |views: &Views| view(&place, query.as_deref(), &reader, &reader.looks(views), views);
     live::follow(key, Box::new(make), views, leaving)
 }
 

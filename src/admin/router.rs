@@ -183,7 +183,7 @@ where
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "requests have no body here"));
         }
         Route::Follow => {
-            let reader = Reader::of(caller, &views.door, &head.headers).await;
+            let reader = Reader::of(access, caller, &views.door, &head.headers).await;
             return pages::follow(head.uri.query(), reader, Arc::clone(views), leaving);
         }
         _ => {}
@@ -193,7 +193,7 @@ where
     {
         return login::instead(refusal, &head, caller, &views.door);
     }
-    show(route, &head, caller, views).await
+    show(Found { access, route }, &head, caller, views).await
 }
 
 /// Refuses what a page of another site could have sent with the help of somebody's browser.
@@ -246,11 +246,16 @@ where
 }
 
 /// What is at a path, for a look; a query that means nothing there is ignored.
-async fn show(route: Route, head: &Parts, caller: &Caller, views: &Views) -> Result<Response<Answer>, Refusal> {
+async fn show(
+    Found { access, route }: Found,
+    head: &Parts,
+    caller: &Caller,
+    views: &Views,
+) -> Result<Response<Answer>, Refusal> {
     let query = head.uri.query();
     Ok(match route {
         Route::Page(place) => {
-            let reader = Reader::of(caller, &views.door, &head.headers).await;
+            let reader = Reader::of(access, caller, &views.door, &head.headers).await;
             let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
             pages::show(&place, target, &reader, views)?
         }
