@@ -12,7 +12,7 @@ use crate::event::{
 use crate::model::HostAddress;
 
 /// From how many days before its end on a certificate is mentioned.
-const CERTIFICATE_DAYS: i64 = 14;
+pub(super) const CERTIFICATE_DAYS: i64 = 14;
 
 /// From how many hundredths of a limit on it is mentioned.
 const NEAR_LIMIT: u64 = 80;

@@ -8,10 +8,12 @@
 mod actions;
 mod assets;
 mod backend;
+mod certificate;
 mod charts;
 pub(super) mod classic;
 mod event_list;
 mod facts;
+mod figure;
 mod guest;
 pub(super) mod login;
 mod overview;

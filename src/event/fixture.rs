@@ -32,6 +32,21 @@ pub fn cluster() -> Snapshot {
     }
 }
 
+/// The cluster with a controller down, where everything that others say of themselves is markup.
+pub fn hostile() -> Snapshot {
+    const MARKUP: &str = "<script>alert('x')</script>\"><img src=//evil>";
+    let mut snapshot = cluster();
+    snapshot.process.node = MARKUP.into();
+    snapshot.take_down(CONTROLLERS[1]);
+    for server in snapshot.servers_named(CONTROLLERS[1]) {
+        let check = server.check.as_mut().unwrap();
+        check.last.as_mut().unwrap().detail = MARKUP.into();
+        let seen = check.certificate.as_mut().unwrap();
+        (seen.subject, seen.issuer) = (MARKUP.into(), MARKUP.into());
+    }
+    snapshot
+}
+
 /// One backend of so many servers, for tests of size.
 pub fn large(servers: u32) -> Snapshot {
     let mut snapshot = cluster();

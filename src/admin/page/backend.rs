@@ -8,8 +8,9 @@ use super::super::past::{Past, sessions_sparkline};
 use super::super::sight::Sight;
 use super::View;
 use super::charts::Charts;
-use super::server::{Figure, ServerLink};
-use super::state::{mark, server_state};
+use super::figure::Figure;
+use super::server::ServerLink;
+use super::state::{backend_tone, mark, server_state, usable};
 use super::time::{Time, time};
 use crate::event::{BackendSnapshot, ServerSnapshot, Snapshot, SourcesSnapshot};
 use crate::observe::series::{Series, Subject};
@@ -24,12 +25,7 @@ pub(in crate::admin) fn backend_page(
     sources: Option<&SourcesSnapshot>,
     sight: Sight,
 ) -> View {
-    let (now, usable) = (snapshot.at, backend.active + backend.backup);
-    let tone = match () {
-        () if !backend.up => Tone::Bad,
-        () if (usable as usize) < backend.servers.len() => Tone::Warning,
-        () => Tone::Good,
-    };
+    let (now, usable, tone) = (snapshot.at, usable(backend), backend_tone(backend));
     let page = BackendPage {
         name: backend.name.as_str(),
         tone,
@@ -55,7 +51,7 @@ struct BackendPage<'a> {
     name: &'a str,
     tone: Tone,
     mark: &'static str,
-    usable: u32,
+    usable: usize,
     word: &'static str,
     since: Time,
     lasts: String,

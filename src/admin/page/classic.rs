@@ -11,6 +11,7 @@ use super::super::figures::date_time;
 use super::super::headline::{Headline, Tone, headline};
 use super::assets;
 use super::facts::{Fact, facts};
+use super::state::{backend_tone, usable_of_all};
 use crate::event::{BackendSnapshot, Snapshot};
 
 /// What a haproxy.cfg may want of the page.
@@ -79,13 +80,7 @@ impl Group {
         let mut rows: Vec<_> = frontends.map(|frontend| row::frontend(frontend, snapshot)).collect();
         rows.extend(backend.servers.iter().map(|server| row::server(server, snapshot.at)));
         rows.push(row::backend(backend, snapshot.at));
-        let usable = usize::try_from(backend.active + backend.backup).unwrap_or(usize::MAX);
-        let tone = match () {
-            () if !backend.up => Tone::Bad,
-            () if usable < backend.servers.len() => Tone::Warning,
-            () => Tone::Good,
-        };
-        let summary = format!("{usable} of {} usable", backend.servers.len());
+        let (tone, summary) = (backend_tone(backend), usable_of_all(backend));
         Self { name: backend.name.to_string(), tone, summary, rows }
     }
 }

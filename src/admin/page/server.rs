@@ -9,16 +9,15 @@ use super::super::headline::{Tone, evidence};
 use super::super::past::Past;
 use super::Guest;
 use super::actions::Actions;
+use super::certificate::tone;
 use super::charts::Charts;
+use super::figure::Figure;
 use super::state::{State, mark, server_state};
 use super::time::{Time, time};
 use super::{View, backend_path, server_path};
 use crate::event::host::reading;
 use crate::event::{BackendSnapshot, Certificate, Evidence, Remark, ServerSnapshot, ServerState, Snapshot};
 use crate::observe::series::Subject;
-
-/// From how many days before its end on a certificate is coloured.
-const CERTIFICATE_SOON: i64 = 14;
 
 /// The page. `probes` are the last ones, the oldest first.
 pub(in crate::admin) fn server_page(
@@ -103,25 +102,6 @@ struct ServerPage<'a> {
     neighbours: Vec<ServerLink>,
 }
 
-/// A figure with its name.
-pub(super) struct Figure {
-    pub name: &'static str,
-    pub value: String,
-    pub aside: String,
-    pub alarming: bool,
-}
-
-impl Figure {
-    pub fn new(name: &'static str, value: String, aside: String) -> Self {
-        Self { name, value, aside, alarming: false }
-    }
-
-    /// One that should be 0.
-    pub fn fault(name: &'static str, value: u64, aside: String) -> Self {
-        Self { alarming: value > 0, ..Self::new(name, count(value), aside) }
-    }
-}
-
 /// One probe.
 struct Probe {
     at: Time,
@@ -168,15 +148,14 @@ fn certificate(server: &ServerSnapshot, now: SystemTime) -> Option<CertificateLi
     let Certificate { subject, issuer, not_after, authority_key_identifier } =
         server.check.as_ref()?.certificate.as_ref()?;
     let days = days_until(*not_after, now);
-    let (tone, left) = match days {
-        ..0 => ("bad", "it has expired".to_owned()),
-        0 => ("bad", "within a day".to_owned()),
-        1 => ("warning", "in one day".to_owned()),
-        2..=CERTIFICATE_SOON => ("warning", format!("in {days} days")),
-        _ => ("", format!("in {} days", count(days.unsigned_abs()))),
+    let left = match days {
+        ..0 => "it has expired".to_owned(),
+        0 => "within a day".to_owned(),
+        1 => "in one day".to_owned(),
+        _ => format!("in {} days", count(days.unsigned_abs())),
     };
     Some(CertificateLine {
-        tone,
+        tone: tone(days),
         left,
         until: time(*not_after, now),
         subject: subject.clone(),

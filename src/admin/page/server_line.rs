@@ -2,17 +2,14 @@
 
 use std::time::SystemTime;
 
-use super::super::figures::{bytes, count, date, days_until, span};
-use super::super::headline::certificate;
+use super::super::figures::{bytes, count, span};
 use super::super::past::sessions_sparkline;
+use super::certificate::Days;
 use super::server_path;
 use super::state::{LastCheck, State, last_check, mark, server_state};
 use super::time::{Time, time};
 use crate::event::{BackendSnapshot, ServerSnapshot};
 use crate::observe::series::{Series, Subject};
-
-/// Days before a certificate's end from which on its days are coloured.
-const CERTIFICATE_SOON: i64 = 14;
 
 /// One server.
 pub(super) struct ServerLine {
@@ -39,13 +36,6 @@ pub(super) struct ServerLine {
     pub(super) certificate: Option<Days>,
 }
 
-/// What is left of a certificate.
-pub(super) struct Days {
-    pub(super) text: String,
-    pub(super) tone: &'static str,
-    pub(super) title: String,
-}
-
 impl ServerLine {
     pub(super) fn of(backend: &BackendSnapshot, server: &ServerSnapshot, series: &Series, now: SystemTime) -> Self {
         let (state, counts) = (server_state(server), &server.counts);
@@ -69,18 +59,7 @@ impl ServerLine {
             bytes_out: bytes(counts.bytes_out),
             errors: count(counts.connect_errors + counts.response_errors),
             check: server.check.as_ref().and_then(last_check),
-            certificate: certificate(server).map(|seen| {
-                let days = days_until(seen.not_after, now);
-                Days {
-                    text: if days < 0 { "expired".to_owned() } else { format!("{} d", count(days.unsigned_abs())) },
-                    tone: match days {
-                        ..1 => "bad",
-                        1..=CERTIFICATE_SOON => "warning",
-                        _ => "",
-                    },
-                    title: format!("{}, issued by {}, until {}", seen.subject, seen.issuer, date(seen.not_after)),
-                }
-            }),
+            certificate: Days::of(server, now),
         }
     }
 

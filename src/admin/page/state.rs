@@ -1,8 +1,8 @@
 //! How a server is, and what its last check saw, in the words that every page has for them.
 
 use super::super::figures::{date_time, lapse};
-use super::super::headline::remark;
-use crate::event::{CheckSnapshot, ServerSnapshot, ServerState};
+use super::super::headline::{Tone, remark};
+use crate::event::{BackendSnapshot, CheckSnapshot, ServerSnapshot, ServerState};
 
 /// A state with its colour and its word.
 pub(super) struct State {
@@ -26,6 +26,24 @@ pub(super) fn mark(tone: &str) -> &'static str {
         "warning" => "▲",
         "bad" => "✕",
         _ => "○",
+    }
+}
+
+/// How many of a backend's servers are usable.
+pub(super) fn usable(backend: &BackendSnapshot) -> usize {
+    usize::try_from(backend.active + backend.backup).unwrap_or(usize::MAX)
+}
+
+/// The same in words.
+pub(super) fn usable_of_all(backend: &BackendSnapshot) -> String {
+    format!("{} of {} usable", usable(backend), backend.servers.len())
+}
+
+pub(super) fn backend_tone(backend: &BackendSnapshot) -> Tone {
+    match () {
+        () if !backend.up => Tone::Bad,
+        () if usable(backend) < backend.servers.len() => Tone::Warning,
+        () => Tone::Good,
     }
 }
 

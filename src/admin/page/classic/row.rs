@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::super::super::figures::{bytes, count, date, date_time, days_until, lapse, span};
-use super::super::super::headline::certificate;
+use super::super::super::figures::{bytes, count, date_time, lapse, span};
+use super::super::certificate::Days;
 use super::super::state::{LastCheck, State, last_check, server_state};
 use crate::event::{BackendSnapshot, Counts, FrontendSnapshot, ProcessPhase, ServerSnapshot, ServerState, Snapshot};
 
@@ -187,15 +187,12 @@ pub(super) fn backend(backend: &BackendSnapshot, now: SystemTime) -> Row {
 }
 
 fn certificate_days(server: &ServerSnapshot, now: SystemTime) -> Cell {
-    let Some(seen) = certificate(server) else { return Cell::none() };
-    let days = days_until(seen.not_after, now);
-    let class = match days {
-        ..1 => "fault",
-        1..=14 => "soon",
+    let Some(Days { text, tone, title }) = Days::of(server, now) else { return Cell::none() };
+    let class = match tone {
+        "bad" => "fault",
+        "warning" => "soon",
         _ => "",
     };
-    let title = format!("{}, issued by {}, until {}", seen.subject, seen.issuer, date(seen.not_after));
-    let text = if days < 0 { "expired".to_owned() } else { format!("{} d", count(days.unsigned_abs())) };
     Cell { text, title, class }
 }
 

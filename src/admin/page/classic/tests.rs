@@ -20,17 +20,7 @@ fn the_page_says_first_how_things_are() {
 
 #[test]
 fn what_servers_say_of_themselves_stays_text() {
-    const HOSTILE: &str = "<script>alert('x')</script>\"><img src=//evil>";
-    let mut snapshot = fixture::cluster();
-    snapshot.process.node = HOSTILE.into();
-    snapshot.take_down(VIENNA);
-    for server in snapshot.servers_named(VIENNA) {
-        let check = server.check.as_mut().unwrap();
-        check.last.as_mut().unwrap().detail = HOSTILE.into();
-        let seen = check.certificate.as_mut().unwrap();
-        (seen.subject, seen.issuer) = (HOSTILE.into(), HOSTILE.into());
-    }
-    let html = render(&snapshot);
+    let html = render(&fixture::hostile());
     assert!(html.matches("&#60;script&#62;").count() > 6, "the text is there");
     assert!(!html.contains("<script") && !html.contains("<img"), "and is no markup");
     assert!(!html.contains(r#""><"#.repeat(2).as_str()));

@@ -2,8 +2,9 @@
 
 use super::super::super::figures::{bytes, count, span};
 use super::super::backend_path;
+use super::super::figure::Figure;
 use super::super::server_line::ServerLine;
-use super::super::state::mark;
+use super::super::state::{backend_tone, mark, usable_of_all};
 use crate::event::{BackendSnapshot, ServerSnapshot, ServerState, Snapshot};
 use crate::observe::series::Series;
 
@@ -21,32 +22,9 @@ pub(super) struct Section {
     pub(super) servers: Vec<ServerLine>,
 }
 
-/// One number, what it is, and what goes with it.
-pub(super) struct Figure {
-    pub(super) name: &'static str,
-    pub(super) value: String,
-    pub(super) aside: String,
-    pub(super) alarming: bool,
-}
-
-impl Figure {
-    fn new(name: &'static str, value: String, aside: String) -> Self {
-        Self { name, value, aside, alarming: false }
-    }
-
-    fn alarming(self, alarming: bool) -> Self {
-        Self { alarming, ..self }
-    }
-}
-
 impl Section {
     pub(super) fn of(backend: &BackendSnapshot, series: &Series, snapshot: &Snapshot) -> Self {
-        let usable = (backend.active + backend.backup) as usize;
-        let tone = match () {
-            () if !backend.up => "bad",
-            () if usable < backend.servers.len() => "warning",
-            () => "good",
-        };
+        let tone = backend_tone(backend).class();
         let doors = snapshot.frontends.iter().filter(|frontend| frontend.leads_to(&backend.name));
         let doors: Vec<String> = doors
             .flat_map(|frontend| frontend.listen.iter().map(move |listen| format!("{} {listen}", frontend.name)))
@@ -61,7 +39,7 @@ impl Section {
             link: backend_path(&backend.name),
             tone,
             mark: mark(tone),
-            summary: format!("{usable} of {} usable", backend.servers.len()),
+            summary: usable_of_all(backend),
             aside: format!("{} · {}", backend.balance.name(), doors.join(", ")),
             figures: figures(backend),
             servers,
