@@ -130,6 +130,13 @@ mod tests {
             .collect()
     }
 
+    /// Candidates of these weights, as HAProxy counts them.
+    pub(super) fn scaled(weights: &[u16]) -> Vec<Candidate> {
+        let mut candidates = idle(weights);
+        candidates.iter_mut().for_each(|candidate| candidate.weight *= 16);
+        candidates
+    }
+
     /// Makes `sessions` choices as a pool does, nothing ever ending, and counts them per candidate.
     pub(super) fn spread(method: Balance, candidates: &mut [Candidate], sessions: u64) -> Vec<u64> {
         let mut counts = vec![0; candidates.len()];

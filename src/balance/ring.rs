@@ -67,15 +67,8 @@ pub(super) fn mixed(number: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::idle;
+    use super::super::tests::scaled;
     use super::*;
-
-    /// Candidates of these weights, as HAProxy counts them.
-    fn scaled(weights: &[u16]) -> Vec<Candidate> {
-        let mut candidates = idle(weights);
-        candidates.iter_mut().for_each(|candidate| candidate.weight *= 16);
-        candidates
-    }
 
     fn address(last: u8) -> IpAddr {
         [127, 0, last / 4, last].into()

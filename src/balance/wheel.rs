@@ -247,15 +247,8 @@ impl Wheel {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::idle;
+    use super::super::tests::scaled;
     use super::*;
-
-    /// Candidates of these weights, as HAProxy counts them.
-    fn scaled(weights: &[u16]) -> Vec<Candidate> {
-        let mut candidates = idle(weights);
-        candidates.iter_mut().for_each(|candidate| candidate.weight *= 16);
-        candidates
-    }
 
     fn turns(wheel: &mut Wheel, candidates: &[Candidate], count: usize) -> Vec<usize> {
         std::iter::from_fn(|| wheel.pick(candidates)).take(count).collect()
