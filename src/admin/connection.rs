@@ -65,20 +65,20 @@ pub(super) async fn open<S>(
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(handshake));
     let shaken = tokio::select! {
         shaken = handshake => shaken,
-        () = leaving.told() => return,
+        () = leaving.told_to_the_silent() => return,
     };
     match shaken {
         Ok(Ok(Ok(stream))) => serve(stream, caller.over_tls(), site, views, leaving, asked).await,
         // It is plain HTTP, at least if it is anything.
         Ok(Ok(Err(stream))) => {
-            speak(stream, &site, &views, None, leaving, |request| router::refuse_plain(request, &site)).await;
+            speak(stream, &site, &views, None, leaving, &asked, |request| router::refuse_plain(request, &site)).await;
         }
         Ok(Err(_)) | Err(_) => {}
     }
 }
 
 /// Answers requests until the client leaves, falls silent, or breaks the protocol. Nobody is told: it is the client's
-/// affair. Told to leave, it gives the answer under way, and no other.
+/// affair. Told to leave, it gives the answer under way, or the first if that has not been asked for yet, and no other.
 async fn serve<S>(stream: S, caller: Caller, site: Arc<Site>, views: Arc<Views>, leaving: Leaving, asked: Asked)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -87,7 +87,6 @@ where
     let requests = Requests::of(&site, &views, &caller);
     let noted = requests.clone();
     let answer = |request| {
-        asked.note();
         let (site, views, asked) = (Arc::clone(&site), Arc::clone(&views), asked.clone());
         let answer = answer(request, noted.clone(), caller.clone(), site, views, left.clone());
         async move {
@@ -98,7 +97,7 @@ where
             answer
         }
     };
-    speak(stream, &site, &views, requests, leaving, answer).await;
+    speak(stream, &site, &views, requests, leaving, &asked, answer).await;
 }
 
 /// The same by this word on each request; `requests` has what their lines will tell, where they have lines.
@@ -107,14 +106,18 @@ async fn speak<S, F>(
     site: &Site,
     views: &Views,
     requests: Option<Arc<Requests>>,
-    mut leaving: Leaving,
+    leaving: Leaving,
+    asked: &Asked,
     answer: impl Fn(Request<Incoming>) -> F,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Future<Output = Result<Response<Answer>, Infallible>>,
 {
     let _open = site.tally.counters.begin();
-    let service = service_fn(answer);
+    let service = service_fn(|request| {
+        asked.note();
+        answer(request)
+    });
     let waits = Waits::default();
     let stream = Impatient {
         stream,
@@ -137,11 +140,14 @@ async fn speak<S, F>(
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
+    let mut leave = pin!(time_to_leave(leaving, asked));
     let mut told = false;
     let ended = loop {
         tokio::select! {
+            biased;
+            // First: what has already come is answered, whoever is told to leave in the same moment.
             ended = connection.as_mut() => break ended,
-            () = leaving.told(), if !told => {
+            () = leave.as_mut(), if !told => {
                 told = true;
                 connection.as_mut().graceful_shutdown();
             }
@@ -151,6 +157,19 @@ async fn speak<S, F>(
     };
     if let Some(requests) = requests {
         requests.end(&ended);
+    }
+}
+
+/// At once for whoever has asked for something.
+async fn time_to_leave(leaving: Leaving, asked: &Asked) {
+    let (mut silent, mut told) = (leaving.clone(), leaving);
+    let of_who_has_asked = async {
+        asked.something().await;
+        told.told().await;
+    };
+    tokio::select! {
+        () = of_who_has_asked => {}
+        () = silent.told_to_the_silent() => {}
     }
 }
 

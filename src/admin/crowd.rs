@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// The connections of a listener, each a task.
@@ -21,7 +22,7 @@ pub(super) struct Crowd {
 
 /// What a connection has asked for so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked(Arc<AtomicU8>);
+pub(super) struct Asked(Arc<(AtomicU8, Notify)>);
 
 impl Asked {
     const NOTHING: u8 = 0;
@@ -30,16 +31,24 @@ impl Asked {
 
     /// Notes a request.
     pub fn note(&self) {
-        self.0.store(Self::SOMETHING, Relaxed);
+        self.0.0.store(Self::SOMETHING, Relaxed);
+        self.0.1.notify_one();
     }
 
     /// Notes that its answer has no end of its own.
     pub fn note_endless(&self) {
-        self.0.store(Self::WHATEVER_COMES, Relaxed);
+        self.0.0.store(Self::WHATEVER_COMES, Relaxed);
+    }
+
+    /// Waits for the first request; only one at a time may.
+    pub async fn something(&self) {
+        if self.is(Self::NOTHING) {
+            self.0.1.notified().await;
+        }
     }
 
     fn is(&self, kind: u8) -> bool {
-        self.0.load(Relaxed) == kind
+        self.0.0.load(Relaxed) == kind
     }
 }
 

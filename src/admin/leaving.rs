@@ -1,8 +1,15 @@
-//! The end of a listener: nobody new is let in, and those who are there get the answer that they wait for.
+//! The end of a listener: nobody new is let in, those who are there get the answer that they wait for, and those who have
+//! just come in may still ask.
 //!
 //! A reload may close the very listener over which it was asked for, and an upgrade leaves it to another process.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
+
+/// How long whoever has come in and asked for nothing yet may still ask: the question may be on its way, and whoever
+/// connects and asks at once is not to find the door shut.
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
 
 /// Has a listener's service end; so does dropping it.
 #[derive(Debug)]
@@ -31,5 +38,11 @@ impl Leaving {
     pub async fn told(&mut self) {
         // Who has dropped the other side has left as well.
         let _ = self.0.wait_for(|leave| *leave).await;
+    }
+
+    /// Waits until it is time for whoever has not asked for anything yet.
+    pub async fn told_to_the_silent(&mut self) {
+        self.told().await;
+        tokio::time::sleep(ON_ITS_WAY).await;
     }
 }

@@ -284,3 +284,24 @@ async fn who_leaves_gives_the_answer_under_way_and_no_other() {
     assert!(until_end(&mut waiting).await.ends_with("ok\n"));
     left.await.unwrap();
 }
+
+// Seen to fail with connections that close as soon as their listener is left, and with those that wait for ever.
+#[tokio::test(start_paused = true)]
+async fn whoever_has_just_come_in_may_still_ask_and_whoever_stays_silent_may_not_stay() {
+    for asks in [true, false] {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let (leave, leaving) = leaving();
+        tokio::spawn(connection::open(server, remote(), Site::socket(), views(), leaving, crowd::Asked::default()));
+        let begun = tokio::time::Instant::now();
+        let left = tokio::spawn(leave.left());
+        // Everybody has been told, and waits.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if asks {
+            client.write_all(b"GET /livez HTTP/1.1\r\nHost: lb\r\n\r\n").await.unwrap();
+        }
+        assert_eq!(until_end(&mut client).await.ends_with("ok\n"), asks);
+        left.await.unwrap();
+        let waited = begun.elapsed().as_millis();
+        assert!(if asks { waited < 110 } else { (195..210).contains(&waited) }, "{waited} ms");
+    }
+}

@@ -1,6 +1,6 @@
 //! An upgrade: another process takes over the listeners, and nobody is refused for it.
 
-use std::io::{IoSlice, Write};
+use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,11 +18,11 @@ use serde_json::{Value, json};
 
 use crate::harness::admin::Operator;
 use crate::harness::app::{App, BINARY, Config};
-use crate::harness::peers::{Manual, Peer, Server, refusing};
+use crate::harness::peers::{Manual, Peer, Server, connect, refusing};
 use crate::harness::program::Program;
 use crate::harness::runtime::Runtime;
 use crate::harness::schema;
-use crate::harness::wait::until;
+use crate::harness::wait::{pause, until};
 
 /// evenkeel, and whoever replaces it: all end with the test.
 struct Line {
@@ -69,6 +70,15 @@ impl Drop for Line {
     }
 }
 
+/// Ends others' work with its own, however that ends.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 fn signal(pid: &Value, signal: Signal) {
     let pid = pid.as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).expect("a process number");
     let _ = kill_process(pid, signal);
@@ -88,10 +98,11 @@ fn over_five_upgrades_nobody_is_refused_and_sessions_go_on() {
     held.hears("before");
     let (front, ended, asked) = (line.app.front(), AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let _ends = Ends(&ended);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !ended.load(Relaxed) {
-                    let mut client = crate::harness::peers::connect(front);
+                    let mut client = connect(front);
                     client.say("hello");
                     client.hears("hello");
                     asked.fetch_add(1, Relaxed);
@@ -105,7 +116,6 @@ fn over_five_upgrades_nobody_is_refused_and_sessions_go_on() {
             held.say("between");
             held.hears("between");
         }
-        ended.store(true, Relaxed);
     });
     assert_eq!(
         line.app.status()["process"]["predecessors"].as_array().map(Vec::len),
@@ -117,6 +127,50 @@ fn over_five_upgrades_nobody_is_refused_and_sessions_go_on() {
         line.app.status()["process"]["predecessors"].as_array().is_some_and(Vec::is_empty).then_some(())
     });
     assert_eq!(total(&line.app, "sessions_total"), asked.load(Relaxed) as u64 + 1);
+}
+
+// Seen to fail with listeners that send away who has come in and has not asked yet: of HTTP, and of the runtime API.
+#[test]
+fn whoever_comes_to_ask_during_an_upgrade_is_answered() {
+    let server = Server::echo();
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let admin = format!("[admin]\nsocket = \"{}\"\n", at("admin.sock").display());
+    let runtime = format!("[[runtime]]\nlisten = \"unix:{}\"", at("haproxy.sock").display());
+    let mut line = Line::start(&Config::to(&[server.address()]).more(&(admin + &runtime)));
+    let (operator, runtime, stats) =
+        (Operator::at(&at("admin.sock")), Runtime::at(&at("haproxy.sock")), line.app.stats());
+    let live = "GET /livez HTTP/1.1\r\nHost: lb\r\nConnection: close\r\n\r\n";
+    let askers: [&(dyn Fn() -> String + Sync); 3] =
+        [&|| asks(operator.connect(), live), &|| asks(connect(stats), live), &|| {
+            asks(runtime.connect(), "show version\n")
+        }];
+    let (ended, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let _ends = Ends(&ended);
+        for (number, ask) in askers.iter().chain(&askers).enumerate() {
+            let (ended, answered) = (&ended, &answered);
+            scope.spawn(move || {
+                while !ended.load(Relaxed) {
+                    assert_ne!(ask(), "", "asker {number} has no answer");
+                    answered.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        for _ in 0..8 {
+            line.upgrade();
+            let before = answered.load(Relaxed);
+            until("they are answered", || (answered.load(Relaxed) > before + 20).then_some(()));
+        }
+    });
+}
+
+/// Asks a moment after having come in, as whoever is not on the same host does; all that comes back.
+fn asks(mut stream: impl Read + Write, question: &str) -> String {
+    pause(Duration::from_millis(5));
+    let mut answer = Vec::new();
+    let _reset = stream.write_all(question.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
+    String::from_utf8(answer).unwrap()
 }
 
 // Seen to fail when the old process tells no more after it was replaced.

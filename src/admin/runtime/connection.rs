@@ -45,7 +45,8 @@ impl Connection {
         Self { level: spec.level, timeout: spec.timeout, by, views, mode, input }
     }
 
-    /// Serves until the client has what it wanted, leaves, or is silent. Told to leave, it gives the answers under way.
+    /// Serves until the client has what it wanted, leaves, or is silent. Told to leave, it gives the answers under way, and those
+    /// to a line that is.
     pub async fn serve<S>(mut self, mut stream: S, mut leaving: Leaving)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -95,7 +96,7 @@ impl Connection {
             }
             tokio::select! {
                 filled = timeout(self.timeout, self.input.fill(stream)) => filled??,
-                () = leaving.told() => return Ok(None),
+                () = leaving.told_to_the_silent() => return Ok(None),
             }
         }
     }
