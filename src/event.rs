@@ -90,6 +90,11 @@ pub struct ServerChange {
     pub via: Option<Tracked>,
     /// Whether its backend is a frontend, too.
     pub is_listen: bool,
+    /// How many of those who waited for it wait elsewhere now, or not at all; with the last usable server, of those as well
+    /// who waited for any.
+    pub requeued: usize,
+    /// How many wait for it alone.
+    pub queued: usize,
 }
 
 impl ServerChange {

@@ -16,6 +16,7 @@ mod check;
 pub mod condition;
 mod credential;
 mod descriptor;
+mod full;
 mod http_probe;
 mod line_format;
 mod listen;
@@ -55,8 +56,8 @@ pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
 pub use self::peers::{Peer, Peers};
 pub use self::policy::{
-    Closing, DialRefused, DialSilent, JudgedBy, Keepalive, OnDown, OnDraining, OnNoServer, OnPrimaryBack, OnRefused,
-    OnRemoved, Policy,
+    Closing, DialRefused, DialSilent, JudgedBy, Keepalive, OnDown, OnDraining, OnFull, OnNoServer, OnPrimaryBack,
+    OnRefused, OnRemoved, Policy,
 };
 pub use self::process::{Account, Connect, Process, Security};
 pub use self::retries::{Redispatch, Retries};
@@ -254,6 +255,10 @@ pub struct Backend {
     pub all_backups: bool,
     /// How many servers [`Balance::Random`] draws, of which the least loaded has the session.
     pub draws: u32,
+    pub on_full: OnFull,
+    /// With how many sessions it is at its full load ([`Server::min_sessions`]); `None` leaves that to
+    /// [`Config::full_sessions`].
+    pub full_sessions: Option<u32>,
 }
 
 /// Waits on behalf of one session of a backend; `None` is no limit.
@@ -367,9 +372,11 @@ pub struct Server {
     pub agent: Option<Agent>,
     /// Where its name leads until it is looked up.
     pub initial_address: Option<IpAddr>,
-    /// How many sessions may wait for it alone (HAProxy's `maxqueue`), which its outputs tell. None ever does: those that
-    /// wait have whichever server is free first.
+    /// How many sessions may wait for it alone (HAProxy's `maxqueue`), where any do: [`OnFull::Wait`].
     pub max_queue: Option<u32>,
+    /// Sessions that it is given at a time while its backend has few: the more there are, the nearer it comes to
+    /// `max_sessions` (HAProxy's `minconn`). `None` gives it all of them at any time.
+    pub min_sessions: Option<u32>,
 }
 
 impl Server {
@@ -397,6 +404,7 @@ impl Server {
             agent: None,
             initial_address: None,
             max_queue: None,
+            min_sessions: None,
         }
     }
 }

@@ -27,13 +27,17 @@ mod forced;
 mod lease;
 mod member;
 mod operator;
+mod regard;
 mod renewal;
 mod report;
+mod requeue;
+mod room;
 mod row;
 mod slow_start;
 mod standing;
 mod state;
 mod tier;
+mod turn;
 
 pub use self::heritage::Heritage;
 pub use self::lease::{Lease, Leased, Refusal};
@@ -48,6 +52,7 @@ use tokio::time::Instant;
 use self::counters::Counters;
 use self::member::Member;
 use self::network::Network;
+use self::requeue::Fate;
 use self::server::Server;
 use self::standing::Standing;
 use self::state::State;
@@ -57,7 +62,7 @@ use crate::event::{
     self, BackendSnapshot, CertificateExpiry, Change, DownCause, Evidence, NeverUp, Readiness, ServerChange,
     ServerSnapshot, ServerState, Verdict,
 };
-use crate::model::{self, ServerName};
+use crate::model::{self, OnFull, ServerName};
 
 /// Told of every change, by whoever brings it about; must not wait.
 pub type Observe = Arc<dyn Fn(&Change) + Send + Sync>;
@@ -84,20 +89,24 @@ impl Pool {
 
     /// The pool of one of this configuration's backends, all of whose hosts `network` must have.
     pub fn new(spec: model::Backend, network: &Arc<Network>, observe: Observe) -> Arc<Self> {
-        let spec = Arc::new(spec);
+        let (spec, counters) = (Arc::new(spec), Arc::<Counters>::default());
         Arc::new(Self {
             spec: Arc::clone(&spec),
-            counters: Arc::default(),
+            counters: Arc::clone(&counters),
             network: Arc::clone(network),
             observe,
-            state: Arc::new(Mutex::new(State::new(spec, network))),
+            state: Arc::new(Mutex::new(State::new(spec, counters, network))),
         })
     }
 
     /// The pools of a configuration, in its order, and the network that they share.
     pub fn all(config: &model::Config, observe: &Observe) -> (Vec<Arc<Self>>, Arc<Network>) {
         let network = Network::new(&config.hosts, &config.backends);
-        let pool = |spec: &model::Backend| Self::new(spec.clone(), &network, Arc::clone(observe));
+        let pool = |spec: &model::Backend| {
+            let pool = Self::new(spec.clone(), &network, Arc::clone(observe));
+            pool.lock().full_sessions = config.full_sessions(spec);
+            pool
+        };
         (config.backends.iter().map(pool).collect(), network)
     }
 
@@ -230,7 +239,7 @@ impl Pool {
     /// a server is in use may depend on the others.
     fn settle(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         state.keep_some(&self.network);
-        let mut changes = Vec::new();
+        let (mut changes, mut going) = (Vec::new(), Vec::new());
         for place in 0..state.members.len() {
             let member = &mut state.members[place];
             let Some(from) = member.standing.settle() else { continue };
@@ -243,6 +252,9 @@ impl Pool {
             }
             let (evidence, recent) = member.standing.grounds(from);
             let (active_left, backup_left) = state.usable();
+            let fate = Fate::of(to, state.spec.retries);
+            let (requeued, queued) = state.requeued(place, fate, (active_left, backup_left) != (0, 0));
+            going.push((place, fate));
             changes.push(ServerChange {
                 backend: self.spec.name.clone(),
                 server: server.name.clone(),
@@ -258,13 +270,21 @@ impl Pool {
                 reported: self.spec.log_health_checks,
                 is_listen: self.spec.is_listen,
                 via: server.spec().track.clone(),
+                requeued,
+                queued,
             });
         }
         state.note_usable(&self.counters);
         state.heed();
         state.conduct(&self.network);
+        let answers: Vec<_> = going.into_iter().flat_map(|(place, fate)| state.requeue(place, fate)).collect();
+        // HAProxy asks nobody to come in who waits only because there was less load than now.
+        let is_due = !changes.is_empty() || state.spec.on_full == OnFull::Next || state.is_growing();
         drop(state);
-        self.serve_queue();
+        answers.into_iter().for_each(|answer| self.deliver(answer));
+        if is_due {
+            self.serve_queue();
+        }
         for change in changes {
             (self.observe)(&Change::Server(change));
         }
@@ -280,6 +300,11 @@ impl Pool {
     pub fn usable_servers(&self) -> u32 {
         let (primaries, backups) = self.lock().usable();
         event::usable_servers(primaries, backups)
+    }
+
+    /// Sessions that wait here, for any server or for a certain one.
+    pub fn waiting(&self) -> u32 {
+        self.lock().waiting()
     }
 
     pub fn snapshot(&self) -> BackendSnapshot {
@@ -302,7 +327,9 @@ impl Pool {
             weight: in_use.iter().map(|member| u32::from(member.standing.weight.value())).sum(),
             effective_weight: in_use.first().map_or(0, |member| member.slow_start.whole(parts)),
             downtime: state.downtime + if state.up { Duration::ZERO } else { state.since.1.elapsed() },
-            queued: u32::try_from(state.queue.len()).unwrap_or(u32::MAX),
+            queued: state.waiting(),
+            queued_max: self.counters.most_waiting(),
+            full_sessions: state.full_sessions,
             shared_source: state.shared_source(),
             counts: self.counters.counts(),
             servers: state.members.iter().map(Member::snapshot).collect(),

@@ -80,6 +80,8 @@ pub(super) mod tests {
             reported: false,
             via: None,
             is_listen: false,
+            requeued: 0,
+            queued: 0,
         })
     }
 

@@ -181,6 +181,8 @@ mod tests {
             reported: false,
             via: None,
             is_listen: false,
+            requeued: 0,
+            queued: 0,
         }));
         history.note(Change::Action(ActionTaken {
             by: Actor::Local { pid: Some(1), uid: 0, user: Some("root".into()) },

@@ -244,7 +244,7 @@ impl<'a> Backend<'a> {
             weight: backend.weight,
             downtime_seconds: backend.downtime.as_secs_f64(),
             shared_source: SharedSource::of(backend),
-            counts: Figures { queued: backend.queued, ..Figures::of(&backend.counts) },
+            counts: Figures::of(&backend.all_counts()),
             servers: backend.servers.iter().map(Server::of).collect(),
         }
     }

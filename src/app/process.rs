@@ -148,9 +148,9 @@ impl Facts {
     fn process_counts(&self) -> Counts {
         let mut sum = self.process.counters.counts();
         let current = self.current();
-        for counts in current.pools.iter().map(|pool| pool.counters.counts()) {
-            sum.queued += counts.queued;
-            add_shared(&mut sum, &counts);
+        for pool in &current.pools {
+            sum.queued += pool.waiting();
+            add_shared(&mut sum, &pool.counters.counts());
         }
         for counts in current.frontends.iter().map(|frontend| frontend.counters.counts()) {
             add_shared(&mut sum, &counts);

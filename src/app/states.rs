@@ -110,10 +110,10 @@ impl Proxy<'_> {
         };
         let front = self.frontend.map(|frontend| frontend.counts).unwrap_or_default();
         let back = self.backend.map(|backend| backend.counts).unwrap_or_default();
-        let queued = self.backend.map_or(0, |backend| backend.queued);
+        let (queued, unassigned) = self.backend.map_or((0, 0), |backend| (backend.queued, backend.counts.queued));
         let _ = write!(
             line,
-            " Conn: act(FE+BE): {}+{}, {queued} pend ({queued} unass), tot(FE+BE): {}+{}.",
+            " Conn: act(FE+BE): {}+{}, {queued} pend ({unassigned} unass), tot(FE+BE): {}+{}.",
             front.sessions, back.sessions, front.sessions_total, back.sessions_total
         );
         line

@@ -129,6 +129,7 @@ pub fn backend() -> Backend {
         log_health_checks: is(false),
         all_backups: is(false),
         random_draws: is(Whole(DRAWS)),
+        on_full: is(policy.on_full),
         ..Backend::default()
     }
 }
@@ -146,6 +147,7 @@ pub fn server() -> Server {
         observe: is(Switch::Off),
         agent: is(Switch::Off),
         max_queue: is(Switch::Off),
+        min_sessions: is(Switch::Off),
         ..Server::default()
     }
 }

@@ -221,6 +221,7 @@ fn backend_over(stated: Option<Backend>, defaults: &Defaults, preset: Option<&Ba
     fill(&mut backend.log_health_checks, &defaults.log_health_checks);
     fill(&mut backend.all_backups, &defaults.all_backups);
     fill(&mut backend.random_draws, &defaults.random_draws);
+    fill(&mut backend.on_full, &defaults.on_full);
     if let Some(preset) = preset {
         backend.fill(preset);
     }

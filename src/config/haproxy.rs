@@ -18,6 +18,7 @@ mod document;
 mod file;
 mod finding;
 mod frontend;
+mod full;
 mod keyword;
 mod launch;
 mod log;

@@ -10,8 +10,8 @@ use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value;
 use crate::model::{
-    Balance, Connect, JudgedBy, LogFormat, LogLevel, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused,
-    OnRemoved, RequestLine, RuntimeLevel,
+    Balance, Connect, JudgedBy, LogFormat, LogLevel, OnDown, OnDraining, OnFull, OnLimit, OnNoServer, OnPrimaryBack,
+    OnRefused, OnRemoved, RequestLine, RuntimeLevel,
 };
 
 // ---- numbers and truth ----
@@ -349,6 +349,7 @@ words!(Balance {
     "source-mixed-map" => Balance::SourceMixedMap,
     "source-ring" => Balance::SourceRing,
 });
+words!(OnFull { "next" => OnFull::Next, "wait" => OnFull::Wait, });
 words!(OnNoServer {
     "try_all" => OnNoServer::TryAll,
     "reset" => OnNoServer::Reset,

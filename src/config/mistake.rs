@@ -135,6 +135,10 @@ pub enum Mistake {
     ObservesUnchecked,
     #[error("an `agent` needs a `port`")]
     AgentWithoutPort,
+    #[error("nobody waits for one server alone where `on_full` is \"next\"")]
+    QueueForNobody,
+    #[error("`min_sessions` is where a limit of at least {} begins, and `max_sessions` where it ends", least + 1)]
+    LimitWithoutRoom { least: u32 },
     #[error("the source is of another family than the server's address {address}")]
     OtherFamily { address: String },
     #[error("the status {status} is both in `accept` and in `draining`")]
@@ -292,6 +296,8 @@ kinds! {
     TracksAndChecks = "tracks-and-checks",
     ObservesUnchecked = "observes-unchecked",
     AgentWithoutPort = "agent-without-port",
+    QueueForNobody = "queue-for-nobody",
+    LimitWithoutRoom = "limit-without-room",
     OtherFamily = "other-family",
     PageCertificate = "page-certificate",
     PageKey = "page-key",

@@ -23,7 +23,7 @@ use super::target::{LineText, Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
     Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
-    LogFormat, LogLevel, Network, OnDown, OnDraining, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
+    LogFormat, LogLevel, Network, OnDown, OnDraining, OnFull, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
     OnSilence, PasswordHash, ProxyVersion, Redispatch, RequestLine, RuleStage, RuleVerdict, RuntimeLevel, ServerName,
     Tracked,
 };
@@ -153,6 +153,7 @@ section! {
     "log_health_checks" => log_health_checks: bool,
     "all_backups" => all_backups: bool,
     "random_draws" => random_draws: Whole<1, 100>,
+    "on_full" => on_full: OnFull,
 }
 
 section! {
@@ -286,6 +287,8 @@ section! {
     "log_health_checks" => log_health_checks: bool,
     "all_backups" => all_backups: bool,
     "random_draws" => random_draws: Whole<1, 100>,
+    "on_full" => on_full: OnFull,
+    "full_sessions" => full_sessions: Sessions,
     "servers" => servers: List<Member, 0>,
 }
 
@@ -313,6 +316,7 @@ section! {
     "initial_address" => initial_address: Ip,
     "id" => id: Number,
     "max_queue" => max_queue: Switch<Sessions>,
+    "min_sessions" => min_sessions: Switch<Sessions>,
 }
 
 section! {

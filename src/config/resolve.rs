@@ -21,6 +21,7 @@ use crate::model::{
 
 mod access;
 mod checks;
+mod full;
 mod konnectivity;
 mod listeners;
 mod names;
@@ -252,6 +253,7 @@ fn backend(
     names::note_duplicate_servers(raw, mistakes);
     names::note_nobody(raw, mistakes);
     note_long_dial(&filled(&raw.timeouts), mistakes);
+    full::note_contradictions(raw, mistakes);
     let mut servers = Vec::new();
     let mut whole = true;
     let mut ids = service::ServerIds::of(raw, mistakes);
@@ -282,6 +284,8 @@ fn backend(
         log_health_checks: filled(&raw.log_health_checks),
         all_backups: filled(&raw.all_backups),
         draws: filled(&raw.random_draws).0,
+        on_full: filled(&raw.on_full),
+        full_sessions: raw.full_sessions.as_ref().map(|sessions| sessions.value.0),
     })
 }
 
@@ -360,6 +364,7 @@ fn server(
         init_state: filled(&raw.init_state),
         initial_address: raw.initial_address.as_ref().map(|ip| ip.value.0),
         max_queue: filled(&raw.max_queue).on().map(|sessions| sessions.0),
+        min_sessions: filled(&raw.min_sessions).on().map(|sessions| sessions.0),
         ..Server::new(id, name?, address?.endpoint)
     })
 }

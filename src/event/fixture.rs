@@ -209,6 +209,8 @@ fn backend(id: u32, name: &str, port: u16) -> BackendSnapshot {
         effective_weight: 3,
         downtime: Duration::ZERO,
         queued: 0,
+        queued_max: 0,
+        full_sessions: 300,
         shared_source: None,
         counts: traffic(3),
         servers: (0u32..).zip(CONTROLLERS).map(|(n, name)| server(n + 1, name, format!("10.10.{n}.2"), port)).collect(),

@@ -79,7 +79,8 @@ pub struct Concurrent {
     pub frontend: u32,
     pub backend: u32,
     pub server: u32,
-    /// The places of this one in the server's queue and in the backend's when it began to wait, from 1; 0 if it never did.
+    /// How many were served from the queues of servers in which it waited until it was its turn or it left, itself
+    /// included, and from the backend's; 0 if it never did. Whoever leaves isn't served.
     pub server_queue: u32,
     pub backend_queue: u32,
 }
@@ -133,7 +134,8 @@ impl Ending {
         // outside has the letter of a connection.
         let phase = match self.phase {
             Phase::Data if matches!(self.who, Who::Down | Who::Up | Who::Killed) => 'C',
-            Phase::Queue | Phase::Connect if self.who == Who::Client => 'D',
+            Phase::Connect if self.who == Who::Client => 'D',
+            Phase::Queue if self.who == Who::Client && self.cause == Cause::Reset => 'D',
             Phase::Request => 'R',
             Phase::Queue => 'Q',
             Phase::Connect => 'C',
@@ -236,6 +238,8 @@ pub enum Cause {
     NotSaid,
     /// It is for none of its frontend's routes, and there is nothing else.
     NoRoute,
+    /// As many sessions wait for the server that it is tied to as may.
+    QueueFull,
     OutOfDescriptors,
     OutOfPorts,
     /// Its peer acknowledges nothing any more.
@@ -271,6 +275,7 @@ impl Cause {
             Self::BadProxyHeader => "bad PROXY protocol header",
             Self::NotSaid => "no TLS hello in time",
             Self::NoRoute => "no route",
+            Self::QueueFull => "too many wait for its server",
             Self::OutOfDescriptors => "out of file descriptors",
             Self::OutOfPorts => "out of local ports",
             Self::Silent => "peer is silent",

@@ -182,12 +182,24 @@ pub struct BackendSnapshot {
     pub effective_weight: u32,
     /// Time without a usable server, the present one included.
     pub downtime: Duration,
+    /// Sessions that wait here, for whichever server is free first or for a certain one.
     pub queued: u32,
+    /// Most of them at a time.
+    pub queued_max: u32,
+    /// With how many sessions it is at its full load; see [`crate::model::Config::full_sessions`].
+    pub full_sessions: u32,
     /// Where the balance method is to bring each source to every server: one that several clients share.
     pub shared_source: Option<SharedSource>,
     pub counts: Counts,
     /// In file order.
     pub servers: Vec<ServerSnapshot>,
+}
+
+impl BackendSnapshot {
+    /// Its counts, with all who wait here among them: those of HAProxy's outputs have only those who wait for any server.
+    pub fn all_counts(&self) -> Counts {
+        Counts { queued: self.queued, queued_max: self.queued_max, ..self.counts }
+    }
 }
 
 /// How many servers take new sessions, as HAProxy counts them (`nbsrv`): primaries, or one backup while there are none.
@@ -238,7 +250,7 @@ pub struct ServerSnapshot {
     pub effective_weight: u32,
     /// How often dials in a row have failed as the configuration has it watched for; `None` if it isn't.
     pub failed_rows: Option<u64>,
-    /// As HAProxy's outputs have it; see [`crate::model::Server::max_queue`].
+    /// How many sessions may wait for it alone.
     pub max_queue: Option<u32>,
     /// The drain over a time that is under way.
     pub drain: Option<DrainSnapshot>,

@@ -18,6 +18,7 @@ pub struct Policy {
     /// How long a half-closed session may go without a byte; `None` leaves it to the other timeouts.
     pub half_close: Option<Duration>,
     pub on_no_server: OnNoServer,
+    pub on_full: OnFull,
 }
 
 impl Policy {
@@ -42,6 +43,7 @@ impl Policy {
             server_keepalive: Some(Keepalive::new(15, 5, 3)),
             half_close: Some(Duration::from_secs(30)),
             on_no_server: OnNoServer::TryAll,
+            on_full: OnFull::Next,
         }
     }
 
@@ -56,6 +58,7 @@ impl Policy {
             server_keepalive: None,
             half_close: None,
             on_no_server: OnNoServer::Close,
+            on_full: OnFull::Wait,
         }
     }
 }
@@ -176,6 +179,17 @@ pub enum OnNoServer {
     Close,
     /// Nobody listens while it is so: the kernel refuses clients.
     CloseListener,
+}
+
+/// What a session meets whose server has as many sessions as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    /// It goes to the next one in the balance method's order, and waits only when all are full, for whichever is free
+    /// first.
+    Next,
+    /// As with HAProxy: where the method ties it to that server, it waits in that server's own queue, and is refused if
+    /// that is full, too ([`Server::max_queue`](super::Server::max_queue)).
+    Wait,
 }
 
 /// When the kernel asks a quiet peer whether it lives: after `idle`, then every `interval`, `count` times.

@@ -10,7 +10,7 @@ use prometheus::TextEncoder;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use self::table::{Count, Family, Kind, Level, States};
-use crate::event::{Counts, Snapshot};
+use crate::event::{BackendSnapshot, Counts, Snapshot};
 
 /// The text's media type.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -57,9 +57,10 @@ impl Text {
     }
 
     fn backends(&mut self, snapshot: &Snapshot) {
-        let mut rows = Rows::new(snapshot.backends.iter().map(|backend| {
+        let counts: Vec<Counts> = snapshot.backends.iter().map(BackendSnapshot::all_counts).collect();
+        let mut rows = Rows::new(snapshot.backends.iter().zip(&counts).map(|(backend, counts)| {
             let labels = vec![label("backend", backend.name.as_str())];
-            (labels, &backend.counts, backend)
+            (labels, counts, backend)
         }));
         self.families(table::BACKEND, &mut rows);
         self.counts(Level::Backend, &mut rows);

@@ -41,6 +41,8 @@ pub struct Counters {
     dial_micros: AtomicU64,
     queued: AtomicU32,
     queued_max: AtomicU32,
+    /// Of a backend: most that waited at a time, for its servers or for any.
+    waiting_max: AtomicU32,
     recent: Mutex<Recent>,
     /// What a process that this one has replaced had counted, or still counts.
     inherited: Mutex<Counts>,
@@ -103,6 +105,16 @@ impl Counters {
         let now = self.queued.fetch_add(1, Relaxed) + 1;
         self.queued_max.fetch_max(now, Relaxed);
         Queued { counters: Arc::clone(self) }
+    }
+
+    /// Notes how many wait in a backend, for whomever.
+    pub(super) fn note_waiting(&self, waiting: u32) {
+        self.waiting_max.fetch_max(waiting, Relaxed);
+    }
+
+    /// The most that waited in a backend at a time.
+    pub(super) fn most_waiting(&self) -> u32 {
+        self.waiting_max.load(Relaxed).max(self.counts().queued_max)
     }
 
     /// Whether a byte has come from the server.

@@ -117,7 +117,7 @@ impl Pool {
         let choice = self.lock().choose(source, tried);
         match choice {
             Choice::Chosen(chosen) => Some(self.leased(chosen)),
-            Choice::Full | Choice::Nobody(_) => None,
+            Choice::Full | Choice::Queue(_) | Choice::Crowded(_) | Choice::Nobody(_) => None,
         }
     }
 
@@ -152,7 +152,7 @@ impl Pool {
         if let Some(claim) = claim {
             state.sources.connect(server.key, claim);
         }
-        let is_awaited = state.queue.len() > 0;
+        let is_awaited = state.is_awaited();
         drop(state);
         if is_awaited {
             self.serve_queue();
@@ -190,10 +190,10 @@ impl State {
             return None;
         }
         self.note_silences();
-        let was_tried = |member: &Member| tried.iter().any(|server| Arc::ptr_eq(server, &member.server));
+        let load = self.load();
         for tier in [Tier::ReadyPrimary, Tier::ReadyBackup] {
             let is_sound = |member: &Member| !member.standing.in_transition();
-            let may = |member: &Member| is_sound(member) && !was_tried(member) && member.has_room();
+            let may = |member: &Member| is_sound(member) && !member.is_among(tried) && member.has_room(load);
             if let Some(place) = self.pick(tier, source, may) {
                 self.dials.budget.spend();
                 return Some(self.take(source, place, tier));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::counters::Open;
-use super::queue::{Ticket, Waiter};
+use super::queue::Ticket;
 use super::server::Server;
 use super::sources::Claim;
 use super::{Pool, Tried};
@@ -16,6 +16,8 @@ pub enum Lease {
     /// All that could take it are full; the ticket waits for a slot.
     Wait(Ticket),
     Refused(Refusal),
+    /// It is tied to this server, which is full, and as many wait for that as may.
+    Crowded(Arc<Server>),
 }
 
 /// Why nobody gets a session.
@@ -25,6 +27,8 @@ pub enum Refusal {
     NoServer,
     /// Each that may have it has been tried.
     AllTried,
+    /// As many wait for the one that may have it as may.
+    Crowded,
 }
 
 /// The right to send one session to one server; dropping it gives the slot back.
@@ -58,18 +62,26 @@ impl Pool {
                 drop(state);
                 Lease::Leased(self.leased(chosen))
             }
-            Choice::Full => {
-                let ticket = state.queue.join(self, source, tried.clone());
+            Choice::Full => Lease::Wait(state.queue_up(self, source, tried, None)),
+            Choice::Queue(place) => {
+                let ticket = state.queue_up(self, source, tried, Some(place));
+                drop(state);
+                // With this one there is more load than before, and with that, a server may have more sessions.
+                self.serve_queue();
                 Lease::Wait(ticket)
+            }
+            Choice::Crowded(place) => {
+                state.count_choice(place);
+                Lease::Crowded(Arc::clone(&state.members[place].server))
             }
             Choice::Nobody(refusal) => Lease::Refused(refusal),
         }
     }
 
     pub(super) fn leased(self: &Arc<Self>, chosen: Chosen) -> Leased {
-        let Chosen { server, last_resort, claim } = chosen;
+        let Chosen { server, last_resort, claim, counted } = chosen;
         let open = server.counters.begin();
-        Leased { server, last_resort, dialling: true, counted: false, pool: Arc::clone(self), claim, _open: open }
+        Leased { server, last_resort, dialling: true, counted, pool: Arc::clone(self), claim, _open: open }
     }
 
     fn give_back(self: &Arc<Self>, leased: &Leased) {
@@ -82,39 +94,11 @@ impl Pool {
         if let Some(claim) = claim {
             state.sources.end(server.key, claim);
         }
+        let is_awaited = state.is_awaited();
         drop(state);
-        self.serve_queue();
-    }
-
-    /// Gives slots to those who wait, first come first served, while there are any of both.
-    pub(super) fn serve_queue(self: &Arc<Self>) {
-        while let Some((waiter, answer)) = self.next_answer() {
-            // A waiter that has just left gets its lease all the same, and drops it: outside the lock, as it must be.
-            waiter.answer(answer.map(|chosen| self.leased(chosen)));
+        if is_awaited {
+            self.serve_queue();
         }
-    }
-
-    /// The first who need not wait any longer, and the answer.
-    fn next_answer(&self) -> Option<(Waiter, Result<Chosen, Refusal>)> {
-        let mut state = self.lock();
-        let mut queue = std::mem::take(&mut state.queue);
-        // What one newcomer can't have, no other can: a long queue is not asked one by one.
-        let mut full = false;
-        let answered = queue.first_answered(|waiter| {
-            if full && waiter.tried.is_empty() {
-                return None;
-            }
-            match state.choose(waiter.source, &waiter.tried) {
-                Choice::Full => {
-                    full |= waiter.tried.is_empty();
-                    None
-                }
-                Choice::Chosen(chosen) => Some(Ok(chosen)),
-                Choice::Nobody(refusal) => Some(Err(refusal)),
-            }
-        });
-        state.queue = queue;
-        answered
     }
 }
 
@@ -123,10 +107,17 @@ pub(super) struct Chosen {
     pub server: Arc<Server>,
     pub last_resort: bool,
     pub claim: Option<Box<Claim>>,
+    /// It has been counted as chosen, or is not to be.
+    pub counted: bool,
 }
 
 pub(super) enum Choice {
     Chosen(Chosen),
+    /// All that could take it are full: it waits for any of them,
     Full,
+    /// or for the one at this place alone,
+    Queue(usize),
+    /// for which as many wait already as may.
+    Crowded(usize),
     Nobody(Refusal),
 }

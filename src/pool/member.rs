@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::Tried;
 use super::conduct::Conduct;
 use super::network::Network;
+use super::queue::Queue;
+use super::room::{self, Load, Occupancy};
 use super::row::Row;
 use super::server::Server;
 use super::slow_start::{Pace, SlowStart};
@@ -22,6 +25,10 @@ pub(super) struct Member {
     pub standing: Standing,
     pub backup: bool,
     max_sessions: Option<u32>,
+    min_sessions: Option<u32>,
+    max_queue: Option<u32>,
+    /// Who waits for it alone.
+    pub queue: Queue,
     pub in_flight: u32,
     /// Sessions that a process which this one has replaced still has there.
     pub elsewhere: u32,
@@ -46,12 +53,16 @@ impl Member {
         let standing = Standing::starting(&spec, backend.judged_by);
         let slow_start = SlowStart::new(spec.slow_start.or(backend.slow_start), pace(backend));
         let host = network.host(&spec.address.host).expect("a network has the hosts of all servers");
-        let (backup, max_sessions) = (spec.backup, spec.max_sessions);
+        let (backup, max_sessions, min_sessions) = (spec.backup, spec.max_sessions, spec.min_sessions);
+        let max_queue = spec.max_queue;
         Self {
             server: Server::new(spec, host, backend.closing.kill_spread),
             standing,
             backup,
             max_sessions,
+            min_sessions,
+            max_queue,
+            queue: Queue::default(),
             in_flight: 0,
             elsewhere: 0,
             dialling: 0,
@@ -79,6 +90,7 @@ impl Member {
         }
         self.standing.renew(&spec, spec.check != old.check, backend.judged_by);
         (self.backup, self.max_sessions, self.max_dials) = (spec.backup, spec.max_sessions, backend.max_dials);
+        (self.min_sessions, self.max_queue) = (spec.min_sessions, spec.max_queue);
         self.draining_serves = backend.judged_by.weighs();
         self.slow_start.renew(spec.slow_start.or(backend.slow_start));
         self.server.renew(spec, backend.closing.kill_spread);
@@ -122,8 +134,34 @@ impl Member {
         self.slow_start.weigh(self.standing.weight.value(), Instant::now).into()
     }
 
-    pub fn has_room(&self) -> bool {
-        self.dialling < self.max_dials && self.max_sessions.is_none_or(|max| self.in_flight + self.elsewhere < max)
+    pub fn has_room(&self, load: Load) -> bool {
+        self.occupancy(load).has_slot()
+    }
+
+    pub fn occupancy(&self, load: Load) -> Occupancy {
+        Occupancy {
+            sessions: self.in_flight + self.elsewhere,
+            limit: self.limit(load),
+            dialled: self.dialling >= self.max_dials,
+            waiting: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            max_waiting: self.max_queue,
+        }
+    }
+
+    /// How many sessions it may have at this load; `None` if any number.
+    fn limit(&self, load: Load) -> Option<u32> {
+        let most = self.max_sessions?;
+        let limit = self.min_sessions.map_or(most, |least| room::limit(least, most, load));
+        Some(self.slow_start.limit(limit, Instant::now))
+    }
+
+    /// Whether what it may have grows with time alone.
+    pub fn is_growing(&self) -> bool {
+        self.max_sessions.is_some() && self.slow_start.throttle(Instant::now()).is_some()
+    }
+
+    pub fn is_among(&self, tried: &Tried) -> bool {
+        tried.iter().any(|server| Arc::ptr_eq(server, &self.server))
     }
 
     /// As a method sees it; one that is none of those which may be chosen has no weight.
@@ -140,7 +178,8 @@ impl Member {
             number: self.server.spec().id.0,
             weight,
             is_free,
-            in_flight: self.in_flight + self.elsewhere,
+            // Those who wait for it will be there before anybody else.
+            in_flight: self.in_flight + self.elsewhere + u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
             last_chosen: self.last_chosen,
             given: Given::default(),
             drawn: false,

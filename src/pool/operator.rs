@@ -47,6 +47,7 @@ impl Pool {
         let mut state = self.lock();
         let before = order(&mut state.member(server)?.standing);
         self.settle(state);
+        self.serve_queue();
         Some(before)
     }
 }

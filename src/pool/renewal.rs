@@ -10,7 +10,7 @@ use super::member::Member;
 use super::network::Network;
 use super::server::Server;
 use super::{Observe, Pool};
-use crate::model;
+use crate::model::{self, OnFull};
 
 /// The pools of a new configuration, and who is no longer in them.
 pub struct Renewed {
@@ -39,7 +39,11 @@ impl Pool {
             // Nobody watches it any more: what was due for its sessions by its health is due no longer.
             server.set_conduct(Conduct::Leave);
         }
-        pools.iter().for_each(Self::look);
+        for (pool, spec) in pools.iter().zip(&config.backends) {
+            pool.lock().full_sessions = config.full_sessions(spec);
+            pool.look();
+            pool.serve_queue();
+        }
         Renewed { pools, removed }
     }
 
@@ -79,7 +83,14 @@ impl Pool {
                 None => Member::new(server, &spec, &self.network),
             })
             .collect();
-        removed.extend(old.into_iter().map(|member| (Arc::clone(&self.spec), member.server)));
+        for mut member in old {
+            state.take_in(member.queue.empty());
+            removed.push((Arc::clone(&self.spec), member.server));
+        }
+        if spec.on_full == OnFull::Next {
+            let tied: Vec<_> = state.members.iter_mut().flat_map(|member| member.queue.empty()).collect();
+            state.take_in(tied);
+        }
         state.ever_up |= state.members.iter().any(|member| member.server.spec().check.is_none());
         state.spec = Arc::clone(&spec);
         state.find_strangers();
@@ -93,10 +104,14 @@ impl Pool {
         })
     }
 
-    /// Takes all servers out: the backend is gone.
-    fn emptied(&self) -> Vec<Arc<Server>> {
+    /// Takes all servers out: the backend is gone, and nobody waits for it any longer.
+    fn emptied(self: &Arc<Self>) -> Vec<Arc<Server>> {
         let mut state = self.lock();
-        let members = std::mem::take(&mut state.members);
+        let mut members = std::mem::take(&mut state.members);
+        let tied: Vec<_> = members.iter_mut().flat_map(|member| member.queue.empty()).collect();
+        state.take_in(tied);
+        drop(state);
+        self.serve_queue();
         members.into_iter().map(|member| member.server).collect()
     }
 }

@@ -80,6 +80,18 @@ impl SlowStart {
         }
     }
 
+    /// How many sessions it may have now of `most`: by HAProxy's pace it comes back to them, too, by hundredths, in whole
+    /// seconds.
+    pub fn limit(&self, most: u32, now: impl FnOnce() -> Instant) -> u32 {
+        let (Pace::Haproxys, Some(over), Some(recovered)) = (self.pace, self.over, self.recovered) else { return most };
+        let age = now().saturating_duration_since(recovered);
+        if age >= over {
+            return most;
+        }
+        let hundredths = 100_000 * u128::from(age.as_secs()) / over.as_millis().max(1);
+        u32::try_from(u128::from(most) * hundredths / 100).unwrap_or(most).max(1)
+    }
+
     /// So many parts as a weight, rounded up.
     pub fn whole(&self, parts: u32) -> u32 {
         parts.div_ceil(self.pace.full().into())
@@ -128,6 +140,19 @@ mod tests {
         );
         let throttle = |seconds| way.throttle(now + Duration::from_secs(seconds));
         assert_eq!([0, 4, 8, 60].map(throttle), [Some(6), Some(12), Some(18), None]);
+    }
+
+    /// What HAProxy 3.2.26 lets in with `slowstart 10s maxconn 10`. Seen to fail with a limit at every moment.
+    #[test]
+    fn haproxys_limit_grows_with_the_share() {
+        let now = Instant::now();
+        let limits = |pace| {
+            let mut way = SlowStart::new(Some(Duration::from_secs(10)), pace);
+            [DOWN, ServerState::Ready].iter().for_each(|state| way.note(*state, now));
+            [0, 1_900, 2_000, 3_900, 9_000, 10_000].map(|age| way.limit(10, || now + Duration::from_millis(age)))
+        };
+        assert_eq!(limits(Pace::Haproxys), [1, 1, 2, 3, 9, 10]);
+        assert_eq!(limits(Pace::Even), [10; 6]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use super::lease::{Choice, Chosen};
 use super::member::Member;
 use super::network::Network;
 use super::queue::Queue;
+use super::regard::{Regard, Whither};
+use super::room::Load;
 use super::server::Server;
 use super::sources::Sources;
 use super::tier::Tier;
@@ -21,7 +23,7 @@ use super::{Refusal, Tried};
 use crate::balance::{self, Candidate, Memory};
 use crate::clock;
 use crate::event::{DownCause, Kept, SharedSource};
-use crate::model::{self, Balance, Closing, JudgedBy, OnNoServer, OnPrimaryBack, ServerName};
+use crate::model::{self, Balance, Closing, JudgedBy, OnFull, OnNoServer, OnPrimaryBack, ServerName};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -30,7 +32,13 @@ pub(super) struct State {
     pub members: Vec<Member>,
     /// Choices made so far: the number of the last one.
     pub choices: u64,
+    /// Who waits for whichever server is free first.
     pub queue: Queue,
+    /// Sessions that have begun to wait so far.
+    pub arrivals: u64,
+    pub counters: Arc<Counters>,
+    /// With how many sessions the backend is at its full load.
+    pub full_sessions: u32,
     pub up: bool,
     pub ever_up: bool,
     pub since: (SystemTime, Instant),
@@ -53,15 +61,18 @@ pub(super) struct State {
 
 impl State {
     /// A pool that nobody has used yet.
-    pub fn new(spec: Arc<model::Backend>, network: &Network) -> Self {
+    pub fn new(spec: Arc<model::Backend>, counters: Arc<Counters>, network: &Network) -> Self {
         let servers = spec.servers.iter().cloned();
         let members: Vec<_> = servers.map(|server| Member::new(server, &spec, network)).collect();
         let unchecked = members.iter().any(|member| member.server.spec().check.is_none());
         let mut state = Self {
+            full_sessions: spec.full_sessions.unwrap_or(1),
             spec,
             members,
             choices: 0,
             queue: Queue::default(),
+            arrivals: 0,
+            counters,
             up: true,
             ever_up: unchecked,
             since: (clock::wall(), Instant::now()),
@@ -85,28 +96,82 @@ impl State {
 
     /// Chooses among the best servers that are left, and takes a slot of the chosen one.
     pub fn choose(&mut self, source: IpAddr, tried: &Tried) -> Choice {
-        let was_tried = |member: &Member| tried.iter().any(|server| Arc::ptr_eq(server, &member.server));
-        let mut refusal = Refusal::NoServer;
         self.note_silences();
+        match self.best_tier(tried) {
+            Err(refusal) => Choice::Nobody(refusal),
+            Ok(tier) => match self.spec.on_full {
+                OnFull::Next => self.choose_free(tier, source, tried),
+                OnFull::Wait => self.choose_or_wait(tier, source, tried),
+            },
+        }
+    }
+
+    /// The best tier that has a server which isn't among those that were tried.
+    pub fn best_tier(&self, tried: &Tried) -> Result<Tier, Refusal> {
+        let mut refusal = Refusal::NoServer;
         for tier in Tier::ORDER {
             if tier == Tier::LastResort && self.spec.on_no_server != OnNoServer::TryAll {
                 break;
             }
-            let in_tier = |member: &Member| member.tier() == Some(tier);
-            if self.members.iter().any(|member| in_tier(member) && was_tried(member)) {
-                refusal = Refusal::AllTried;
-            }
-            if !self.members.iter().any(|member| in_tier(member) && !was_tried(member)) {
+            let mut of_tier = self.members.iter().filter(|member| member.tier() == Some(tier)).peekable();
+            if of_tier.peek().is_none() {
                 continue;
             }
-            // A slot that is given back goes to the first who waits for it, so that room found here is nobody's.
-            let Some(place) = self.pick(tier, source, |member| !was_tried(member) && member.has_room()) else {
-                return Choice::Full;
-            };
-            self.dials.note_begun();
-            return Choice::Chosen(self.take(source, place, tier));
+            if of_tier.any(|member| !member.is_among(tried)) {
+                return Ok(tier);
+            }
+            refusal = Refusal::AllTried;
         }
-        Choice::Nobody(refusal)
+        Err(refusal)
+    }
+
+    /// Chooses among those of a tier that have room.
+    fn choose_free(&mut self, tier: Tier, source: IpAddr, tried: &Tried) -> Choice {
+        let load = self.load();
+        // A slot that is given back goes to the first who waits for it, so that room found here is nobody's.
+        match self.pick(tier, source, |member| !member.is_among(tried) && member.has_room(load)) {
+            Some(place) => self.begin(source, place, tier),
+            None => Choice::Full,
+        }
+    }
+
+    /// Chooses among those of a tier as HAProxy does, where one that is full may be waited for.
+    fn choose_or_wait(&mut self, tier: Tier, source: IpAddr, tried: &Tried) -> Choice {
+        let regard = Regard::of(self.spec.balance, self.is_alone(tier));
+        if regard.trusts_the_queue() && !self.queue.is_empty() && self.members.iter().any(|member| member.in_flight > 0)
+        {
+            return Choice::Full;
+        }
+        let load = self.load();
+        let may = |member: &Member| !member.is_among(tried) && regard.considers(member.occupancy(load));
+        let Some(place) = self.pick(tier, source, may) else { return Choice::Full };
+        match regard.whither(self.members[place].occupancy(load)) {
+            Whither::Slot => self.begin(source, place, tier),
+            Whither::Queue => Choice::Queue(place),
+            Whither::AnyQueue => Choice::Full,
+            Whither::Away => Choice::Crowded(place),
+        }
+    }
+
+    /// Whether only the first server of a tier has sessions.
+    pub fn is_alone(&self, tier: Tier) -> bool {
+        tier.is_backup() && !self.spec.all_backups
+    }
+
+    fn begin(&mut self, source: IpAddr, place: usize, tier: Tier) -> Choice {
+        self.dials.note_begun();
+        Choice::Chosen(self.take(source, place, tier))
+    }
+
+    /// How busy the backend is, sessions included that a process which this one has replaced still has.
+    pub fn load(&self) -> Load {
+        let elsewhere: u32 = self.members.iter().map(|member| member.elsewhere).sum();
+        Load { sessions: self.counters.sessions().saturating_add(elsewhere), full: self.full_sessions }
+    }
+
+    /// Whether a server may have more sessions with time alone.
+    pub fn is_growing(&self) -> bool {
+        self.members.iter().any(Member::is_growing)
     }
 
     /// Takes a slot of a server for a session that will dial it.
@@ -119,7 +184,7 @@ impl State {
         let server = Arc::clone(&member.server);
         let remembers = self.spec.balance == Balance::Spread;
         let claim = remembers.then(|| Box::new(self.sources.begin(source, server.key, self.choices)));
-        Chosen { server, last_resort: tier == Tier::LastResort, claim }
+        Chosen { server, last_resort: tier == Tier::LastResort, claim, counted: false }
     }
 
     /// Looks whose dials are silent: once for a choice, because that changes without this lock.

@@ -4,6 +4,7 @@ mod agents;
 mod looking;
 mod operator;
 mod spread;
+mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
@@ -74,6 +75,8 @@ pub(super) fn backend(balance: Balance, servers: &[Spec]) -> model::Backend {
         is_listen: false,
         all_backups: false,
         draws: 2,
+        on_full: model::OnFull::Next,
+        full_sessions: None,
     }
 }
 
@@ -298,14 +301,17 @@ fn a_backend_without_servers_left_knows_since_when() {
     assert!(!snapshot.up && snapshot.ever_up && snapshot.active == 0 && snapshot.counts.downs == 1);
 }
 
+pub(super) async fn served(mut ticket: queue::Ticket) -> Result<Leased, Refusal> {
+    ticket.wait().await.outcome
+}
+
 #[tokio::test]
 async fn who_waits_for_a_slot_is_served_in_order() {
     let pool = pool(&[Spec { max_sessions: Some(1), ..PLAIN }]);
     let (_, holder) = lease(&pool);
     let mut tickets = Vec::new();
-    for ahead in 0..3 {
+    for _ in 0..3 {
         let Lease::Wait(ticket) = pool.lease(SOURCE, &Tried::new()) else { panic!("the server is full") };
-        assert_eq!(ticket.ahead, ahead);
         tickets.push(ticket);
     }
     assert_eq!(pool.snapshot().counts.queued, 3);
@@ -314,10 +320,10 @@ async fn who_waits_for_a_slot_is_served_in_order() {
     let last = tickets.pop().unwrap();
     let first = tickets.pop().unwrap();
     drop(holder);
-    let slot = first.wait().await.expect("the slot goes to the first");
+    let slot = served(first).await.expect("the slot goes to the first");
     assert!(matches!(pool.lease(SOURCE, &Tried::new()), Lease::Wait(_)), "a newcomer does not overtake");
     drop(slot);
-    drop(last.wait().await.expect("and then to the last"));
+    drop(served(last).await.expect("and then to the last"));
     assert_eq!(pool.snapshot().counts.queued, 0);
     assert_eq!(lease_name(&pool), "s1");
 }
@@ -333,11 +339,11 @@ async fn who_waits_for_one_server_holds_up_nobody_who_can_have_another() {
     let (name, freed) = (one.server.name.clone(), other.server.name.clone());
     drop(other);
     assert_eq!(pool.snapshot().queued, 2, "the slot went to the second");
-    let second = second.wait().await.expect("a slot that it can have");
+    let second = served(second).await.expect("a slot that it can have");
     assert_eq!(second.server.name, freed);
     drop(one);
-    assert_eq!(first.wait().await.expect("its slot").server.name, name);
-    drop(third.wait().await.expect("the slot that the first gave back"));
+    assert_eq!(served(first).await.expect("its slot").server.name, name);
+    drop(served(third).await.expect("the slot that the first gave back"));
     drop(second);
     assert_eq!(pool.snapshot().queued, 0);
 }
@@ -348,7 +354,7 @@ async fn who_waits_is_turned_away_when_the_last_server_goes() {
     let (_, _holder) = lease(&pool);
     let Lease::Wait(ticket) = pool.lease(SOURCE, &Tried::new()) else { panic!("the server is full") };
     probe(&pool, 1, REFUSED);
-    assert_eq!(ticket.wait().await.err(), Some(Refusal::NoServer));
+    assert_eq!(served(ticket).await.err(), Some(Refusal::NoServer));
 }
 
 #[test]

@@ -37,15 +37,8 @@ impl Tier {
     /// `option allbackups` (its manual, section 4.2): the first has all sessions, unless they are to share them.
     pub fn balance(self, spec: &model::Backend) -> Balance {
         match self {
-            _ if spec.all_backups => spec.balance,
-            Self::ReadyBackup | Self::DrainingBackup | Self::SuspectBackup | Self::SuspectDrainingBackup => {
-                Balance::First
-            }
-            Self::ReadyPrimary
-            | Self::DrainingPrimary
-            | Self::SuspectPrimary
-            | Self::SuspectDrainingPrimary
-            | Self::LastResort => spec.balance,
+            _ if self.is_backup() && !spec.all_backups => Balance::First,
+            _ => spec.balance,
         }
     }
 
@@ -73,6 +66,10 @@ impl Tier {
             self,
             Self::DrainingPrimary | Self::DrainingBackup | Self::SuspectDrainingPrimary | Self::SuspectDrainingBackup
         )
+    }
+
+    pub fn is_backup(self) -> bool {
+        matches!(self, Self::ReadyBackup | Self::DrainingBackup | Self::SuspectBackup | Self::SuspectDrainingBackup)
     }
 
     fn suspect(self) -> Self {

@@ -1,5 +1,6 @@
 //! Which server a session gets, and the wait for it when all are full.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout};
@@ -8,11 +9,11 @@ use super::record::{Ended, Record};
 use super::route::Routed;
 use super::trace::Step;
 use crate::event::{Cause, Ending, Phase, Who};
-use crate::model::OnNoServer;
+use crate::model::{OnFull, OnNoServer};
 use crate::net;
 use crate::net::reactor::Stream;
-use crate::pool::queue::Ticket;
-use crate::pool::{Lease, Leased, Pool, Tried};
+use crate::pool::queue::{Answer, Ticket};
+use crate::pool::{Lease, Leased, Pool, Refusal, Tried};
 
 /// A session with a slot of a server.
 #[derive(Debug)]
@@ -58,6 +59,10 @@ pub(super) async fn next(
     let leased = match pool.lease(record.client().ip(), tried) {
         Lease::Leased(leased) => leased,
         Lease::Refused(_) => return Err(Denied::NoServer),
+        Lease::Crowded(server) => {
+            record.server = Some(server);
+            return Err(Denied::Ended(CROWDED));
+        }
         Lease::Wait(ticket) => wait(client, record, pool, ticket).await?,
     };
     record.waited.get_or_insert_default();
@@ -66,19 +71,47 @@ pub(super) async fn next(
     Ok(leased)
 }
 
-async fn wait(client: &Stream, record: &mut Record, pool: &Pool, ticket: Ticket) -> Result<Leased, Denied> {
+/// What a session meets that is tied to a server for which as many wait already as may.
+const CROWDED: Ending = Ending::new(Who::Server, Phase::Queue, Cause::QueueFull);
+
+async fn wait(client: &Stream, record: &mut Record, pool: &Pool, mut ticket: Ticket) -> Result<Leased, Denied> {
     record.enter_phase(Phase::Queue);
-    record.place_in_queue = ticket.ahead + 1;
     let begun = Instant::now();
     let outcome = tokio::select! {
         answer = timeout(pool.spec.timeouts.queue, ticket.wait()) => match answer {
-            Ok(answer) => answer.map_err(|_| Denied::NoServer),
-            Err(_) => Err(Denied::Ended(Ending::new(Who::ServerTimeout, Phase::Queue, Cause::TimedOut))),
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(Ending::new(Who::ServerTimeout, Phase::Queue, Cause::TimedOut)),
         },
-        ending = super::interrupted(client, record) => Err(Denied::Ended(ending)),
+        ending = super::interrupted(client, record) => Err(ending),
+        () = gone(client) => Err(Ending::new(Who::Client, Phase::Queue, Cause::Finished)),
     };
     *record.waited.get_or_insert_default() += begun.elapsed();
+    let (course, outcome) = match outcome {
+        Ok(Answer { outcome, course }) => (
+            course,
+            outcome.map_err(|refusal| match refusal {
+                Refusal::Crowded => Denied::Ended(CROWDED),
+                Refusal::NoServer | Refusal::AllTried => Denied::NoServer,
+            }),
+        ),
+        Err(ending) => (ticket.leave(), Err(Denied::Ended(ending))),
+    };
+    record.note_wait(&course);
+    // Whoever waits for any server is nobody's meanwhile, as with HAProxy; else it is told who had it last.
+    if course.server.is_some() || pool.spec.on_full == OnFull::Wait {
+        record.server = course.server;
+    }
     outcome
+}
+
+/// Returns when the client has finished without a word: it will have nothing to say to a server, either.
+async fn gone(client: &Stream) {
+    let is_over = poll_fn(|cx| client.poll_peek(cx, &mut [0], 0)).await;
+    client.look_again();
+    if !is_over.is_ok_and(|peeked| peeked.length == 0) {
+        // What it has said waits with it, and how it fares is seen where its connection fails.
+        std::future::pending().await
+    }
 }
 
 /// What a client meets when nobody can have it.

@@ -20,6 +20,7 @@ use crate::net::proxy_header::Parties;
 use crate::net::reactor::Stream;
 use crate::pool::Pool;
 use crate::pool::counters::{self, Open};
+use crate::pool::queue::Course;
 use crate::pool::server::Server;
 use crate::pool::sessions::{Cell, Command, Entered};
 
@@ -43,8 +44,9 @@ pub struct Record {
     pub dialled: Option<Duration>,
     pub retries: u32,
     pub moves: u32,
-    /// Its place in the backend's queue, from 1; 0 if it never waited there.
-    pub place_in_queue: u32,
+    /// As [`Concurrent`] has them.
+    server_queue: u32,
+    backend_queue: u32,
     entered: Entered,
     _process: Open,
     _frontend: Open,
@@ -101,7 +103,8 @@ impl Record {
             dialled: None,
             retries: 0,
             moves: 0,
-            place_in_queue: 0,
+            server_queue: 0,
+            backend_queue: 0,
             entered: worker.sessions.enter(client, frontend.way()),
             _process: frontend.process.counters.begin(),
             _frontend: frontend.counters.begin(),
@@ -203,8 +206,15 @@ impl Record {
 
     /// Notes whether a client that gets no server has said something meanwhile. HAProxy reads while a session waits.
     pub fn note_said(&mut self, client: &Stream) {
-        let has_waited = self.retries > 0 || self.place_in_queue > 0;
+        let has_waited = self.retries > 0 || self.server_queue + self.backend_queue > 0;
         self.heard |= has_waited && client.has_unread();
+    }
+
+    /// Notes what it has waited for.
+    pub fn note_wait(&mut self, course: &Course) {
+        self.server_queue += course.server_place;
+        self.backend_queue += course.backend_place;
+        self.moves += course.moves;
     }
 
     /// Tells that the session is connected, where that has a line: one beside that of its end, or its only one.
@@ -266,6 +276,8 @@ impl Record {
             (Who::Client | Who::ClientTimeout, Phase::Request) => {
                 counters::count(&self.frontend.counters.request_errors);
             }
+            // As with HAProxy: one that has left in an orderly way has been failed by nobody.
+            (Who::Client, Phase::Queue) if ending.cause == Cause::Finished => {}
             (Who::Client, _) => both().for_each(|of| counters::count(&of.client_aborts)),
             (Who::Server, Phase::Data) => both().for_each(|of| {
                 counters::count(&of.server_aborts);
@@ -275,6 +287,9 @@ impl Record {
             }),
             (Who::Server | Who::ServerTimeout | Who::Resource, Phase::Connect) if self.backend.is_some() => {
                 counters::count(&pool.connect_errors);
+            }
+            (Who::Server | Who::ServerTimeout, Phase::Queue) => {
+                both().for_each(|of| counters::count(&of.connect_errors));
             }
             (Who::Internal, _) => counters::count(&self.frontend.counters.request_errors),
             _ => {}
@@ -297,8 +312,8 @@ impl Record {
             frontend: self.frontend.counters.sessions(),
             backend: self.backend.as_ref().map_or(0, |_| self.pool.counters.sessions()),
             server: self.server.as_ref().map_or(0, |server| server.counters.sessions()),
-            server_queue: 0,
-            backend_queue: self.place_in_queue,
+            server_queue: self.server_queue,
+            backend_queue: self.backend_queue,
         }
     }
 }

@@ -172,7 +172,6 @@ impl<'a> Row<'a> {
     }
 
     fn of_backend(of: &'a BackendSnapshot, snapshot: &'a Snapshot) -> Self {
-        let entries = snapshot.frontends.iter().filter(|frontend| frontend.leads_to(&of.name));
         Self {
             kind: Kind::Backend,
             proxy: of.name.as_str(),
@@ -182,7 +181,7 @@ impl<'a> Row<'a> {
             legends: false,
             at: snapshot.at,
             counts: of.counts,
-            limit: Some(full_at(entries.map(|frontend| sessions_limit(frontend, snapshot)))),
+            limit: Some(of.full_sessions),
             http: None,
             of: Of::Backend(of),
         }
@@ -211,7 +210,7 @@ impl<'a> Row<'a> {
             Kind::Backend | Kind::Server => {
                 let Counts { bytes_in, bytes_out, last_session, .. } = of.counts;
                 let counts = Counts { bytes_in, bytes_out, last_session, ..Counts::default() };
-                ("BACKEND", counts, full_at([of.max_sessions].into_iter()), HttpCounts::default())
+                ("BACKEND", counts, of.max_sessions.div_ceil(10).max(1), HttpCounts::default())
             }
         };
         Self {
@@ -287,12 +286,6 @@ fn check_result(server: &ServerSnapshot) -> Option<CheckStatus> {
 /// The sessions that a frontend takes.
 fn sessions_limit(of: &FrontendSnapshot, snapshot: &Snapshot) -> u32 {
     of.max_sessions.unwrap_or(snapshot.process.max_sessions)
-}
-
-/// HAProxy's `fullconn`, where a file doesn't state it: a tenth of what the frontends may bring, and at least one.
-fn full_at(limits: impl Iterator<Item = u32>) -> u32 {
-    let all: u64 = limits.map(u64::from).sum();
-    u32::try_from(all.div_ceil(10)).unwrap_or(u32::MAX).max(1)
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn figures(backend: &BackendSnapshot) -> Vec<Figure> {
             format!("{}/s", count(counts.rate.into())),
             format!("most {}/s", count(counts.rate_max.into())),
         ),
-        Figure::new("Waiting", count(backend.queued.into()), format!("most {}", count(counts.queued_max.into()))),
+        Figure::new("Waiting", count(backend.queued.into()), format!("most {}", count(backend.queued_max.into()))),
         Figure::new("Bytes in", bytes(counts.bytes_in), "from clients".into()),
         Figure::new("Bytes out", bytes(counts.bytes_out), "to clients".into()),
         Figure::new("Time to connect", lapse(counts.connect_time), format!("most {}", lapse(counts.connect_time_max))),

@@ -118,6 +118,8 @@ fn backend(host: &HostAddress, ports: &[u16]) -> Backend {
         is_listen: false,
         all_backups: false,
         draws: 2,
+        on_full: crate::model::OnFull::Next,
+        full_sessions: None,
     }
 }
 

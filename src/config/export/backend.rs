@@ -7,8 +7,8 @@ use super::frontend::{keepalive, unlimited};
 use super::log;
 use super::writer::{Writer, time, word};
 use crate::model::{
-    Backend, Balance, Config, HostAddress, InitState, JudgedBy, OnDown, OnErrors, OnNoServer, OnPrimaryBack, Policy,
-    ProxyVersion, Redispatch, Retries, Server, Weight,
+    Backend, Balance, Config, HostAddress, InitState, JudgedBy, OnDown, OnErrors, OnFull, OnNoServer, OnPrimaryBack,
+    Policy, ProxyVersion, Redispatch, Retries, Server, Weight,
 };
 
 pub fn write(backend: &Backend, config: &Config, out: &mut Writer) {
@@ -28,6 +28,9 @@ pub fn body(backend: &Backend, config: &Config, out: &mut Writer) {
         if is_on {
             out.line(format!("option {option}"));
         }
+    }
+    if let Some(sessions) = backend.full_sessions {
+        out.line(format!("fullconn {sessions}"));
     }
     beyond(backend, config, out);
     check::options(backend, out);
@@ -117,6 +120,10 @@ fn beyond(backend: &Backend, config: &Config, out: &mut Writer) {
             backend.on_no_server == OnNoServer::TryAll,
             "servers that count as down are tried before a client is refused".to_owned(),
         ),
+        (
+            passes_over_full_ones(backend),
+            "a session whose server is full goes to the next one; HAProxy has it wait".to_owned(),
+        ),
         (backend.on_no_server == OnNoServer::Reset, "clients are reset where no server is usable".to_owned()),
         (backend.on_no_server == OnNoServer::CloseListener, "nobody listens where no server is usable".to_owned()),
         (
@@ -139,6 +146,12 @@ fn beyond(backend: &Backend, config: &Config, out: &mut Writer) {
         ),
     ];
     differs.iter().filter(|(is, _)| *is).for_each(|(_, what)| out.cannot(what));
+}
+
+/// Whether that makes a difference: other methods pass over a full server in HAProxy, too.
+fn passes_over_full_ones(backend: &Backend) -> bool {
+    let is_limited = backend.servers.iter().any(|server| server.max_sessions.is_some());
+    backend.on_full == OnFull::Next && backend.balance.is_sticky() && is_limited
 }
 
 // ---- servers ----
@@ -164,6 +177,8 @@ fn share(server: &Server) -> Vec<String> {
     }
     words.extend(server.backup.then(|| "backup".to_owned()));
     words.extend(server.max_sessions.map(|sessions| format!("maxconn {sessions}")));
+    words.extend(server.min_sessions.map(|sessions| format!("minconn {sessions}")));
+    words.extend(server.max_queue.map(|most| format!("maxqueue {most}")));
     words.extend(server.disabled.then(|| "disabled".to_owned()));
     words
 }
@@ -180,7 +195,6 @@ fn way(server: &Server) -> Vec<String> {
         Some(_) => format!("interface {}", word(name)),
         None => format!("source 0.0.0.0 interface {}", word(name)),
     }));
-    words.extend(server.max_queue.map(|most| format!("maxqueue {most}")));
     words.extend(server.user_timeout.map(|timeout| format!("tcp-ut {}", time(timeout))));
     words.extend(server.send_proxy.map(|version| match version {
         ProxyVersion::V1 => "send-proxy".to_owned(),

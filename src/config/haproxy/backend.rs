@@ -10,7 +10,7 @@ use super::compose::Composer;
 use super::document::Section;
 use super::frontend::keepalive;
 use super::words::Word;
-use super::{HOUR, check, server, service};
+use super::{HOUR, check, full, server, service};
 
 /// As TOML: the backend, then each of its servers.
 pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Vec<Section> {
@@ -36,6 +36,7 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Vec<S
         unstated(&mut section);
     }
     let servers = servers(proxy, composer);
+    full::backend(proxy, &servers, &mut section, composer);
     if proxy.own("server").next().is_none() {
         section.set("servers", "[]", Some(proxy.at));
     }
@@ -120,6 +121,7 @@ fn one_server(proxy: &Proxy, line: &Statement, defaults: Options, composer: &mut
     section.text("name", &name.text, Some(name.span));
     section.text("address", &endpoint, Some(address.span));
     numbers(&options, &mut section, composer);
+    full::server(&options, &mut section, composer);
     service::server(proxy, &options, &mut section, composer);
     check::compose(proxy, &options, line.at, &mut section, composer);
     Some(section)
@@ -134,13 +136,6 @@ fn numbers(options: &Options, section: &mut Section, composer: &mut Composer<'_>
         Some(())
     };
     number("weight", "weight", 0, 256);
-    // 0 is no limit.
-    if options.value("maxconn").is_some_and(|word| word.text != "0") {
-        number("maxconn", "max_sessions", 1, 10_000_000);
-    }
-    if options.value("maxqueue").is_some_and(|word| word.text != "0") {
-        number("maxqueue", "max_queue", 1, 10_000_000);
-    }
     if let Some(at) = options.has("backup") {
         section.set("backup", true, Some(at));
     }

@@ -15,7 +15,7 @@ const WITHOUT_CASE: [(&str, &str); 1] =
     [("bind: v4v6", "evenkeel's sockets take both families unless told otherwise, whatever net.ipv6.bindv6only says")];
 
 /// Values and signs that no table has: what stands behind a keyword of theirs, or around them.
-const BEYOND_TABLES: [(&str, &[&str]); 10] = [
+const BEYOND_TABLES: [(&str, &[&str]); 11] = [
     ("balance", &["roundrobin", "static-rr", "leastconn", "random", "first", "source"]),
     ("tcp-request", &["accept", "expect-proxy"]),
     (
@@ -44,6 +44,21 @@ const BEYOND_TABLES: [(&str, &[&str]); 10] = [
             "gt",
             "le",
             "ge",
+        ],
+    ),
+    (
+        "full server",
+        &[
+            "source",
+            "leastconn",
+            "several backups",
+            "maintenance",
+            "drain",
+            "a server goes down",
+            "nobody is left",
+            "timeout queue",
+            "a client leaves",
+            "set maxconn",
         ],
     ),
     ("http-check send", &["meth", "uri", "ver", "hdr", "body"]),

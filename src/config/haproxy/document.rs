@@ -49,6 +49,11 @@ impl Section {
         self.entries.push(Entry { key: key.into(), literal: literal.to_string(), at, remark: None });
     }
 
+    /// Where a key of it comes from, if it has that.
+    pub fn place_of(&self, key: &str) -> Option<Option<Span>> {
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.at)
+    }
+
     /// Adds a key with a text.
     pub fn text(&mut self, key: impl Into<String>, text: &str, at: Option<Span>) {
         self.set(key, quoted(text), at);

@@ -466,7 +466,7 @@ pub const KEYWORDS: &[Keyword] = &[
     refused("tcp-check set-var", DB, "a check has no variables", LEAVE_OUT),
     refused("tcp-check set-var-fmt", DB, "a check has no variables", LEAVE_OUT),
     refused("tcp-check unset-var", DB, "a check has no variables", LEAVE_OUT),
-    noted("fullconn", DB, "`maxconn` holds whatever the load is"),
+    honoured("fullconn", DB),
     noted("hash-balance-factor", DB, "a source has the same server as long as that is usable"),
     honoured("stats enable", DFB),
     honoured("stats uri", DFB),

@@ -68,7 +68,7 @@ pub const WORDS: &[Allowed] = &[
     Allowed::honoured("agent-addr", 1),
     Allowed::honoured("agent-send", 1),
     Allowed::honoured("maxqueue", 1),
-    noted("minconn", 1, "`maxconn` holds whatever the load is"),
+    Allowed::honoured("minconn", 1),
     refused("usesrc", 1, "servers see evenkeel's own address", "tell them the client's by `send-proxy-v2`"),
     refused("send-proxy-v2-ssl", 0, "evenkeel doesn't know what is inside", "write `send-proxy-v2`"),
     refused("send-proxy-v2-ssl-cn", 0, "evenkeel doesn't know what is inside", "write `send-proxy-v2`"),

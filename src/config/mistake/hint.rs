@@ -107,6 +107,10 @@ impl Mistake {
             Self::TracksAndChecks => Some("leave one of the two out".into()),
             Self::ObservesUnchecked => Some("give it a check, or leave `observe` out".into()),
             Self::AgentWithoutPort => Some("add `port`, where the agent listens".into()),
+            Self::QueueForNobody => Some(r#"write `on_full = "wait"` in the backend, or leave `max_queue` out"#.into()),
+            Self::LimitWithoutRoom { least } => {
+                Some(format!("write a `max_sessions` above {least}, or leave `min_sessions` out"))
+            }
             Self::OtherFamily { .. } => Some("connections can't be made from one to the other".into()),
             Self::TwoCredentials => Some("leave one of the two out".into()),
             Self::NotOfThisTarget { belongs_to, .. } => Some(format!("it is for log targets of type {belongs_to}")),

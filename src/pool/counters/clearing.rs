@@ -13,6 +13,7 @@ impl Counters {
     pub fn clear_maxima(&self) {
         self.sessions_max.store(0, Relaxed);
         self.queued_max.store(0, Relaxed);
+        self.waiting_max.store(0, Relaxed);
         self.recent().clear_maxima();
         let mut inherited = self.inherited.lock().unwrap_or_else(PoisonError::into_inner);
         *inherited = inherited.without_maxima();

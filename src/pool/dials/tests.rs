@@ -3,7 +3,7 @@
 use tokio::time::advance;
 
 use super::super::tests::{
-    PLAIN, REFUSED, SOURCE, Spec, backend, lease, lease_name, pool, probe, told, verdict, watched,
+    PLAIN, REFUSED, SOURCE, Spec, backend, lease, lease_name, pool, probe, served, told, verdict, watched,
 };
 use super::*;
 use crate::event::{AdminState, ServerState};
@@ -56,10 +56,10 @@ async fn a_server_with_too_many_unfinished_dials_is_passed_over_and_then_waited_
     };
     let (one, other) = (waiting(), waiting());
     leases[2].1.connected(MILLISECOND);
-    let one = one.wait().await.unwrap();
+    let one = served(one).await.unwrap();
     assert_eq!(one.server.name.as_str(), "s2", "its connection stands");
     drop(leases.remove(0));
-    let other = other.wait().await.unwrap();
+    let other = served(other).await.unwrap();
     assert_eq!(other.server.name.as_str(), "s1", "its dial was given up");
 }
 

@@ -105,11 +105,11 @@ fn a_backend_counts_those_that_take_sessions() {
     snapshot.set_state(VIENNA, ServerState::Draining);
     snapshot.backends[0].servers[2].weight = Weight::ZERO;
     snapshot.backends[0].servers[2].effective_weight = 0;
-    snapshot.frontends[0].max_sessions = Some(25);
+    snapshot.backends[0].full_sessions = 3;
     let rows = rows(&snapshot, &Filter::default());
     let backend = line(&rows, "kubeAPI_backend", "BACKEND");
     assert_eq!((backend("act"), backend("bck"), backend("status")), (Cell::U32(1), Cell::U32(0), text("UP")));
-    assert_eq!(backend("slim"), Cell::U32(3), "a tenth, rounded up");
+    assert_eq!(backend("slim"), Cell::U32(3));
     assert_eq!(line(&rows, "stats", "BACKEND")("downtime"), Cell::Empty);
 }
 

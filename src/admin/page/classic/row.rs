@@ -155,7 +155,7 @@ pub(super) fn server(server: &ServerSnapshot, now: SystemTime) -> Row {
                 weight: Cell::count(server.weight.value()),
                 certificate: certificate_days(server, now),
                 limit: Cell::limit(server.max_sessions),
-                pool: Some(Pool { downtime: server.downtime, queued: server.counts.queued }),
+                pool: Some(Pool { downtime: server.downtime }),
                 ..Cells::default()
             },
         ),
@@ -176,10 +176,10 @@ pub(super) fn backend(backend: &BackendSnapshot, now: SystemTime) -> Row {
         since: Cell::since(backend.since, now),
         check: None,
         cells: cells(
-            &backend.counts,
+            &backend.all_counts(),
             Cells {
                 weight: Cell::count(backend.weight),
-                pool: Some(Pool { downtime: backend.downtime, queued: backend.queued }),
+                pool: Some(Pool { downtime: backend.downtime }),
                 ..Cells::default()
             },
         ),
@@ -209,7 +209,6 @@ struct Cells {
 
 struct Pool {
     downtime: Duration,
-    queued: u32,
 }
 
 /// In the order of [`COLUMNS`].
@@ -225,9 +224,7 @@ fn cells(counts: &Counts, own: Cells) -> [Cell; COLUMNS.len()] {
         Cell::count(counts.sessions_total).titled(times(counts)),
         Cell::count(counts.rate),
         Cell::count(counts.rate_max),
-        pool.map_or_else(Cell::none, |pool| {
-            Cell::count(pool.queued).titled(format!("most {}", count(counts.queued_max.into())))
-        }),
+        of_pool(Cell::count(counts.queued).titled(format!("most {}", count(counts.queued_max.into())))),
         Cell::bytes(counts.bytes_in),
         Cell::bytes(counts.bytes_out),
         own.request_errors,

@@ -35,6 +35,8 @@ fn history() -> History {
         reported: false,
         via: None,
         is_listen: false,
+        requeued: 0,
+        queued: 0,
     }));
     history.note(Change::Action(ActionTaken {
         by: Actor::Signal("SIGHUP"),

@@ -63,8 +63,8 @@ fn figures(backend: &BackendSnapshot) -> Vec<Figure> {
             .alarming(errors > 0),
     ];
     figures.extend(imbalance(backend).map(|above| Figure::new("Imbalance", above, "above a server's share".into())));
-    if backend.queued > 0 || counts.queued_max > 0 {
-        let waited = format!("most {}", count(counts.queued_max.into()));
+    if backend.queued_max > 0 {
+        let waited = format!("most {}", count(backend.queued_max.into()));
         figures.push(Figure::new("Waiting", count(backend.queued.into()), waited).alarming(backend.queued > 0));
     }
     if !backend.downtime.is_zero() {

@@ -64,12 +64,13 @@ impl Tail {
         match self {
             Self::None => String::new(),
             Self::Online => format!(
-                ". {active} active and {backup} backup servers online.{on_backup} 0 sessions requeued, 0 total in queue"
+                ". {active} active and {backup} backup servers online.{on_backup} {} sessions requeued, {} total in queue",
+                change.requeued, change.queued
             ),
             Self::Left => format!(
-                ". {active} active and {backup} backup servers left.{on_backup} {} sessions active, 0 requeued, 0 \
+                ". {active} active and {backup} backup servers left.{on_backup} {} sessions active, {} requeued, {} \
                  remaining in queue",
-                change.sessions
+                change.sessions, change.requeued, change.queued
             ),
         }
     }
@@ -122,6 +123,8 @@ mod tests {
             reported: false,
             via: None,
             is_listen: false,
+            requeued: 0,
+            queued: 0,
         }
     }
 
