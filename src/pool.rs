@@ -281,12 +281,13 @@ impl Pool {
         // HAProxy asks nobody to come in who waits only because there was less load than now.
         let is_due = !changes.is_empty() || state.spec.on_full == OnFull::Next || state.is_growing();
         drop(state);
+        // Told first: what becomes of those who wait follows from it, and so do their lines.
+        for change in changes {
+            (self.observe)(&Change::Server(change));
+        }
         answers.into_iter().for_each(|answer| self.deliver(answer));
         if is_due {
             self.serve_queue();
-        }
-        for change in changes {
-            (self.observe)(&Change::Server(change));
         }
     }
 

@@ -83,7 +83,7 @@ async fn wait(client: &Stream, record: &mut Record, pool: &Pool, mut ticket: Tic
             Err(_) => Err(Ending::new(Who::ServerTimeout, Phase::Queue, Cause::TimedOut)),
         },
         ending = super::interrupted(client, record) => Err(ending),
-        () = gone(client) => Err(Ending::new(Who::Client, Phase::Queue, Cause::Finished)),
+        cause = gone(client) => Err(Ending::new(Who::Client, Phase::Queue, cause)),
     };
     *record.waited.get_or_insert_default() += begun.elapsed();
     let (course, outcome) = match outcome {
@@ -104,13 +104,16 @@ async fn wait(client: &Stream, record: &mut Record, pool: &Pool, mut ticket: Tic
     outcome
 }
 
-/// Returns when the client has finished without a word: it will have nothing to say to a server, either.
-async fn gone(client: &Stream) {
-    let is_over = poll_fn(|cx| client.poll_peek(cx, &mut [0], 0)).await;
+/// Returns when the client has finished without a word, and will have nothing to say to a server, either; or when it is seen
+/// here that it has reset.
+async fn gone(client: &Stream) -> Cause {
+    let seen = poll_fn(|cx| client.poll_peek(cx, &mut [0], 0)).await;
     client.look_again();
-    if !is_over.is_ok_and(|peeked| peeked.length == 0) {
-        // What it has said waits with it, and how it fares is seen where its connection fails.
-        std::future::pending().await
+    match seen {
+        Ok(peeked) if peeked.length == 0 => Cause::Finished,
+        // What it has said waits with it.
+        Ok(_) => std::future::pending().await,
+        Err(_) => Cause::Reset,
     }
 }
 

@@ -92,11 +92,14 @@ fn milliseconds(time: Option<Duration>) -> i128 {
     time.map_or(-1, |time| time.as_millis() as i128)
 }
 
-/// A session that has ended has left its backend and its server, and is still one of the frontend's.
+/// A session that has ended has left its backend and its server, and is still one of the frontend's. One that waited never was
+/// one of the server's.
 fn concurrent(stage: SessionStage, record: &SessionRecord) -> Concurrent {
     let own = u32::from(stage == SessionStage::End);
+    let own_at_server = if record.ending.phase == Phase::Queue { 0 } else { own };
     let Concurrent { backend, server, .. } = record.concurrent;
-    Concurrent { backend: backend.saturating_sub(own), server: server.saturating_sub(own), ..record.concurrent }
+    let (backend, server) = (backend.saturating_sub(own), server.saturating_sub(own_at_server));
+    Concurrent { backend, server, ..record.concurrent }
 }
 
 /// Stands before the retries of one that went to another server.

@@ -71,7 +71,13 @@ async fn again(
     let others = pool.active() > 1;
     let elsewhere = may_leave(pool, &leased.server, rules, record.retries, others);
     let before = Arc::clone(&leased.server);
-    let kept = if elsewhere { None } else { Some(leased) };
+    // Given back before the pause, as HAProxy does it: who waits for this server may be next, and it may be this session again.
+    let kept = if elsewhere {
+        drop(leased);
+        None
+    } else {
+        Some(leased)
+    };
     // Who has waited in vain for an answer has waited long enough.
     if !matches!(error, DialError::TimedOut) && (kept.is_some() || !others) {
         let pause = Retries::pause(pool.spec.timeouts.dial);
