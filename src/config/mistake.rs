@@ -137,7 +137,7 @@ pub enum Mistake {
     AgentWithoutPort,
     #[error("nobody waits for one server alone where `on_full` is \"next\"")]
     QueueForNobody,
-    #[error("`min_sessions` is where a limit of at least {} begins, and `max_sessions` where it ends", least + 1)]
+    #[error("`min_sessions` is {least}, and `max_sessions`, up to which that limit grows, is not above it")]
     LimitWithoutRoom { least: u32 },
     #[error("the source is of another family than the server's address {address}")]
     OtherFamily { address: String },

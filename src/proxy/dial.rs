@@ -65,7 +65,7 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
         }
         Err(Failure::Ended(ending)) => {
             record.note_said(&client);
-            net::options::reset_on_close(&client);
+            lease::let_go(&client, &pool, ending);
             Err(record.end(ending))
         }
     }
@@ -198,7 +198,7 @@ fn note_winner(record: &mut Record, pool: &Pool, first: &Arc<Server>, winner: &A
         return;
     }
     record.server = Some(Arc::clone(winner));
-    record.moves += 1;
+    record.note_move();
     [first.counters.as_ref(), pool.counters.as_ref()].iter().for_each(|of| counters::count(&of.moves));
 }
 
@@ -213,7 +213,7 @@ fn share(deadline: Instant, pool: &Pool, tried: &Tried) -> Instant {
 /// Counts a session that goes on to another server: as a retry and a move of the one that failed it.
 fn note_move(record: &mut Record, pool: &Pool, tried: &Tried) {
     record.retries += 1;
-    record.moves += 1;
+    record.note_move();
     let failed = tried.last().map(|server| server.counters.as_ref());
     for of in failed.into_iter().chain([pool.counters.as_ref()]) {
         counters::count(&of.retries);

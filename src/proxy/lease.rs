@@ -34,7 +34,7 @@ pub async fn lease(Routed { client, mut record, pool }: Routed) -> Result<Assign
         }
         Err(Denied::Ended(ending)) => {
             record.note_said(&client);
-            net::options::reset_on_close(&client);
+            let_go(&client, &pool, ending);
             Err(record.end(ending))
         }
     }
@@ -114,6 +114,14 @@ async fn gone(client: &Stream) -> Cause {
         // What it has said waits with it.
         Ok(_) => std::future::pending().await,
         Err(_) => Cause::Reset,
+    }
+}
+
+/// What a client meets whose session ends before it is connected: one that waited in vain is turned away.
+pub(super) fn let_go(client: &Stream, pool: &Pool, ending: Ending) {
+    match ending.who {
+        Who::Server | Who::ServerTimeout => turn_away(client, pool),
+        _ => net::options::reset_on_close(client),
     }
 }
 

@@ -43,7 +43,8 @@ pub struct Record {
     pub waited: Option<Duration>,
     pub dialled: Option<Duration>,
     pub retries: u32,
-    pub moves: u32,
+    /// How often it has gone to another server; no more are told than there is room for.
+    moves: u16,
     /// As [`Concurrent`] has them.
     server_queue: u32,
     backend_queue: u32,
@@ -210,11 +211,16 @@ impl Record {
         self.heard |= has_waited && client.has_unread();
     }
 
+    /// Notes that it has gone to another server.
+    pub fn note_move(&mut self) {
+        self.moves = self.moves.saturating_add(1);
+    }
+
     /// Notes what it has waited for.
     pub fn note_wait(&mut self, course: &Course) {
         self.server_queue += course.server_place;
         self.backend_queue += course.backend_place;
-        self.moves += course.moves;
+        self.moves = self.moves.saturating_add(u16::try_from(course.moves).unwrap_or(u16::MAX));
     }
 
     /// Tells that the session is connected, where that has a line: one beside that of its end, or its only one.
@@ -254,7 +260,7 @@ impl Record {
             bytes_in,
             bytes_out,
             retries: self.retries,
-            moves: self.moves,
+            moves: self.moves.into(),
             ending,
             concurrent,
             log: Arc::clone(&self.frontend.spec.log),

@@ -26,6 +26,7 @@ mod operate;
 mod orders;
 mod peers;
 mod proxy_protocol;
+mod queues;
 mod records;
 mod reload;
 mod requests;

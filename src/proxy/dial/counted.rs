@@ -95,7 +95,7 @@ async fn again(
     if Arc::ptr_eq(&leased.server, &before) {
         count_retry(pool, &before);
     } else {
-        record.moves += 1;
+        record.note_move();
         [before.counters.as_ref(), pool.counters.as_ref()].iter().for_each(|of| counters::count(&of.moves));
         leased.count_choice();
     }
