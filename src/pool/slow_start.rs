@@ -142,17 +142,17 @@ mod tests {
         assert_eq!([0, 4, 8, 60].map(throttle), [Some(6), Some(12), Some(18), None]);
     }
 
-    /// What HAProxy 3.2.26 lets in with `slowstart 10s maxconn 10`. Seen to fail with a limit at every moment.
+    /// What HAProxy 3.2.26 lets in with `slowstart 10s`.
     #[test]
     fn haproxys_limit_grows_with_the_share() {
         let now = Instant::now();
         let limits = |pace| {
             let mut way = SlowStart::new(Some(Duration::from_secs(10)), pace);
             [DOWN, ServerState::Ready].iter().for_each(|state| way.note(*state, now));
-            [0, 1_900, 2_000, 3_900, 9_000, 10_000].map(|age| way.limit(10, || now + Duration::from_millis(age)))
+            [0, 1_900, 2_000, 3_900, 9_000, 10_000].map(|age| way.limit(100, || now + Duration::from_millis(age)))
         };
-        assert_eq!(limits(Pace::Haproxys), [1, 1, 2, 3, 9, 10]);
-        assert_eq!(limits(Pace::Even), [10; 6]);
+        assert_eq!(limits(Pace::Haproxys), [1, 10, 20, 30, 90, 100]);
+        assert_eq!(limits(Pace::Even), [100; 6]);
     }
 
     #[test]
