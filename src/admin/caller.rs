@@ -60,6 +60,14 @@ impl Caller {
         }
     }
 
+    /// Who acts over HAProxy's page, which judges itself who may: with the name that they have shown a password for.
+    pub fn on_page(&self, user: Option<String>) -> Actor {
+        match *self {
+            Self::Remote { address, .. } => Actor::StatsPage { address, user },
+            Self::Local { pid, uid } => Actor::Local { pid, uid, user: accounts::user_name(uid) },
+        }
+    }
+
     /// The same, after a handshake.
     pub fn over_tls(self) -> Self {
         match self {

@@ -10,10 +10,11 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_NONE_MATCH, REFERER};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 
 use super::action::Order;
 use super::caller::Caller;
+use super::haproxy::acting;
 use super::haproxy::answer as haproxy;
 use super::haproxy::uri::{self, Place};
 use super::page::classic;
@@ -115,8 +116,8 @@ where
     note_strange_form(request.uri())?;
     let found = Found::of(request.method(), request.uri().path());
     let is_ours = !found.as_ref().is_err_and(Refusal::is_of_no_path);
-    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-    let place = uri::place(&site.serves, target, is_ours);
+    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+    let place = uri::place(&site.serves, &target, is_ours);
     if matches!(place, Place::Ours | Place::Statistics(..))
         && let Some(asked_to_log_in) = haproxy::asked_to_log_in(&site.serves, request.headers())
     {
@@ -124,6 +125,10 @@ where
     }
     match place {
         Place::Ours => ours(found?, request, caller, views, leaving).await,
+        Place::Statistics(Some(page), wanted) if *request.method() == Method::POST => {
+            let user = haproxy::user(page, request.headers());
+            acting::take(request, (page, &wanted), caller, user, views).await
+        }
         place => {
             let sight = sight(&place, caller, site, views, request.headers()).await;
             haproxy::answer(place, request.method(), caller.ends(), || sight.of((views.snapshot)()))
@@ -223,7 +228,7 @@ where
 }
 
 /// The whole body of an action or a form.
-async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
+pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
 where
     B: Body + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -63,7 +63,7 @@ fn a_line_has_haproxys_verdict() {
         ("global", "maxconn 0", Taken),
         ("global", "daemon", Taken),
         ("global", "daemon yes", Refused),
-        ("backend", "stats admin if TRUE", Warned),
+        ("defaults", "stats admin if TRUE", Refused),
     ];
     for (place, line, expected) in lines {
         assert_eq!(verdict(&file(place, line)), expected, "{line} in {place}");

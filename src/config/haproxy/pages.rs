@@ -24,6 +24,7 @@ const STATISTICS: &[&str] = &[
     "stats show-legends",
     "stats show-node",
     "stats show-desc",
+    "stats admin",
 ];
 
 const EXPORTER: &str = "http-request use-service";
@@ -64,7 +65,7 @@ pub fn compose(proxy: &Proxy, number: u32, several: bool, composer: &mut Compose
     }
     if let Some(word) = proxy.last("monitor-uri").and_then(|statement| statement.arguments.first()) {
         section.text("monitor", &word.text, Some(word.span));
-        monitor_fail(proxy, &mut section, composer);
+        conditions("monitor_fail", proxy.own("monitor fail"), proxy, &mut section, composer);
     }
     if let Some((most, at)) = proxy.last("maxconn").and_then(|statement| composer.number(statement, 0, u32::MAX.into()))
     {
@@ -137,18 +138,29 @@ fn statistics(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>)
             if word.text == "." { own.clone() } else { word.text.clone() }
         },
     );
+    conditions("admin_if", proxy.every("stats admin"), proxy, section, composer);
 }
 
-/// The conditions under which a monitor is told no.
-fn monitor_fail(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
+/// A key that has the condition of each of several lines.
+fn conditions<'a>(
+    key: &str,
+    statements: impl Iterator<Item = &'a Statement>,
+    proxy: &Proxy,
+    section: &mut Section,
+    composer: &mut Composer<'_>,
+) {
     let mut conditions = Vec::new();
-    for statement in proxy.own("monitor fail") {
+    for statement in statements {
+        if statement.arguments.is_empty() {
+            let what = format!("`{}` has no condition", statement.written);
+            composer.wrong(statement.at, what, "write `if CONDITION`, such as `if LOCALHOST`");
+        }
         let condition = acl::condition(proxy, &statement.arguments, statement.at, composer.mistakes);
         conditions.extend(condition.map(|condition| (quoted(&when::write(&condition)), statement.at)));
     }
     let Some((_, at)) = conditions.first().cloned() else { return };
     let conditions: Vec<_> = conditions.into_iter().map(|(condition, _)| condition).collect();
-    section.set("monitor_fail", format!("[{}]", conditions.join(", ")), Some(at));
+    section.set(key, format!("[{}]", conditions.join(", ")), Some(at));
 }
 
 /// A key that has a value from each of several lines.
