@@ -94,6 +94,13 @@ impl Caller {
         matches!(*self, Self::Remote { secure: true, .. })
     }
 
+    /// Whether it may be a browser on this host that a page of another site has led here, by a name of its own that leads
+    /// to this host by now: to the browser, the page and this host are one site then.
+    pub fn is_led_astray(&self, headers: &HeaderMap) -> bool {
+        let is_near = self.address().is_some_and(|address| address.ip().is_loopback());
+        is_near && !is_passed_on(headers) && !names_this_host(headers)
+    }
+
     /// Whether it is somebody on this host who asks for themselves. A reverse proxy here says for whom it asks, and a page
     /// of another site whose name has come to lead here asks for that name.
     fn is_here(&self, headers: &HeaderMap) -> bool {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_NONE_MATCH, REFERER};
+use hyper::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_NONE_MATCH, REFERER,
+};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -121,6 +123,10 @@ where
     if matches!(place, Place::Ours | Place::Statistics(..))
         && let Some(asked_to_log_in) = haproxy::asked_to_log_in(&site.serves, request.headers())
     {
+        // Who shows none is asked at once, as browsers want it.
+        if request.headers().contains_key(AUTHORIZATION) {
+            views.door.hold_up(caller.address()).await?;
+        }
         return Ok(asked_to_log_in);
     }
     match place {

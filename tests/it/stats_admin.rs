@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -83,6 +84,10 @@ fn a_script_takes_servers_out_and_back_and_it_is_known_who_did() {
     let drain = "s=a&action=drain&b=back";
     assert_eq!(led(&post_to(stats, "/stats", FORM, drain)), "401", "the password stands before it");
     assert_eq!(page(stats, "").status, 401);
+    let guess = Instant::now();
+    // `ops:guess`
+    assert_eq!(page(stats, "Authorization: Basic b3BzOmd1ZXNz\r\n").status, 401);
+    assert!(guess.elapsed() >= Duration::from_millis(250), "who guesses is slowed down: {:?}", guess.elapsed());
     assert!(site.actors().is_empty(), "nothing is done");
 
     let page = page(stats, LOGIN).body;

@@ -72,7 +72,10 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (head, body) = request.into_parts();
-    let told = match may_act(page, caller, views) && origin::note_foreign(&head.headers).is_ok() {
+    // A browser shows its user's password to the site alone that has asked for it.
+    let is_foreign =
+        origin::note_foreign(&head.headers).is_err() || page.users.is_empty() && caller.is_led_astray(&head.headers);
+    let told = match may_act(page, caller, views) && !is_foreign {
         false => Told::Denied,
         true => match read(body).await? {
             None => Told::TooLarge,

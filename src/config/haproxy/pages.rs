@@ -1,6 +1,6 @@
 //! Sections in `mode http` that serve statistics, metrics or a monitor's answer themselves.
 
-use super::super::mistake::Mistake;
+use super::super::mistake::{Mistake, Mistakes};
 use super::super::read::Span;
 use super::super::show::quoted;
 use super::super::when;
@@ -38,6 +38,15 @@ const MOST_SESSIONS: u64 = 10_000;
 /// Whether a keyword makes a section in `mode http` one that evenkeel serves.
 pub fn serves(keyword: &str) -> bool {
     STATISTICS.contains(&keyword) || ["monitor-uri", EXPORTER].contains(&keyword)
+}
+
+/// Notes what a section in `mode tcp` says of pages: HAProxy ignores it there, and warns.
+pub fn note_ignored(proxy: &Proxy, mistakes: &mut Mistakes) {
+    if let Some(statement) = proxy.all().find(|statement| serves(statement.keyword.words)) {
+        let (kind, name) = (proxy.kind.word(), &proxy.name.text);
+        let why = format!("`{}` does nothing in {kind} {name}, which is not in `mode http`", statement.written);
+        mistakes.push(Some(statement.at), Mistake::LeftOut { why });
+    }
 }
 
 /// As TOML; `several` says whether there is another one.

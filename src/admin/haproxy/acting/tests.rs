@@ -7,7 +7,7 @@ use hyper::{Method, header};
 use super::*;
 use crate::admin::{Action, Denied, Done, Outcome, Target, tests};
 use crate::model::condition::Test;
-use crate::model::{Condition, Network};
+use crate::model::{Condition, Network, Secret};
 
 const BACKEND: &str = "kubeAPI_backend";
 const SION: &str = "k0s-ch-sion-1";
@@ -151,6 +151,31 @@ async fn another_sites_page_has_nothing_done() {
         request.headers_mut().insert(name, value.parse().unwrap());
         assert_eq!(led(&page(), request, "", &views).await, format!("/stats;st={code}"), "{name}: {value}");
         assert_eq!(log.lock().unwrap().len(), usize::from(code == "DONE"), "{name}: {value}");
+    }
+}
+
+/// A name of another site may lead to this host: then its page is no foreign one to the browser.
+// Seen to fail with any name.
+#[tokio::test]
+async fn a_name_that_has_come_to_lead_here_has_nothing_done_without_a_password() {
+    let guarded = StatsPage { users: vec![("ops".into(), Secret("secret".into()))], ..page() };
+    for (page, host, passed_on, code) in [
+        (page(), "localhost:9000", false, "DONE"),
+        (page(), "127.0.0.1:9000", false, "DONE"),
+        (page(), "evil.example:9000", false, "DENY"),
+        (page(), "lb.example:9000", true, "DONE"),
+        (guarded, "evil.example:9000", false, "DONE"),
+    ] {
+        let (views, _) = views();
+        let mut request = form(format!("s={SION}&action=drain&b={BACKEND}"));
+        request.headers_mut().insert("host", host.parse().unwrap());
+        request.headers_mut().insert("origin", format!("http://{host}").parse().unwrap());
+        if passed_on {
+            request.headers_mut().insert("x-forwarded-for", "192.0.2.1".parse().unwrap());
+        }
+        let user = (!page.users.is_empty()).then(|| "ops".to_owned());
+        let answer = take(request, (&page, &Wanted::of("")), &tests::here(), user, &views).await.unwrap();
+        assert_eq!(answer.headers()[header::LOCATION], format!("/stats;st={code}"), "{host}");
     }
 }
 
