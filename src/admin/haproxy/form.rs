@@ -14,7 +14,7 @@ pub struct Form {
     /// By its name, or behind a `#` by its number.
     pub backend: Option<String>,
     pub action: Option<String>,
-    /// Each once.
+    /// Each once, the last one first: in this order HAProxy acts on them.
     pub servers: Vec<String>,
 }
 
@@ -23,15 +23,15 @@ impl Form {
     /// mean nothing.
     pub fn read(body: &[u8]) -> Option<Self> {
         let mut form = Self::default();
-        for pair in std::str::from_utf8(body).ok()?.split('&') {
+        for pair in std::str::from_utf8(body).ok()?.rsplit('&') {
             if pair.len() > MAX_PAIR {
                 return None;
             }
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (key, value) = (text(key), text(value));
             match key.as_str() {
-                "b" => form.backend = Some(value),
-                "action" => form.action = Some(value),
+                "b" => drop(form.backend.get_or_insert(value)),
+                "action" => drop(form.action.get_or_insert(value)),
                 "s" if !form.servers.contains(&value) => form.servers.push(value),
                 _ => {}
             }
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn the_keys_stand_in_any_order_and_the_last_ones_count() {
         for (body, expected) in [
-            ("s=a&s=b&action=drain&b=%237", form("#7", "drain", &["a", "b"])),
+            ("s=a&s=b&action=drain&b=%237", form("#7", "drain", &["b", "a"])),
             ("b=api&action=drain&s=a", form("api", "drain", &["a"])),
             ("s=a&action=drain&b=other&action=maint&b=api", form("api", "maint", &["a"])),
             ("s=%61&s=a&x=1&y&&b=a+p", form("a p", "", &["a"])),

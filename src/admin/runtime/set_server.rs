@@ -75,6 +75,7 @@ async fn state(asked: &Asked<'_>, found: Found<'_>, word: &str) -> String {
 
 async fn health(asked: &Asked<'_>, found: Found<'_>, word: &str) -> String {
     match ForcedHealth::ALL.into_iter().find(|health| health.word() == word) {
+        _ if found.server.track.is_some() => "cannot change health on a tracking server.\n".to_owned(),
         Some(health) => asked.act_on(OnServer::Health(health), found).await,
         None => "'set server <srv> health' expects 'up', 'stopping', or 'down'.\n".to_owned(),
     }

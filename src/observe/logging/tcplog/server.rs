@@ -1,6 +1,6 @@
 //! What becomes of servers, in HAProxy's words and as gravely as it tells of them.
 
-use crate::event::{CheckReport, ServerChange, ServerState};
+use crate::event::{CheckReport, ForcedOver, ServerChange, ServerState};
 use crate::model::Severity;
 
 /// A line that HAProxy writes, too.
@@ -38,6 +38,8 @@ pub(in crate::observe) fn of_server(change: &ServerChange) -> Option<Haproxys> {
         (_, ServerState::Down(_)) => (Severity::Alert, "is DOWN", Tail::Left),
         (_, ServerState::Draining) => (Severity::Notice, "is stopping", Tail::Online),
         (_, ServerState::Drain) => (Severity::Notice, "enters drain state", Tail::Online),
+        // Nobody was sent there any more.
+        (ServerState::Drain, ServerState::Maint) => (Severity::Notice, "is going DOWN for maintenance", Tail::Left),
         (_, ServerState::Maint) => (Severity::Alert, "is going DOWN for maintenance", Tail::Left),
         (_, ServerState::Kept(_) | ServerState::Stranger) => return None,
     };
@@ -83,6 +85,11 @@ fn reason(change: &ServerChange) -> String {
     }
     let by_operator = matches!(change.to, ServerState::Drain | ServerState::Maint)
         || matches!(change.from, ServerState::Drain | ServerState::Maint);
+    match change.forced.filter(|_| !by_operator) {
+        Some(ForcedOver::Runtime) => return ", changed from CLI".to_owned(),
+        Some(ForcedOver::Page) => return ", changed from Web interface".to_owned(),
+        None => {}
+    }
     let evidence = change.evidence.as_ref().filter(|_| !change.reported && !by_operator);
     evidence.map(crate::event::Evidence::in_haproxys_words).unwrap_or_default()
 }
@@ -122,6 +129,7 @@ mod tests {
             reported: false,
             via: None,
             is_listen: false,
+            forced: None,
         }
     }
 
@@ -190,8 +198,26 @@ mod tests {
             "Server back/a is going DOWN for maintenance. 1 active and 1 backup servers left. 3 sessions active, 0 \
              requeued, 0 remaining in queue."
         );
+        assert_eq!(set(ServerState::Drain, ServerState::Maint), (Severity::Notice, maintenance));
         let back = set(ServerState::Maint, ready);
         assert_eq!(back, (Severity::Notice, "Server back/a is UP/READY (leaving forced maintenance).".to_owned()));
+    }
+
+    // Seen to fail with what was said still told of maintenance.
+    #[test]
+    fn a_word_on_its_health_is_told_with_where_it_was_said() {
+        let said = |to, forced| {
+            told(&ServerChange { to, forced: Some(forced), ..change(ServerState::Ready, to, CheckStatus::L4Ok) }).1
+        };
+        let down = ServerState::Down(DownCause::Ordered);
+        assert!(said(down, ForcedOver::Runtime).starts_with("Server back/a is DOWN, changed from CLI. 1 active "));
+        assert!(
+            said(ServerState::Draining, ForcedOver::Page)
+                .starts_with("Server back/a is stopping, changed from Web interface. 1 ")
+        );
+        assert!(
+            said(ServerState::Maint, ForcedOver::Page).starts_with("Server back/a is going DOWN for maintenance. 1 ")
+        );
     }
 
     #[test]
