@@ -55,6 +55,7 @@ mod tests {
         Some(Form { backend: some(backend), action: some(action), servers })
     }
 
+    // Seen to fail with a server that counts twice.
     #[test]
     fn the_keys_stand_in_any_order_and_the_last_ones_count() {
         for (body, expected) in [

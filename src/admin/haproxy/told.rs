@@ -76,7 +76,7 @@ mod tests {
         assert_eq!([";st=XXXX", ";st=", "st=DONE", ""].map(Told::of), [None; 4]);
     }
 
-    // Seen to fail with servers that there are not left out of the count.
+    // Seen to fail with a part told as all of it.
     #[test]
     fn what_was_done_to_some_is_told_as_a_part() {
         let told = |meant, done| Told::of_counts(meant, done);

@@ -83,7 +83,7 @@ fn a_server_on_its_way_shows_how_far_it_is() {
     assert_eq!(note(&snapshot), "1 of 2 passed");
 }
 
-// Seen to fail with a form for everybody.
+// Seen to fail with boxes for everybody.
 #[test]
 fn who_may_act_can_tick_servers_and_nobody_else() {
     let snapshot = fixture::hostile();
