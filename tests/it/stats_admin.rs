@@ -119,7 +119,7 @@ fn sessions_are_ended_over_the_page() {
     assert_eq!(site.sent("s=a&action=shutdown&b=back"), "/stats;st=DONE", "there is none left");
 }
 
-// Seen to fail without the look at the headers, and with a form of any size.
+// Seen to fail without the look at the headers.
 #[test]
 fn forms_of_other_sites_and_forms_without_end_do_nothing() {
     let server = Server::echo();
@@ -142,7 +142,6 @@ fn forms_of_other_sites_and_forms_without_end_do_nothing() {
 }
 
 /// Sections of a haproxy.cfg: each has its own rules of who may act, and on what.
-// Seen to fail with a scope that binds the table alone.
 #[test]
 fn a_section_says_who_may_act_and_on_what() {
     let server = Server::echo();

@@ -89,7 +89,7 @@ async fn each_word_is_done_as_the_runtime_api_does_it() {
     }
 }
 
-// Each as HAProxy 3.2.26 answers it. Seen to fail with unknown servers left out, and with a server acted on twice.
+// As HAProxy 3.2.26 answers. Seen to fail with unknown servers left out, and with one acted on twice.
 #[tokio::test]
 async fn a_form_is_told_how_much_of_it_was_done() {
     let (views, _) = views();
