@@ -114,7 +114,7 @@ async fn a_form_is_told_how_much_of_it_was_done() {
         (format!("x={}&s={SION}&action=drain&b={BACKEND}", "x".repeat(3_000)), "ERRP", 0),
     ] {
         let (said, done) = told(&page(), text.clone()).await;
-        assert_eq!((said.as_str(), done.len()), (code, times), "{:.80}", text);
+        assert_eq!((said.as_str(), done.len()), (code, times), "{text:.80}");
     }
 }
 

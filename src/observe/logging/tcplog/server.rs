@@ -20,6 +20,9 @@ pub(in crate::observe) fn of_server(change: &ServerChange) -> Option<Haproxys> {
         (ServerState::Maint, ServerState::Down(_)) if inherited => {
             (Severity::Notice, "is DOWN/READY (leaving maintenance)", Tail::None)
         }
+        (ServerState::Maint, ServerState::Drain) if inherited => {
+            (Severity::Notice, "is UP/DRAIN (leaving maintenance)", Tail::None)
+        }
         (ServerState::Drain, ServerState::Ready) if inherited => {
             (Severity::Notice, "is UP (leaving drain)", Tail::None)
         }
@@ -30,16 +33,20 @@ pub(in crate::observe) fn of_server(change: &ServerChange) -> Option<Haproxys> {
         (ServerState::Maint, ServerState::Down(_)) => {
             (Severity::Notice, "is DOWN/READY (leaving forced maintenance)", Tail::None)
         }
+        (ServerState::Maint, ServerState::Drain) => {
+            (Severity::Notice, "is UP/DRAIN (leaving forced maintenance)", Tail::None)
+        }
         (ServerState::Drain, ServerState::Ready) => (Severity::Notice, "is UP (leaving forced drain)", Tail::None),
         (ServerState::Down(_), ServerState::Maint) => {
-            (Severity::Alert, "was DOWN and now enters maintenance", Tail::None)
+            (Severity::Notice, "was DOWN and now enters maintenance", Tail::None)
         }
+        // One that got no new sessions is missed less.
+        (ServerState::Drain, ServerState::Down(_)) => (Severity::Notice, "is DOWN", Tail::Left),
+        (ServerState::Drain, ServerState::Maint) => (Severity::Notice, "is going DOWN for maintenance", Tail::Left),
         (_, ServerState::Ready) => (Severity::Notice, "is UP", Tail::Online),
         (_, ServerState::Down(_)) => (Severity::Alert, "is DOWN", Tail::Left),
         (_, ServerState::Draining) => (Severity::Notice, "is stopping", Tail::Online),
         (_, ServerState::Drain) => (Severity::Notice, "enters drain state", Tail::Online),
-        // Nobody was sent there any more.
-        (ServerState::Drain, ServerState::Maint) => (Severity::Notice, "is going DOWN for maintenance", Tail::Left),
         (_, ServerState::Maint) => (Severity::Alert, "is going DOWN for maintenance", Tail::Left),
         (_, ServerState::Kept(_) | ServerState::Stranger) => return None,
     };
@@ -83,15 +90,19 @@ fn reason(change: &ServerChange) -> String {
     if let Some(tracked) = change.via.as_ref().filter(|_| change.from != ServerState::Maint) {
         return format!(" via {}/{}", tracked.backend, tracked.server);
     }
-    let by_operator = matches!(change.to, ServerState::Drain | ServerState::Maint)
-        || matches!(change.from, ServerState::Drain | ServerState::Maint);
-    match change.forced.filter(|_| !by_operator) {
-        Some(ForcedOver::Runtime) => return ", changed from CLI".to_owned(),
-        Some(ForcedOver::Page) => return ", changed from Web interface".to_owned(),
-        None => {}
+    let by_state = matches!(
+        (change.from, change.to),
+        (_, ServerState::Drain | ServerState::Maint)
+            | (ServerState::Maint, _)
+            | (ServerState::Drain, ServerState::Ready)
+    );
+    match (change.forced, &change.evidence) {
+        _ if by_state => String::new(),
+        (Some(ForcedOver::Runtime), _) => ", changed from CLI".to_owned(),
+        (Some(ForcedOver::Page), _) => ", changed from Web interface".to_owned(),
+        (None, Some(evidence)) if !change.reported => evidence.in_haproxys_words(),
+        (None, _) => String::new(),
     }
-    let evidence = change.evidence.as_ref().filter(|_| !change.reported && !by_operator);
-    evidence.map(crate::event::Evidence::in_haproxys_words).unwrap_or_default()
 }
 
 /// A check's result that differs from the one before.
@@ -198,26 +209,42 @@ mod tests {
             "Server back/a is going DOWN for maintenance. 1 active and 1 backup servers left. 3 sessions active, 0 \
              requeued, 0 remaining in queue."
         );
-        assert_eq!(set(ServerState::Drain, ServerState::Maint), (Severity::Notice, maintenance));
+        let (severity, again) = set(ServerState::Drain, ServerState::Maint);
+        assert_eq!((severity, again), (Severity::Notice, maintenance), "it got no new sessions before either");
+        let down = ServerState::Down(DownCause::Refused);
+        assert_eq!(
+            set(down, ServerState::Maint),
+            (Severity::Notice, "Server back/a was DOWN and now enters maintenance.".to_owned())
+        );
+        let drained = set(ServerState::Maint, ServerState::Drain);
+        assert_eq!(drained.1, "Server back/a is UP/DRAIN (leaving forced maintenance).");
         let back = set(ServerState::Maint, ready);
         assert_eq!(back, (Severity::Notice, "Server back/a is UP/READY (leaving forced maintenance).".to_owned()));
     }
 
+    // Seen to fail with the reason left out, and with the gravity of one that is in use.
+    #[test]
+    fn a_drained_server_that_goes_down_is_told_with_its_reason_and_as_less_grave() {
+        let drained = ServerChange { from: ServerState::Drain, ..down() };
+        let (severity, text) = told(&drained);
+        assert_eq!(severity, Severity::Notice);
+        assert!(text.starts_with("Server back/a is DOWN, reason: Layer4 "), "{text}");
+    }
+
     // Seen to fail with what was said still told of maintenance.
     #[test]
-    fn a_word_on_its_health_is_told_with_where_it_was_said() {
-        let said = |to, forced| {
-            told(&ServerChange { to, forced: Some(forced), ..change(ServerState::Ready, to, CheckStatus::L4Ok) }).1
+    fn health_that_an_operator_has_set_is_told_with_where_it_was_said() {
+        let set = |from, to, forced| {
+            told(&ServerChange { evidence: None, forced: Some(forced), ..change(from, to, CheckStatus::L4Ok) }).1
         };
-        let down = ServerState::Down(DownCause::Ordered);
-        assert!(said(down, ForcedOver::Runtime).starts_with("Server back/a is DOWN, changed from CLI. 1 active "));
-        assert!(
-            said(ServerState::Draining, ForcedOver::Page)
-                .starts_with("Server back/a is stopping, changed from Web interface. 1 ")
-        );
-        assert!(
-            said(ServerState::Maint, ForcedOver::Page).starts_with("Server back/a is going DOWN for maintenance. 1 ")
-        );
+        let (ready, down) = (ServerState::Ready, ServerState::Down(DownCause::Ordered));
+        let (runtime, page) = (ForcedOver::Runtime, ForcedOver::Page);
+        assert!(set(ready, down, runtime).starts_with("Server back/a is DOWN, changed from CLI. 1 active "));
+        assert!(set(down, ready, runtime).starts_with("Server back/a is UP, changed from CLI. 1 active "));
+        let stopping = set(ready, ServerState::Draining, page);
+        assert!(stopping.starts_with("Server back/a is stopping, changed from Web interface. "), "{stopping}");
+        let maint = set(ready, ServerState::Maint, page);
+        assert!(maint.starts_with("Server back/a is going DOWN for maintenance. 1 "), "{maint}");
     }
 
     #[test]
