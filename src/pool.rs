@@ -251,6 +251,7 @@ impl Pool {
                 counters::count(&server.counters.downs);
             }
             let (evidence, recent) = member.standing.grounds(from);
+            let forced = member.standing.forced();
             let (active_left, backup_left) = state.usable();
             let fate = Fate::of(to, state.spec.retries);
             let (requeued, queued) = state.requeued(place, fate, (active_left, backup_left) != (0, 0));
@@ -272,6 +273,7 @@ impl Pool {
                 via: server.spec().track.clone(),
                 requeued,
                 queued,
+                forced,
             });
         }
         state.note_usable(&self.counters);

@@ -82,6 +82,7 @@ pub(super) mod tests {
             is_listen: false,
             requeued: 0,
             queued: 0,
+            forced: None,
         })
     }
 

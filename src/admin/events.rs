@@ -183,6 +183,7 @@ mod tests {
             is_listen: false,
             requeued: 0,
             queued: 0,
+            forced: None,
         }));
         history.note(Change::Action(ActionTaken {
             by: Actor::Local { pid: Some(1), uid: 0, user: Some("root".into()) },

@@ -19,7 +19,7 @@ use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::{ProxyVersion, Retries};
 use crate::net::proxy_header::{self, Parties};
 use crate::net::reactor::Stream;
-use crate::net::{self, DialError, Way};
+use crate::net::{DialError, Way};
 use crate::pool::counters;
 use crate::pool::server::Server;
 use crate::pool::{Leased, Pool, Tried};

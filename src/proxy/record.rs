@@ -284,7 +284,10 @@ impl Record {
             }
             // As with HAProxy: one that has left in an orderly way has been failed by nobody.
             (Who::Client, Phase::Queue) if ending.cause == Cause::Finished => {}
-            (Who::Client, _) => both().for_each(|of| counters::count(&of.client_aborts)),
+            (Who::Client, _) | (Who::ClientTimeout, Phase::Data) => {
+                both().for_each(|of| counters::count(&of.client_aborts));
+            }
+            (Who::ServerTimeout, Phase::Data) => both().for_each(|of| counters::count(&of.server_aborts)),
             (Who::Server, Phase::Data) => both().for_each(|of| {
                 counters::count(&of.server_aborts);
                 if bytes_out == 0 {

@@ -42,6 +42,7 @@ mod start;
 mod statistics;
 mod stats;
 mod stats_abuse;
+mod stats_admin;
 mod stop;
 mod timeouts;
 mod upgrade;

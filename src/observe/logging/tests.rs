@@ -171,6 +171,7 @@ fn a_change_of_a_server_is_told_in_haproxys_words() {
         is_listen: false,
         requeued: 0,
         queued: 0,
+        forced: None,
     };
     let maint = ServerChange { to: ServerState::Maint, evidence: None, backup_left: 1, ..down.clone() };
     let subscriber = tracing_subscriber::registry().with(Layer(logging.lines.clone()));

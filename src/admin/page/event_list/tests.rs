@@ -37,6 +37,7 @@ fn history() -> History {
         is_listen: false,
         requeued: 0,
         queued: 0,
+        forced: None,
     }));
     history.note(Change::Action(ActionTaken {
         by: Actor::Signal("SIGHUP"),

@@ -1,6 +1,6 @@
 //! What becomes of servers, in HAProxy's words and as gravely as it tells of them.
 
-use crate::event::{CheckReport, ServerChange, ServerState};
+use crate::event::{CheckReport, ForcedOver, ServerChange, ServerState};
 use crate::model::Severity;
 
 /// A line that HAProxy writes, too.
@@ -20,6 +20,9 @@ pub(in crate::observe) fn of_server(change: &ServerChange) -> Option<Haproxys> {
         (ServerState::Maint, ServerState::Down(_)) if inherited => {
             (Severity::Notice, "is DOWN/READY (leaving maintenance)", Tail::None)
         }
+        (ServerState::Maint, ServerState::Drain) if inherited => {
+            (Severity::Notice, "is UP/DRAIN (leaving maintenance)", Tail::None)
+        }
         (ServerState::Drain, ServerState::Ready) if inherited => {
             (Severity::Notice, "is UP (leaving drain)", Tail::None)
         }
@@ -30,10 +33,16 @@ pub(in crate::observe) fn of_server(change: &ServerChange) -> Option<Haproxys> {
         (ServerState::Maint, ServerState::Down(_)) => {
             (Severity::Notice, "is DOWN/READY (leaving forced maintenance)", Tail::None)
         }
+        (ServerState::Maint, ServerState::Drain) => {
+            (Severity::Notice, "is UP/DRAIN (leaving forced maintenance)", Tail::None)
+        }
         (ServerState::Drain, ServerState::Ready) => (Severity::Notice, "is UP (leaving forced drain)", Tail::None),
         (ServerState::Down(_), ServerState::Maint) => {
-            (Severity::Alert, "was DOWN and now enters maintenance", Tail::None)
+            (Severity::Notice, "was DOWN and now enters maintenance", Tail::None)
         }
+        // One that got no new sessions is missed less.
+        (ServerState::Drain, ServerState::Down(_)) => (Severity::Notice, "is DOWN", Tail::Left),
+        (ServerState::Drain, ServerState::Maint) => (Severity::Notice, "is going DOWN for maintenance", Tail::Left),
         (_, ServerState::Ready) => (Severity::Notice, "is UP", Tail::Online),
         (_, ServerState::Down(_)) => (Severity::Alert, "is DOWN", Tail::Left),
         (_, ServerState::Draining) => (Severity::Notice, "is stopping", Tail::Online),
@@ -82,10 +91,19 @@ fn reason(change: &ServerChange) -> String {
     if let Some(tracked) = change.via.as_ref().filter(|_| change.from != ServerState::Maint) {
         return format!(" via {}/{}", tracked.backend, tracked.server);
     }
-    let by_operator = matches!(change.to, ServerState::Drain | ServerState::Maint)
-        || matches!(change.from, ServerState::Drain | ServerState::Maint);
-    let evidence = change.evidence.as_ref().filter(|_| !change.reported && !by_operator);
-    evidence.map(crate::event::Evidence::in_haproxys_words).unwrap_or_default()
+    let by_state = matches!(
+        (change.from, change.to),
+        (_, ServerState::Drain | ServerState::Maint)
+            | (ServerState::Maint, _)
+            | (ServerState::Drain, ServerState::Ready)
+    );
+    match (change.forced, &change.evidence) {
+        _ if by_state => String::new(),
+        (Some(ForcedOver::Runtime), _) => ", changed from CLI".to_owned(),
+        (Some(ForcedOver::Page), _) => ", changed from Web interface".to_owned(),
+        (None, Some(evidence)) if !change.reported => evidence.in_haproxys_words(),
+        (None, _) => String::new(),
+    }
 }
 
 /// A check's result that differs from the one before.
@@ -125,6 +143,7 @@ mod tests {
             is_listen: false,
             requeued: 0,
             queued: 0,
+            forced: None,
         }
     }
 
@@ -137,6 +156,21 @@ mod tests {
     fn told(change: &ServerChange) -> (Severity, String) {
         let told = of_server(change).unwrap();
         (told.severity, told.text)
+    }
+
+    /// The line of HAProxy 3.2.26.
+    #[test]
+    fn those_who_waited_are_counted() {
+        let left = ServerChange {
+            evidence: None,
+            requeued: 3,
+            queued: 2,
+            ..change(ServerState::Ready, ServerState::Maint, CheckStatus::L4Ok)
+        };
+        let text = told(&left).1;
+        assert!(text.ends_with("3 sessions active, 3 requeued, 2 remaining in queue."), "{text}");
+        let drained = told(&ServerChange { to: ServerState::Drain, ..left }).1;
+        assert!(drained.ends_with("3 sessions requeued, 2 total in queue."), "{drained}");
     }
 
     /// The lines of HAProxy 3.2.26.
@@ -193,8 +227,42 @@ mod tests {
             "Server back/a is going DOWN for maintenance. 1 active and 1 backup servers left. 3 sessions active, 0 \
              requeued, 0 remaining in queue."
         );
+        let (severity, again) = set(ServerState::Drain, ServerState::Maint);
+        assert_eq!((severity, again), (Severity::Notice, maintenance), "it got no new sessions before either");
+        let down = ServerState::Down(DownCause::Refused);
+        assert_eq!(
+            set(down, ServerState::Maint),
+            (Severity::Notice, "Server back/a was DOWN and now enters maintenance.".to_owned())
+        );
+        let drained = set(ServerState::Maint, ServerState::Drain);
+        assert_eq!(drained.1, "Server back/a is UP/DRAIN (leaving forced maintenance).");
         let back = set(ServerState::Maint, ready);
         assert_eq!(back, (Severity::Notice, "Server back/a is UP/READY (leaving forced maintenance).".to_owned()));
+    }
+
+    // Seen to fail with the reason left out, and with the gravity of one that is in use.
+    #[test]
+    fn a_drained_server_that_goes_down_is_told_with_its_reason_and_as_less_grave() {
+        let drained = ServerChange { from: ServerState::Drain, ..down() };
+        let (severity, text) = told(&drained);
+        assert_eq!(severity, Severity::Notice);
+        assert!(text.starts_with("Server back/a is DOWN, reason: Layer4 "), "{text}");
+    }
+
+    // Seen to fail with what was said still told of maintenance.
+    #[test]
+    fn health_that_an_operator_has_set_is_told_with_where_it_was_said() {
+        let set = |from, to, forced| {
+            told(&ServerChange { evidence: None, forced: Some(forced), ..change(from, to, CheckStatus::L4Ok) }).1
+        };
+        let (ready, down) = (ServerState::Ready, ServerState::Down(DownCause::Ordered));
+        let (runtime, page) = (ForcedOver::Runtime, ForcedOver::Page);
+        assert!(set(ready, down, runtime).starts_with("Server back/a is DOWN, changed from CLI. 1 active "));
+        assert!(set(down, ready, runtime).starts_with("Server back/a is UP, changed from CLI. 1 active "));
+        let stopping = set(ready, ServerState::Draining, page);
+        assert!(stopping.starts_with("Server back/a is stopping, changed from Web interface. "), "{stopping}");
+        let maint = set(ready, ServerState::Maint, page);
+        assert!(maint.starts_with("Server back/a is going DOWN for maintenance. 1 "), "{maint}");
     }
 
     #[test]
