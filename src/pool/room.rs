@@ -64,7 +64,8 @@ mod tests {
 
     use super::*;
 
-    /// What HAProxy 3.2.26 let in with `minconn 1 maxconn 5` and `fullconn 10`, one client after the other.
+    /// What HAProxy 3.2.26 let in with `minconn 1 maxconn 5` and `fullconn 10`, one client after the other. Seen to fail with a
+    /// part that is rounded up.
     #[test]
     fn a_limit_grows_with_the_load() {
         let limits: Vec<u32> = (1..=12).map(|sessions| limit(1, 5, Load { sessions, full: 10 })).collect();
@@ -72,6 +73,7 @@ mod tests {
     }
 
     proptest! {
+        // Seen to fail with the full load not looked at.
         #[test]
         fn a_limit_is_between_its_ends_and_in_proportion(
             least in 1..1_000_u32,

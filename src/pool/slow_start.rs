@@ -142,7 +142,7 @@ mod tests {
         assert_eq!([0, 4, 8, 60].map(throttle), [Some(6), Some(12), Some(18), None]);
     }
 
-    /// What HAProxy 3.2.26 lets in with `slowstart 10s`.
+    /// What HAProxy 3.2.26 lets in with `slowstart 10s`. Seen to fail with a limit at every moment.
     #[test]
     fn haproxys_limit_grows_with_the_share() {
         let now = Instant::now();

@@ -29,7 +29,7 @@ fn source() -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, 2)
 }
 
-// Seen to fail where a session is given to the next server, and where it is not told that the queue is full.
+// Seen to fail with a queue that is never full.
 #[test]
 fn a_session_waits_for_the_server_that_it_is_tied_to() {
     let servers = [Server::named("a"), Server::named("b")];
