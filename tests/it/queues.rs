@@ -11,7 +11,7 @@ use crate::harness::wait::until;
 fn waiting(servers: &[Server; 2], backend: &str) -> Config {
     Config::to(&[servers[0].address(), servers[1].address()])
         .backend(backend)
-        .backend("balance = \"source-map\"\ncheck = \"off\"")
+        .backend("balance = \"source-map\"\ncheck = \"off\"\non_no_server = \"close\"")
         .log("null_sessions = true")
 }
 
@@ -40,7 +40,7 @@ fn a_session_waits_for_the_server_that_it_is_tied_to() {
     first.hears("a");
     let mut second = connect();
     waits(&app, 1);
-    connect().sees_reset();
+    connect().sees_fin();
     let record = app.next_session();
     assert_eq!(
         (record["letters"].as_str(), record["phase"].as_str(), record["server"].as_str()),
