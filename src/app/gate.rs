@@ -3,7 +3,10 @@
 //! turn to another one at once.
 //!
 //! The sockets stay bound, and stay the same: only listening ends and begins again, so that no other program can take
-//! the port in between.
+//! the port in between. A unix socket can't do so: who comes to one waits in its queue until it is open again, as with
+//! HAProxy.
+
+use std::io;
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -36,7 +39,7 @@ pub fn look(listener: &OpenListener) {
     // The workers are told first of an end and last of a beginning: none of them takes an end for a failure.
     let done = if shut {
         listener.set_shut(true);
-        listener.bound.stop_listening()
+        stop_listening(listener)
     } else {
         let done = listener.bound.listen_again(listener.options().backlog);
         listener.set_shut(false);
@@ -49,4 +52,8 @@ pub fn look(listener: &OpenListener) {
         Ok(()) => tracing::info!(%frontend, %listen, "the listener is open again"),
         Err(error) => tracing::error!(%frontend, %listen, %error, "can't open or close the listener"),
     }
+}
+
+fn stop_listening(listener: &OpenListener) -> io::Result<()> {
+    if listener.bound.is_unix() { Ok(()) } else { listener.bound.stop_listening() }
 }

@@ -117,7 +117,8 @@ fn fails(monitor: &Monitor, ends: Ends, snapshot: impl Fn() -> Snapshot) -> bool
     };
     let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     let destination = ends.destination.unwrap_or(nowhere);
-    let facts = Facts { source: ends.source, destination, hello: Hello::No, usable: &usable };
+    let (source, destination) = (ends.source.into(), destination.into());
+    let facts = Facts { source, destination, hello: Hello::No, usable: &usable };
     monitor.fail.iter().any(|condition| condition.holds(&facts))
 }
 
