@@ -47,6 +47,9 @@ pub fn look(listener: &OpenListener) {
     };
     let (frontend, listen) = (&frontend.spec.name, listener.bound.address());
     match done {
+        Ok(()) if shut && listener.bound.is_unix() => {
+            tracing::warn!(%frontend, %listen, "clients of this socket wait: the frontend is paused or has no usable server");
+        }
         Ok(()) if paused => tracing::warn!(%frontend, %listen, "paused by an operator: the listener is closed"),
         Ok(()) if shut => tracing::warn!(%frontend, %listen, "no usable server: the listener is closed"),
         Ok(()) => tracing::info!(%frontend, %listen, "the listener is open again"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::File;
 use super::confine::Applied;
 use super::doors::{self, OpenDoor};
 use super::drain::Drains;
@@ -17,7 +18,6 @@ use super::process::{self, Facts};
 use super::unix_socket::UnixSocket;
 use super::upgrade::Origin;
 use super::workers::{Listeners, STUCK, within};
-use super::File;
 use crate::admin::Site;
 use crate::check::{Monitors, Probers};
 use crate::event::{BackendSnapshot, FrontendSnapshot, FrontendState};

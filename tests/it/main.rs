@@ -43,5 +43,6 @@ mod stats;
 mod stats_abuse;
 mod stop;
 mod timeouts;
+mod unix;
 mod upgrade;
 mod watch;

@@ -225,6 +225,9 @@ fn address_hint(text: &str, error: &AddressError) -> String {
             "a unix socket can't be had here: write \":6443\", or \"fd@api\" for a TCP socket of the service manager's"
                 .to_owned()
         }
+        AddressError::NamelessSocket => {
+            r#"write ":6443", or "unix:/run/evenkeel/api.sock" where clients come in by a unix socket"#.to_owned()
+        }
         AddressError::WithPort => "leave the port off".to_owned(),
         AddressError::Bracketed | AddressError::NoHost | AddressError::Host(_) | AddressError::Unspecified => {
             "an address is an IPv4 address, an IPv6 one, or a host name".to_owned()
