@@ -64,7 +64,7 @@ fn is_content(app: &App) {
     assert_eq!(complaints, Vec::<Value>::new());
 }
 
-// Seen to fail with options of TCP tried on the socket, with a file that is left behind, and with mode 0o755.
+// Seen to fail with a file that is left behind, and with mode 0o755.
 #[test]
 fn a_client_of_a_unix_socket_has_a_session_and_no_address() {
     let (place, server) = (Place::new(), Server::echo());
@@ -291,6 +291,7 @@ fn a_header_says_for_whom_a_client_of_the_socket_stands() {
 }
 
 /// Who has no address is in no network: a rule for one passes him over, and its opposite does not.
+// Seen to fail with one who is in every network.
 #[test]
 fn who_has_no_address_is_in_no_network_and_is_told_as_nobody() {
     let (place, server) = (Place::new(), Manual::listen());
