@@ -211,7 +211,7 @@ impl ListenerSource {
     /// The place of the one socket that is meant.
     fn find(&self, wanted: Descriptor) -> Result<usize, DescriptorError> {
         if let Some((handle, by)) = self.used.iter().find(|(handle, _)| handle.is(wanted)) {
-            return Err(DescriptorError::InUse { handle: handle.to_string(), by: *by });
+            return Err(DescriptorError::InUse { handle: handle.to_string(), by: by.to_string() });
         }
         let mut places = (0..).zip(&self.given).filter(|(_, given)| given.handle.is(wanted));
         let Some((place, found)) = places.next() else { return Err(self.nothing_given()) };
@@ -332,7 +332,7 @@ enum DescriptorError {
     #[error("it is {handle}")]
     NotListening { handle: String },
     #[error("{handle} is used already, for {by}")]
-    InUse { handle: String, by: ListenAddress },
+    InUse { handle: String, by: String },
     #[error(
         "the service manager holds {handle}, which takes its port: listen on that very address, or change `ListenStream=` in \
          the socket unit"

@@ -58,7 +58,7 @@ impl Site {
         let local = format!("listen = \"unix:{}/api.sock\"\nbackend = \"{}\"", run.display(), BACKENDS[0]);
         std::fs::write(&file, format!("{moved}\n[[frontend]]\nname = \"local\"\n{local}\n")).unwrap();
         let app = Program::start(balancer.command(BINARY).args(["run", "--config"]).arg(&file));
-        let site = Self { app, _servers: servers, balancer, controllers, client, directory: directory };
+        let site = Self { app, _servers: servers, balancer, controllers, client, directory };
         site.app.wait_for("serving");
         site
     }

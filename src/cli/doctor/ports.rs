@@ -29,7 +29,7 @@ pub(super) fn all(case: &Case) -> Vec<Finding> {
 
 fn judge(case: &Case, address: ListenAddress, freebind: bool) -> Finding {
     if let Some(path) = address.path() {
-        return unix(case, address, path);
+        return unix(address, path, serves(case, address));
     }
     let tried = match try_to_bind(address) {
         // Evenkeel does without IPv6 here, and so does this.
@@ -52,14 +52,14 @@ fn judge(case: &Case, address: ListenAddress, freebind: bool) -> Finding {
     }
 }
 
-/// A unix socket: what a dead process left behind is in nobody's way.
-fn unix(case: &Case, address: ListenAddress, path: &Path) -> Finding {
+/// A unix socket, whether or not the running evenkeel has it: what a dead process left behind is in nobody's way.
+fn unix(address: ListenAddress, path: &Path, is_ours: bool) -> Finding {
     const ELSEWHERE: &str = "remove it, or listen elsewhere";
     match fs::symlink_metadata(path) {
         Ok(file) if !file.file_type().is_socket() => {
             Finding::fail(WHAT, format!("{address}: something that is not a socket has this name"), ELSEWHERE)
         }
-        Ok(_) if serves(case, address) => Finding::ok(WHAT, format!("{address} is the running evenkeel's")),
+        Ok(_) if is_ours => Finding::ok(WHAT, format!("{address} is the running evenkeel's")),
         Ok(_) if net::is_listening(path) => Finding::fail(
             WHAT,
             format!("another process listens at {address} (`ss -xlp src {}` tells which)", path.display()),
@@ -214,8 +214,13 @@ fn holder(inode: u64) -> Option<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::os::unix::net::{UnixListener, UnixStream};
 
+    use socket2::SockRef;
+
+    use super::super::Grade;
     use super::*;
+    use crate::model::UnixPath;
 
     #[test]
     fn a_line_of_the_kernel_s_table_is_a_listening_socket() {
@@ -232,6 +237,29 @@ mod tests {
         let any =
             "   1: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 7 1";
         assert_eq!(listening(any).map(|socket| socket.address), Some(ListenAddress::DualStack { port: 6443 }));
+    }
+
+    // Seen to fail with a file whose listener is not asked for.
+    #[test]
+    fn a_unix_sockets_name_is_free_unless_somebody_listens_there_or_it_is_something_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("api.sock");
+        let grade = |is_ours| {
+            let address = ListenAddress::Unix(UnixPath::new(&path).unwrap());
+            unix(address, &path, is_ours).grade
+        };
+        assert_eq!(grade(false), Grade::Ok);
+        let living = UnixListener::bind(&path).unwrap();
+        assert_eq!((grade(false), grade(true)), (Grade::Fail, Grade::Ok));
+        // As one that takes nobody, and whose queue is full.
+        SockRef::from(&living).listen(0).unwrap();
+        let _waits = UnixStream::connect(&path).unwrap();
+        assert_eq!(grade(false), Grade::Fail);
+        drop(living);
+        assert_eq!(grade(false), Grade::Ok);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert_eq!(grade(false), Grade::Fail);
     }
 
     #[test]
