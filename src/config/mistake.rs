@@ -171,8 +171,6 @@ pub enum Mistake {
     DirectiveIdle { word: String, place: &'static str, sections: String },
     #[error("`{word}` can't be honoured: {why}")]
     DirectiveRefused { word: String, why: &'static str, instead: &'static str },
-    #[error("`{word}` is not to be had: {why}")]
-    DirectiveMissed { word: String, why: &'static str, instead: &'static str },
     #[error("`{word}` is not needed: {why}")]
     DirectiveNoted { word: String, why: &'static str },
     #[error("left out: {why}")]
@@ -283,7 +281,6 @@ kinds! {
     DirectiveElsewhere = "directive-elsewhere",
     DirectiveIdle = "directive-idle",
     DirectiveRefused = "directive-refused",
-    DirectiveMissed = "directive-missed",
     DirectiveNoted = "directive-noted",
     LeftOut = "left-out",
     BadLine = "bad-line",
@@ -340,7 +337,6 @@ impl Mistake {
             | Self::NobodyServes { .. }
             | Self::NoServer { .. }
             | Self::DirectiveIdle { .. }
-            | Self::DirectiveMissed { .. }
             | Self::DialOverConnect { .. }
             | Self::TokenToAnyone
             | Self::OneServerForAgents { .. }

@@ -79,7 +79,7 @@ impl Mistake {
             )),
             Self::DirectiveElsewhere { sections, .. } => Some(format!("it belongs into: {sections}")),
             Self::DirectiveIdle { sections, .. } => Some(format!("HAProxy does without it there, too; it belongs into: {sections}")),
-            Self::DirectiveRefused { instead, .. } | Self::DirectiveMissed { instead, .. } => Some((*instead).to_owned()),
+            Self::DirectiveRefused { instead, .. } => Some((*instead).to_owned()),
             Self::BadLine { hint, .. } => Some(hint.clone()),
             Self::Finding { fix, .. } => Some(fix.clone()),
             Self::DirectiveNoted { .. } | Self::LeftOut { .. } | Self::Said { .. } => None,
