@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::harness::admin::Operator;
 use crate::harness::app::{App, BINARY, Config};
+use crate::harness::http;
 use crate::harness::peers::{Manual, Peer, Server, connect, refusing};
 use crate::harness::program::Program;
 use crate::harness::runtime::Runtime;
@@ -66,7 +67,9 @@ impl Drop for Line {
         let lines = self.app.lines();
         let told = lines.iter().filter(|line| line["message"] == "serving").map(|line| &line["pid"]);
         // The last one's line may still be on its way.
-        told.chain(&self.left).for_each(|pid| signal(pid, Signal::KILL));
+        let serving =
+            http::get(self.app.stats(), "/api/v1/status").map(|answer| answer.json()["process"]["pid"].clone());
+        told.chain(&self.left).chain(&serving).for_each(|pid| signal(pid, Signal::KILL));
     }
 }
 
