@@ -25,7 +25,7 @@ pub(super) struct Queue {
 /// One waiting session, as the pool knows it.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    pub source: IpAddr,
+    pub source: Option<IpAddr>,
     pub tried: Tried,
     pub course: Course,
     /// Its number among all that have waited here.
@@ -154,7 +154,7 @@ impl Queue {
 
 impl Waiter {
     /// A session that is to wait, and its ticket.
-    pub fn new(number: u64, pool: &Arc<Pool>, source: IpAddr, tried: &Tried) -> (Self, Ticket) {
+    pub fn new(number: u64, pool: &Arc<Pool>, source: Option<IpAddr>, tried: &Tried) -> (Self, Ticket) {
         let (sender, receiver) = oneshot::channel();
         let (tried, course) = (tried.clone(), Course::default());
         let waiter = Self { source, tried, course, number, before: 0, answer: sender, queued: None };

@@ -95,7 +95,7 @@ impl State {
     }
 
     /// Chooses among the best servers that are left, and takes a slot of the chosen one.
-    pub fn choose(&mut self, source: IpAddr, tried: &Tried) -> Choice {
+    pub fn choose(&mut self, source: Option<IpAddr>, tried: &Tried) -> Choice {
         self.note_silences();
         match self.best_tier(tried) {
             Err(refusal) => Choice::Nobody(refusal),
@@ -126,7 +126,7 @@ impl State {
     }
 
     /// Chooses among those of a tier that have room.
-    fn choose_free(&mut self, tier: Tier, source: IpAddr, tried: &Tried) -> Choice {
+    fn choose_free(&mut self, tier: Tier, source: Option<IpAddr>, tried: &Tried) -> Choice {
         let load = self.load();
         // A slot that is given back goes to the first who waits for it, so that room found here is nobody's.
         match self.pick(tier, source, |member| !member.is_among(tried) && member.has_room(load)) {
@@ -136,8 +136,11 @@ impl State {
     }
 
     /// Chooses among those of a tier as HAProxy does, where one that is full may be waited for.
-    fn choose_or_wait(&mut self, tier: Tier, source: IpAddr, tried: &Tried) -> Choice {
-        let regard = Regard::of(self.spec.balance, self.is_alone(tier));
+    fn choose_or_wait(&mut self, tier: Tier, source: Option<IpAddr>, tried: &Tried) -> Choice {
+        // Who has no address is tied to nobody: his turn is as in `roundrobin`.
+        let method =
+            if source.is_none() && self.spec.balance.is_sticky() { Balance::RoundRobin } else { self.spec.balance };
+        let regard = Regard::of(method, self.is_alone(tier));
         if regard.trusts_the_queue() && !self.queue.is_empty() && self.members.iter().any(|member| member.in_flight > 0)
         {
             return Choice::Full;
@@ -158,7 +161,7 @@ impl State {
         tier.is_backup() && !self.spec.all_backups
     }
 
-    fn begin(&mut self, source: IpAddr, place: usize, tier: Tier) -> Choice {
+    fn begin(&mut self, source: Option<IpAddr>, place: usize, tier: Tier) -> Choice {
         self.dials.note_begun();
         Choice::Chosen(self.take(source, place, tier))
     }
@@ -175,15 +178,15 @@ impl State {
     }
 
     /// Takes a slot of a server for a session that will dial it.
-    pub fn take(&mut self, source: IpAddr, place: usize, tier: Tier) -> Chosen {
+    pub fn take(&mut self, source: Option<IpAddr>, place: usize, tier: Tier) -> Chosen {
         self.choices += 1;
         let member = &mut self.members[place];
         member.in_flight += 1;
         member.dialling += 1;
         member.last_chosen = self.choices;
         let server = Arc::clone(&member.server);
-        let remembers = self.spec.balance == Balance::Spread;
-        let claim = remembers.then(|| Box::new(self.sources.begin(source, server.key, self.choices)));
+        let remembered = source.filter(|_| self.spec.balance == Balance::Spread);
+        let claim = remembered.map(|source| Box::new(self.sources.begin(source, server.key, self.choices)));
         Chosen { server, last_resort: tier == Tier::LastResort, claim, counted: false }
     }
 
@@ -195,16 +198,19 @@ impl State {
     }
 
     /// Asks the balance method who of a tier that is free has the next session; the place of its choice among the members.
-    pub fn pick(&mut self, tier: Tier, source: IpAddr, is_free: impl Fn(&Member) -> bool) -> Option<usize> {
+    pub fn pick(&mut self, tier: Tier, source: Option<IpAddr>, is_free: impl Fn(&Member) -> bool) -> Option<usize> {
         let method = tier.balance(&self.spec);
         let mut candidates = self.candidates(tier, method, is_free);
-        if method == Balance::Spread {
+        if let (Balance::Spread, Some(source)) = (method, source) {
             self.sources.fill(source, &mut candidates);
         }
         if method == Balance::Random {
             balance::draw(&mut candidates, self.spec.draws, &mut self.rng);
         }
-        let picked = balance::pick(method, &candidates, source, &mut self.memory);
+        let picked = match source {
+            Some(source) => balance::pick(method, &candidates, source, &mut self.memory),
+            None => balance::pick_for_nobody(method, &candidates, &mut self.memory),
+        };
         self.scratch = candidates;
         picked
     }

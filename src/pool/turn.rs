@@ -48,7 +48,7 @@ struct First {
 
 impl State {
     /// Has a session wait: for the server at a place, or for any.
-    pub fn queue_up(&mut self, pool: &Arc<Pool>, source: IpAddr, tried: &Tried, at: Option<usize>) -> Ticket {
+    pub fn queue_up(&mut self, pool: &Arc<Pool>, source: Option<IpAddr>, tried: &Tried, at: Option<usize>) -> Ticket {
         self.arrivals += 1;
         let (waiter, ticket) = Waiter::new(self.arrivals, pool, source, tried);
         self.put(waiter, at);

@@ -45,5 +45,6 @@ mod stats_abuse;
 mod stats_admin;
 mod stop;
 mod timeouts;
+mod unix;
 mod upgrade;
 mod watch;

@@ -96,3 +96,16 @@ fn names_with_signs_that_mean_something_are_quoted() {
     let toml = "preset = 'k0s'\ncontrollers = ['10.0.0.1']\n[process]\nchroot = '/var/lib/a \"b\" $c'\n";
     assert!(haproxy(&parse(toml, "it.toml").unwrap(), "it.toml").contains("chroot \"/var/lib/a \\\"b\\\" \\$c\"\n"));
 }
+
+// Seen to fail without the words of the file.
+#[test]
+fn a_unix_socket_comes_back_with_its_file_and_one_that_can_not_be_named_stands_in_a_comment() {
+    let text = "[[frontend]]\nname = 'f'\nfreebind = true\nlisten = ['unix:/run/a b.sock', { address = 'unix:/run/b.sock', \
+                mode = '0640', user = 'root', group = '7', name = 'x' }, 'unix:/run/c,d.sock']\nbackend = 'b'\n\
+                [[backend]]\nname = 'b'\nservers = ['10.0.0.1:1']\n";
+    let config = parse(text, "it.toml").unwrap();
+    let again = again(&config);
+    assert_eq!(again.frontends[0].listen, config.frontends[0].listen[..2]);
+    let written = haproxy(&config, "it.toml");
+    assert!(written.contains("# evenkeel: bind unix:/run/c,d.sock: HAProxy takes what follows a comma"), "{written}");
+}
