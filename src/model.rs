@@ -34,6 +34,7 @@ mod runtime;
 mod script;
 mod service;
 mod stats;
+mod table;
 mod version;
 
 pub use self::address::{Endpoint, HostAddress, ListenAddress};
@@ -49,7 +50,7 @@ pub use self::log::{
     SyslogProtocol,
 };
 pub use self::members::hosts;
-pub use self::name::{BackendName, FrontendName, NAME_MAX, NameError, ServerName};
+pub use self::name::{BackendName, FrontendName, NAME_MAX, NameError, ServerName, TableName};
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
@@ -65,6 +66,7 @@ pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, RequestLine, RequestLog, Serves, Stats, StatsPage};
+pub use self::table::{Count, Counted, Counter, OnFull, Stored, Table, TableKey, Track};
 pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.
@@ -87,6 +89,8 @@ pub struct Config {
     pub runtime: Vec<RuntimeSocket>,
     /// Other load balancers in front of the same servers.
     pub peers: Peers,
+    /// What is counted of sources, for rules and routes to ask.
+    pub tables: Vec<Table>,
 }
 
 impl Config {

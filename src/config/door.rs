@@ -11,7 +11,7 @@ use super::raw::{Long, Sessions};
 use super::read::{Found, Origin, Reader, Stated, Value, section};
 use super::show::{Writer, quoted};
 use super::text::{Text, bad_text};
-use crate::model::{AcceptProxy, Listen, ListenAddress, Network, OnSilence, RuleStage, RuleVerdict};
+use crate::model::{AcceptProxy, Listen, ListenAddress, Network, OnSilence, RuleStage};
 
 section! {
     /// One address to listen on.
@@ -192,9 +192,4 @@ words!(RuleStage {
     "connection" => RuleStage::Connection,
     "session" => RuleStage::Session,
     "content" => RuleStage::Content,
-});
-words!(RuleVerdict {
-    "accept" => RuleVerdict::Accept,
-    "reject" => RuleVerdict::Reject,
-    "expect_proxy" => RuleVerdict::ExpectProxy,
 });

@@ -32,6 +32,7 @@ mod server;
 mod service;
 mod shape;
 mod statements;
+mod table;
 mod words;
 
 use std::time::Duration;

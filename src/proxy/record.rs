@@ -1,5 +1,6 @@
 //! The record of a session: begun at accept, written when it is dropped, whatever happened in between.
 
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use tokio::time::Instant;
 use super::frontend::{Door, Frontend, Permits};
 use super::handover::Load;
 use super::sources::Visit;
+use super::table::Tracks;
 use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{Cause, Concurrent, Doorstep, Ending, Phase, SessionRecord, SessionStage, Who};
-use crate::model::BackendName;
+use crate::model::{BackendName, Count, Counted, Track};
 use crate::net;
 use crate::net::proxy_header::Parties;
 use crate::net::reactor::Stream;
@@ -59,6 +61,8 @@ pub struct Record {
     /// It stands for another client, as a PROXY protocol header says.
     proxied: bool,
     admission: Admission,
+    /// Where its source is counted. Most sessions track nothing.
+    tracks: OnceCell<Box<Tracks>>,
 }
 
 /// What a session holds of limits and of its worker, for as long as it lives.
@@ -112,6 +116,7 @@ impl Record {
             is_on_the_doorstep: false,
             proxied: false,
             admission,
+            tracks: OnceCell::new(),
         });
         record.trace(Step::Accepted, listener);
         record
@@ -168,6 +173,32 @@ impl Record {
         self.entered.set_client(source);
         self.listener = destination;
         self.proxied = true;
+    }
+
+    /// Has its source counted in a table from now on.
+    pub fn track(&self, Track { counter, table }: &Track) {
+        let Some(table) = self.frontend.process.tables.named(table) else { return };
+        let tracks = self.tracks.get_or_init(Box::default);
+        tracks.begin(*counter, || table.track(self.client().ip(), Instant::now()));
+    }
+
+    /// Counts it as a session where its source is counted: no rule has rejected it that asks before a client has said
+    /// anything.
+    pub fn begin_session(&self) {
+        if let Some(tracks) = self.tracks.get() {
+            tracks.begin_session(Instant::now());
+        }
+    }
+
+    /// What has been counted of its source.
+    pub fn counted(&self, of: &Counted, count: Count) -> Option<u32> {
+        let (tables, now) = (&self.frontend.process.tables, Instant::now());
+        match of {
+            Counted::Source(table) => tables.named(table)?.count(self.client().ip(), count, now),
+            Counted::Tracked { counter, table } => {
+                self.tracks.get()?.count(*counter, table.as_ref(), tables, count, now)
+            }
+        }
     }
 
     /// Counts the session in the backend that it goes to.

@@ -117,7 +117,7 @@ fn fails(monitor: &Monitor, ends: Ends, snapshot: impl Fn() -> Snapshot) -> bool
     };
     let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     let destination = ends.destination.unwrap_or(nowhere);
-    let facts = Facts { source: ends.source, destination, hello: Hello::No, usable: &usable };
+    let facts = Facts { source: ends.source, destination, hello: Hello::No, usable: &usable, counted: &|_, _| None };
     monitor.fail.iter().any(|condition| condition.holds(&facts))
 }
 

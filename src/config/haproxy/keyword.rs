@@ -581,12 +581,7 @@ pub const KEYWORDS: &[Keyword] = &[
     refused("ignore-persist", FB, PLAIN, LEAVE_OUT),
     refused("tcp-response", DB, "what a server says is passed on as it is", LEAVE_OUT),
     refused("stick", B, "sessions follow the balance method", "balance by `source`"),
-    refused(
-        "stick-table",
-        FB,
-        "sources are counted without a table",
-        "import the file, and write `max_sessions_per_source` or `rate_per_source` in TOML",
-    ),
+    honoured("stick-table", FB),
 ];
 
 #[cfg(test)]
