@@ -18,6 +18,7 @@ mod sessions;
 mod set_server;
 mod stat;
 mod switches;
+mod tables;
 mod target;
 mod time;
 mod waiting;

@@ -14,6 +14,8 @@ pub struct TableSnapshot {
     pub size: u32,
     /// Sources that it knows now.
     pub used: u32,
+    /// What it counts.
+    pub store: Vec<Count>,
 }
 
 /// A source that a table knows.

@@ -67,6 +67,32 @@ impl Count {
     /// All of them, in the order in which HAProxy shows them.
     pub const ALL: [Self; 5] = [Self::ConnCnt, Self::ConnRate, Self::ConnCur, Self::SessCnt, Self::SessRate];
 
+    /// What HAProxy's tables can store, and these can't: what rules set that there are not, what is of HTTP, and bytes.
+    pub const OF_HAPROXY_ALONE: [&str; 22] = [
+        "server_id",
+        "server_key",
+        "gpt",
+        "gpt0",
+        "gpc",
+        "gpc_rate",
+        "gpc0",
+        "gpc0_rate",
+        "gpc1",
+        "gpc1_rate",
+        "http_req_cnt",
+        "http_req_rate",
+        "http_err_cnt",
+        "http_err_rate",
+        "http_fail_cnt",
+        "http_fail_rate",
+        "glitch_cnt",
+        "glitch_rate",
+        "bytes_in_cnt",
+        "bytes_in_rate",
+        "bytes_out_cnt",
+        "bytes_out_rate",
+    ];
+
     /// HAProxy's word for it.
     pub fn name(self) -> &'static str {
         match self {

@@ -77,8 +77,9 @@ impl Table {
     pub fn snapshot(&self, now: Instant) -> TableSnapshot {
         let at = self.at(now);
         while self.known().sweep(&self.spec, at) {}
-        let model::Table { name, key, size, .. } = &self.spec;
-        TableSnapshot { name: name.clone(), key: *key, size: *size, used: self.known().used() }
+        let model::Table { name, key, size, store, .. } = &self.spec;
+        let store = store.iter().map(|stored| stored.count()).collect();
+        TableSnapshot { name: name.clone(), key: *key, size: *size, used: self.known().used(), store }
     }
 
     /// The sources of which this is true, in the order of their addresses.

@@ -42,6 +42,7 @@ mod statistics;
 mod stats;
 mod stats_abuse;
 mod stop;
+mod tables;
 mod timeouts;
 mod upgrade;
 mod watch;

@@ -135,7 +135,8 @@ mod tests {
              tcp-request content accept if hello\n tcp-request content reject\n\
              use_backend c if { req.ssl_sni -i c.example }",
         );
-        let rules: Vec<_> = frontend.rules.iter().map(|rule| (rule.stage, rule.verdict.clone(), rule.when.reads())).collect();
+        let rules: Vec<_> =
+            frontend.rules.iter().map(|rule| (rule.stage, rule.verdict.clone(), rule.when.reads())).collect();
         let expected = [
             (RuleStage::Connection, RuleVerdict::Reject, false),
             (RuleStage::Session, RuleVerdict::Accept, false),

@@ -129,7 +129,7 @@ impl Read {
 
     /// Counts, with commas between them.
     fn store(&mut self, word: &Word, composer: &mut Composer<'_>) -> Option<()> {
-        for text in word.text.split(',') {
+        for text in word.text.split(',').filter(|text| !text.is_empty()) {
             let (name, period) = match text.split_once('(') {
                 Some((name, rest)) => (name, Some(rest.trim_end_matches(')'))),
                 None => (text, None),
@@ -178,33 +178,8 @@ enum Kept {
 }
 
 fn fate(name: &str) -> Option<Kept> {
-    const AT_ZERO: [&str; 19] = [
-        "server_id",
-        "server_key",
-        "gpt",
-        "gpt0",
-        "gpc",
-        "gpc_rate",
-        "gpc0",
-        "gpc0_rate",
-        "gpc1",
-        "gpc1_rate",
-        "http_req_cnt",
-        "http_req_rate",
-        "http_err_cnt",
-        "http_err_rate",
-        "http_fail_cnt",
-        "http_fail_rate",
-        "glitch_cnt",
-        "glitch_rate",
-        "tag",
-    ];
-    const MISSED: [&str; 4] = ["bytes_in_cnt", "bytes_in_rate", "bytes_out_cnt", "bytes_out_rate"];
-    match name {
-        name if AT_ZERO.contains(&name) => Some(Kept::AtZero),
-        name if MISSED.contains(&name) => Some(Kept::Missed),
-        _ => None,
-    }
+    let kept = if name.starts_with("bytes_") { Kept::Missed } else { Kept::AtZero };
+    Count::OF_HAPROXY_ALONE.contains(&name).then_some(kept)
 }
 
 fn note(word: &Word, why: &'static str, composer: &mut Composer<'_>) {
