@@ -157,7 +157,6 @@ async fn what_is_not_stored_or_has_no_key_is_no_count() {
     assert_eq!(table.count(ipv6, Count::ConnCur, Instant::now()), None);
 }
 
-// Seen to fail with a counter that is filled twice.
 #[tokio::test(start_paused = true)]
 async fn what_a_counter_tracks_stays_and_may_be_looked_up_elsewhere() {
     let other =
