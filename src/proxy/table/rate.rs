@@ -57,9 +57,9 @@ mod tests {
     fn the_previous_period_counts_by_the_part_of_it_that_is_less_than_a_period_ago() {
         let ten = rate(&[1_000; 10], 3_000);
         assert_eq!([1_000, 3_999, 4_000, 5_500, 6_400, 7_000].map(|at| ten.over(at, 3_000)), [10, 10, 10, 5, 2, 0]);
-        // Ten in one period and four in the next, of which half has passed.
+        // Ten in one period and four in the next, of which three tenths have passed.
         let both = rate(&[&[1_000; 10][..], &[4_100; 4]].concat(), 3_000);
-        assert_eq!(both.over(5_500, 3_000), 5 + 4);
+        assert_eq!(both.over(4_900, 3_000), 7 + 4);
     }
 
     #[test]
