@@ -64,9 +64,7 @@ pub use self::names::unknown;
 pub use self::pages::Readers;
 pub use self::peers::{bounded, read_answer};
 pub use self::site::Site;
-use crate::event::{
-    Actor, Evidence, Fitness, Names, SessionSnapshot, Snapshot, SourcesSnapshot, TableSnapshot, TrackedSource,
-};
+use crate::event::{Actor, Evidence, Fitness, Names, SessionSnapshot, Snapshot, SourcesSnapshot, TrackedSource};
 use crate::model::{BackendName, Config, ServerName, TableName};
 use crate::observe::history::History;
 use crate::observe::series::Series;
@@ -101,9 +99,7 @@ pub struct Views {
     pub sources: SourcesView,
     /// How many clients are connected to the process, to its pages, too.
     pub connections: Box<dyn Fn() -> u32 + Send + Sync>,
-    /// The tables of sources, in the file's order.
-    pub tables: Box<dyn Fn() -> Vec<TableSnapshot> + Send + Sync>,
-    /// What one of them knows.
+    /// What a table knows of sources.
     pub tracked: TrackedView,
 }
 

@@ -433,7 +433,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
     let (sessions, names, config) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
     let (probes, sources) = (Arc::clone(facts), Arc::clone(facts));
     let connections = Arc::clone(facts);
-    let (tables, tracked) = (Arc::clone(facts), Arc::clone(facts));
+    let tracked = Arc::clone(facts);
     Arc::new(Views {
         snapshot: Box::new(move || snapshot.snapshot()),
         live: Box::new(move || {
@@ -457,7 +457,6 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
         }),
         sources: Box::new(move |backend| sources.current().pool(backend)?.sources()),
         connections: Box::new(move || connections.connections()),
-        tables: Box::new(move || tables.tables()),
         tracked: Box::new(move |table, is_wanted| tracked.tracked(table, is_wanted)),
     })
 }

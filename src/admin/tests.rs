@@ -32,7 +32,6 @@ pub(super) fn views() -> Arc<Views> {
         probes: Box::new(|_, _| Vec::new()),
         sources: Box::new(|_| None),
         connections: Box::new(|| 1),
-        tables: Box::new(Vec::new),
         tracked: Box::new(|_, _| Vec::new()),
     })
 }

@@ -8,7 +8,7 @@ use crate::model::TableName;
 
 impl Facts {
     /// All tables.
-    pub fn tables(&self) -> Vec<TableSnapshot> {
+    pub(super) fn tables(&self) -> Vec<TableSnapshot> {
         let now = Instant::now();
         self.process.tables.current().iter().map(|table| table.snapshot(now)).collect()
     }

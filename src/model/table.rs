@@ -38,6 +38,16 @@ pub enum TableKey {
     Ipv6,
 }
 
+impl TableKey {
+    /// HAProxy's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Ipv6 => "ipv6",
+        }
+    }
+}
+
 /// What becomes of a source that is new to a table which is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFull {

@@ -105,7 +105,6 @@ fn a_source_begins_so_many_connections_and_itself_counts() {
     app.next_line("what an operator has done", |line| line.to_string().contains("table clients: one source forgotten"));
 }
 
-// Seen to fail with tables that are made anew.
 #[test]
 fn a_reload_leaves_what_is_counted() {
     let (server, directory) = (Server::echo(), tempfile::tempdir().unwrap());

@@ -16,7 +16,7 @@ const UNKNOWN: &str = "No such table\n";
 
 /// `show table`: all tables, the last of the file first, or the sources of one.
 pub fn show(asked: &Asked<'_>) -> String {
-    let tables = (asked.views.tables)();
+    let tables = (asked.views.snapshot)().tables;
     let name = asked.word(2);
     if name.is_empty() {
         return tables.iter().rev().map(headline).collect();
@@ -43,7 +43,7 @@ pub async fn clear(asked: &Asked<'_>) -> String {
     if name.is_empty() {
         return OF_CLEAR.to_owned();
     }
-    let tables = (asked.views.tables)();
+    let tables = (asked.views.snapshot)().tables;
     let Some(table) = tables.iter().find(|table| table.name.as_str() == name) else { return UNKNOWN.to_owned() };
     if asked.level < RuntimeLevel::Operator {
         return "Permission denied\n".to_owned();
@@ -72,11 +72,7 @@ const NO_NUMBER: &str = "No entry can be found matching ptr.\n";
 
 fn headline(table: &TableSnapshot) -> String {
     let TableSnapshot { name, key, size, used, .. } = table;
-    let key = match key {
-        TableKey::Ip => "ip",
-        TableKey::Ipv6 => "ipv6",
-    };
-    format!("# table: {name}, type: {key}, size:{size}, used:{used}\n")
+    format!("# table: {name}, type: {}, size:{size}, used:{used}\n", key.name())
 }
 
 fn line(source: &TrackedSource) -> String {
@@ -201,7 +197,7 @@ mod tests {
     use crate::admin::runtime::command::Effect;
     use crate::admin::runtime::line;
     use crate::admin::{Done, Outcome, Views, tests};
-    use crate::event::{Actor, RuntimeClient};
+    use crate::event::{Actor, RuntimeClient, Snapshot, fixture};
     use crate::model::{Stored, TableName};
 
     type Asks = Arc<Mutex<Vec<Action>>>;
@@ -231,7 +227,10 @@ mod tests {
         };
         let asks = Arc::clone(asks);
         Views {
-            tables: Box::new(move || vec![table("f", TableKey::Ipv6, 0), table("t", TableKey::Ip, 2)]),
+            snapshot: Box::new(move || Snapshot {
+                tables: vec![table("f", TableKey::Ipv6, 0), table("t", TableKey::Ip, 2)],
+                ..fixture::cluster()
+            }),
             tracked: Box::new(|name, is_wanted| {
                 let sources = if name.as_str() == "t" { vec![source(1, 2, 7), source(2, 0, 3)] } else { Vec::new() };
                 sources.into_iter().filter(|source| is_wanted(source)).collect()

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::writer::{Writer, time};
-use crate::model::{Config, Count, Counted, Counter, Frontend, OnFull, RuleVerdict, Stored, Table, TableKey};
+use crate::model::{Config, Count, Counted, Counter, Frontend, OnFull, RuleVerdict, Stored, Table};
 
 /// The table of a section's name, which stands in it.
 pub fn own(section: &str, config: &Config, out: &mut Writer) {
@@ -27,11 +27,7 @@ fn has_section(table: &Table, config: &Config) -> bool {
 }
 
 fn line(table: &Table) -> String {
-    let key = match table.key {
-        TableKey::Ip => "ip",
-        TableKey::Ipv6 => "ipv6",
-    };
-    let mut line = format!("stick-table type {key} size {}", table.size);
+    let mut line = format!("stick-table type {} size {}", table.key.name(), table.size);
     if let Some(expire) = table.expire {
         line += &format!(" expire {}", time(expire));
     }

@@ -103,7 +103,7 @@ async fn those_who_have_left_are_forgotten_some_at_a_time() {
     assert_eq!((counts(&table, 199)[0], used(&table)), (0, 1), "nobody sees the others");
 }
 
-// Seen to fail with a table that forgets those who are tracked, and with one that keeps to its size whoever is.
+// Seen to fail with a table that keeps to its size whoever is there.
 #[tokio::test(start_paused = true)]
 async fn a_full_table_forgets_who_has_been_away_for_the_longest_and_nobody_who_is_there() {
     let table = table(2, None, OnFull::Forget);
@@ -198,6 +198,7 @@ async fn a_table_goes_on_counting_under_another_configuration() {
     assert_eq!(used(&tables.renewed(&[other_key]).own[0]), 0);
 }
 
+// Seen to fail with sources that are forgotten while they are tracked.
 #[tokio::test(start_paused = true)]
 async fn sources_are_told_in_order_and_forgotten_if_nobody_tracks_them() {
     let table = table(1_000, Some(10), OnFull::Forget);
