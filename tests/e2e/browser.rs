@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use self::driver::{Browser, SCHEMES, SIZES};
 use crate::harness::app::{App, Config};
-use crate::harness::peers::Server;
+use crate::harness::namespace::{Host, cable};
+use crate::harness::peers::{Peer, Server, connect};
 use crate::harness::ports;
 use crate::harness::program::Program;
 use crate::harness::wait::until;
@@ -239,6 +240,63 @@ fn who_logs_in_drains_a_server_and_sees_how_far_it_is_and_a_forged_action_is_ref
     browser.click("[data-opens=ask-reload]");
     browser.reads("nothing would change");
     browser.photograph("reload-asked");
+}
+
+/// Where the page is, and who looks at it from another host, and is a client there.
+const LB: [u8; 4] = [10, 77, 0, 1];
+const READER: &str = "10.77.0.2";
+
+#[test]
+#[ignore = "needs Debian packages and root: tests/run runs it"]
+fn a_stranger_from_another_host_sees_how_things_are_and_no_client_until_the_login() {
+    let (lb, reader) = (Host::new("lb"), Host::new("reader"));
+    cable((&lb, "eth0", "10.77.0.1/24"), (&reader, "eth0", &format!("{READER}/24")));
+    lb.on(|| {
+        let servers = three();
+        let directory = tempfile::tempdir().unwrap();
+        let token = directory.path().join("token");
+        std::fs::write(&token, "s3cret-of-the-browser\n").unwrap();
+        let [front, stats] = [(); 2].map(|()| SocketAddr::from((LB, ports::free())));
+        let config = config(&servers).listen(&front.to_string(), front).on_stats(stats);
+        let app = start(&config.stats_lines(&format!("token_file = \"{}\"", token.display())));
+        reader.on(|| {
+            let mut client = connect(front);
+            client.say("hello");
+            client.hears("hello");
+            stranger(stats);
+        });
+        drop(app);
+    });
+}
+
+/// What a browser on another host finds, and what it does once somebody has logged in.
+fn stranger(stats: SocketAddr) {
+    let browser = Browser::open();
+    let shows_the_client = || {
+        let document = browser.evaluate("return document.documentElement.outerHTML");
+        document.as_str().unwrap().contains(READER)
+    };
+    let at = |path: &str| format!("http://{stats}{path}");
+    look_at_all_sizes(&browser, &at("/"), "stranger");
+    for path in ["/", "/backends/back", "/servers/back/a", "/classic"] {
+        browser.goto(&at(path));
+        let text = browser.text();
+        assert!(text.contains("ready") && !shows_the_client() && !text.contains("Lately"), "{path}: {text}");
+    }
+    for path in ["/sessions", "/events"] {
+        browser.goto(&at(path));
+        let text = browser.reads("Log in");
+        assert!(!shows_the_client(), "{path}: {text}");
+    }
+    browser.photograph("stranger-asked");
+    // The refusals' status is in the console.
+    browser.complaints();
+    browser.fill("input[name=token]", "s3cret-of-the-browser");
+    browser.click("form button");
+    browser.is_live();
+    browser.goto(&at("/sessions"));
+    browser.reads(READER);
+    browser.is_sound("the sessions after a login from afar");
 }
 
 /// Sessions that are open at once; with both of their ends they need most of the descriptors that a process may have.

@@ -3,16 +3,16 @@
 use askama::Template;
 
 use super::super::figures::{bytes, count, lapse, span};
-use super::super::headline::{Tone, evidence};
-use super::super::past::{Past, sessions_sparkline};
+use super::super::headline::Tone;
+use super::super::past::Past;
 use super::super::sight::Sight;
 use super::View;
 use super::charts::Charts;
 use super::figure::Figure;
-use super::server::ServerLink;
-use super::state::{backend_tone, mark, server_state, usable};
+use super::server_line::ServerLine;
+use super::state::{backend_tone, mark, usable};
 use super::time::{Time, time};
-use crate::event::{BackendSnapshot, ServerSnapshot, Snapshot, SourcesSnapshot};
+use crate::event::{BackendSnapshot, Snapshot, SourcesSnapshot};
 use crate::observe::series::{Series, Subject};
 
 /// The page. `sources` are those of a backend that is to bring each source to every server; their addresses are shown to
@@ -36,7 +36,7 @@ pub(in crate::admin) fn backend_page(
         lasts: span(now.duration_since(backend.since).unwrap_or_default()),
         notes: notes(backend, snapshot),
         figures: figures(backend),
-        servers: backend.servers.iter().map(|server| Member::of(backend, server, series)).collect(),
+        servers: ServerLine::all(backend, series, now),
         charts: Charts::of(&Subject::Backend(backend.name.clone()), past, None, now),
         sources: sources.map(|sources| Sources::of(sources, sight)),
     };
@@ -57,7 +57,7 @@ struct BackendPage<'a> {
     lasts: String,
     notes: Vec<String>,
     figures: Vec<Figure>,
-    servers: Vec<Member>,
+    servers: Vec<ServerLine>,
     charts: Charts,
     sources: Option<Sources>,
 }
@@ -97,29 +97,6 @@ fn figures(backend: &BackendSnapshot) -> Vec<Figure> {
         Figure::new("Dialled again", count(counts.retries), format!("{} moved", count(counts.moves))),
         Figure::fault("Down", counts.downs, format!("times, {} in all", span(backend.downtime))),
     ]
-}
-
-/// One of its servers.
-struct Member {
-    server: ServerLink,
-    /// Its last hour.
-    sparkline: String,
-}
-
-impl Member {
-    fn of(backend: &BackendSnapshot, server: &ServerSnapshot, series: &Series) -> Self {
-        let why = evidence(server).unwrap_or_else(|| server_state(server).note);
-        let sessions = match server.counts.sessions {
-            1 => "one session".to_owned(),
-            sessions => format!("{} sessions", count(sessions.into())),
-        };
-        let note = if why.is_empty() { sessions } else { format!("{sessions}; {why}") };
-        let subject = Subject::Server(backend.name.clone(), server.name.clone());
-        Self {
-            server: ServerLink::of(backend, server, server.name.to_string(), note),
-            sparkline: sessions_sparkline(series, &subject),
-        }
-    }
 }
 
 #[derive(Template)]

@@ -1,5 +1,6 @@
 //! A server in a table: how it is and why, what it carries, and what its last probe saw.
 
+use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use super::super::figures::{bytes, count, span};
@@ -37,7 +38,15 @@ pub(super) struct ServerLine {
 }
 
 impl ServerLine {
-    pub(super) fn of(backend: &BackendSnapshot, server: &ServerSnapshot, series: &Series, now: SystemTime) -> Self {
+    /// All servers of a backend, those first that are worst off.
+    pub(super) fn all(backend: &BackendSnapshot, series: &Series, now: SystemTime) -> Vec<Self> {
+        let mut lines: Vec<_> = backend.servers.iter().map(|server| Self::of(backend, server, series, now)).collect();
+        // Stable: what is as bad as another stays where the configuration has it.
+        lines.sort_by_key(|line| Reverse(line.gravity()));
+        lines
+    }
+
+    fn of(backend: &BackendSnapshot, server: &ServerSnapshot, series: &Series, now: SystemTime) -> Self {
         let (state, counts) = (server_state(server), &server.counts);
         let of_all = u64::from(backend.counts.sessions.max(1));
         Self {
@@ -63,8 +72,8 @@ impl ServerLine {
         }
     }
 
-    /// How far up it belongs where what is wrong stands first.
-    pub(super) fn gravity(&self) -> u8 {
+    /// How far up it belongs.
+    fn gravity(&self) -> u8 {
         match self.state.tone {
             "bad" => 3,
             "warning" => 2,

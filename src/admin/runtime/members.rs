@@ -7,7 +7,7 @@ use super::{target, time};
 use crate::admin::{Action, NewCheck, NewServer, Views};
 use crate::config;
 use crate::event::AdminState;
-use crate::model::{Backend, Check, Probe, ServerName, Weight};
+use crate::model::{self, Backend, Check, Probe, ServerName, Weight};
 
 /// `add server`. It begins in maintenance, and its checks begin once `enable health` says so.
 pub async fn add(asked: &Asked<'_>) -> String {
@@ -97,7 +97,7 @@ impl Settings {
                 "rise" => settings.rise = Some(positive(word, value()?)?),
                 "fall" => settings.fall = Some(positive(word, value()?)?),
                 "enabled" => return Err("'enabled' option is not accepted for dynamic server\n".to_owned()),
-                unknown => return Err(format!("unknown keyword '{unknown}'\n")),
+                unknown => return Err(format!("unknown keyword '{unknown}'.\n")),
             }
         }
         Ok(settings)
@@ -175,6 +175,12 @@ pub fn removable(server: &str, views: &Views) -> Result<bool, &'static str> {
     let backend = snapshot.backends.iter().find(|backend| backend.name == found.backend.name);
     let server = backend.and_then(|backend| backend.servers.iter().find(|server| server.name == found.server.name));
     let server = server.ok_or("No such server.\n")?;
+    let tracks = |other: &model::Server| {
+        other.track.as_ref().is_some_and(|track| (&track.backend, &track.server) == (&found.backend.name, &server.name))
+    };
+    if config.backends.iter().flat_map(|backend| &backend.servers).any(tracks) {
+        return Err("This server cannot be removed at runtime due to other configuration elements pointing to it.\n");
+    }
     match server.admin {
         AdminState::Maint => Ok(server.counts.sessions == 0 && server.replaced_sessions == 0),
         AdminState::Ready | AdminState::Drain => Err("Only servers in maintenance mode can be deleted.\n"),
@@ -207,7 +213,7 @@ mod tests {
     #[test]
     fn words_that_mean_nothing_are_refused() {
         for (text, words) in [
-            ("foo", "unknown keyword 'foo'"),
+            ("foo", "unknown keyword 'foo'."),
             ("weight", "'weight' : missing argument"),
             ("weight x", "'weight' expects a number"),
             ("weight 300", "weight is not within 0 and 256 (300)"),

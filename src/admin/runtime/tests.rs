@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::admin::{Denied, Done, Outcome, leaving, tests};
-use crate::model::{Config, RuntimeAddress, RuntimeLevel};
+use crate::model::{Config, RuntimeAddress, RuntimeLevel, Tracked};
 
 /// A configuration with the fixture's servers.
 fn config() -> Arc<Config> {
@@ -203,6 +203,21 @@ async fn actions_are_those_that_the_words_mean() {
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("192.0.2.7:1 over the runtime API: ") && answer.contains(action), "{answer}");
     }
+}
+
+// Seen to fail with every server in use that is told to be put into maintenance first.
+#[tokio::test]
+async fn a_server_that_another_one_tracks_can_not_be_removed_in_whatever_state() {
+    let mut config = Config::clone(&config());
+    let (tracked, server) = (config.backends[0].name.clone(), config.backends[0].servers[0].name.clone());
+    let name = format!("{tracked}/{server}");
+    config.backends[1].servers[0].track = Some(Tracked { backend: tracked, server });
+    let config = Arc::new(config);
+    let mut client = client(RuntimeLevel::Admin, Views { config: Box::new(move || Arc::clone(&config)), ..views() });
+    client.write_all(format!("del server {name}\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("due to other configuration elements pointing to it."), "{answer}");
 }
 
 // Seen to fail with clients that are sent away before their line has come.

@@ -157,8 +157,10 @@ impl Stage {
             BalancerAct::Runtime(command) => {
                 let answer = self.balancer.runtime(command);
                 match command.as_str() {
-                    "show stat" => alike::csv(&answer),
-                    "show servers state" => lines(&alike::servers_state(&answer)),
+                    show if show.starts_with("show stat") && !show.ends_with("typed") && !show.ends_with("json") => {
+                        alike::csv(&answer)
+                    }
+                    show if show.starts_with("show servers state") => lines(&alike::servers_state(&answer)),
                     _ => lines(&alike::text(&answer)),
                 }
             }

@@ -29,10 +29,6 @@ impl Section {
         let doors: Vec<String> = doors
             .flat_map(|frontend| frontend.listen.iter().map(move |listen| format!("{} {listen}", frontend.name)))
             .collect();
-        let mut servers: Vec<_> =
-            backend.servers.iter().map(|s| ServerLine::of(backend, s, series, snapshot.at)).collect();
-        // Stable: what is as bad as another stays where the configuration has it.
-        servers.sort_by_key(|line| std::cmp::Reverse(line.gravity()));
         Self {
             id: format!("backend-{}", backend.name),
             name: backend.name.to_string(),
@@ -42,7 +38,7 @@ impl Section {
             summary: usable_of_all(backend),
             aside: format!("{} · {}", backend.balance.name(), doors.join(", ")),
             figures: figures(backend),
-            servers,
+            servers: ServerLine::all(backend, series, snapshot.at),
         }
     }
 }

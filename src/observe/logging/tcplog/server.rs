@@ -20,6 +20,9 @@ pub(in crate::observe) fn of_server(change: &ServerChange) -> Option<Haproxys> {
         (ServerState::Maint, ServerState::Down(_)) if inherited => {
             (Severity::Notice, "is DOWN/READY (leaving maintenance)", Tail::None)
         }
+        (ServerState::Maint, ServerState::Drain) if inherited => {
+            (Severity::Notice, "is UP/DRAIN (leaving maintenance)", Tail::None)
+        }
         (ServerState::Drain, ServerState::Ready) if inherited => {
             (Severity::Notice, "is UP (leaving drain)", Tail::None)
         }
@@ -30,10 +33,16 @@ pub(in crate::observe) fn of_server(change: &ServerChange) -> Option<Haproxys> {
         (ServerState::Maint, ServerState::Down(_)) => {
             (Severity::Notice, "is DOWN/READY (leaving forced maintenance)", Tail::None)
         }
+        (ServerState::Maint, ServerState::Drain) => {
+            (Severity::Notice, "is UP/DRAIN (leaving forced maintenance)", Tail::None)
+        }
         (ServerState::Drain, ServerState::Ready) => (Severity::Notice, "is UP (leaving forced drain)", Tail::None),
         (ServerState::Down(_), ServerState::Maint) => {
-            (Severity::Alert, "was DOWN and now enters maintenance", Tail::None)
+            (Severity::Notice, "was DOWN and now enters maintenance", Tail::None)
         }
+        // One that got no new sessions is missed less.
+        (ServerState::Drain, ServerState::Down(_)) => (Severity::Notice, "is DOWN", Tail::Left),
+        (ServerState::Drain, ServerState::Maint) => (Severity::Notice, "is going DOWN for maintenance", Tail::Left),
         (_, ServerState::Ready) => (Severity::Notice, "is UP", Tail::Online),
         (_, ServerState::Down(_)) => (Severity::Alert, "is DOWN", Tail::Left),
         (_, ServerState::Draining) => (Severity::Notice, "is stopping", Tail::Online),
@@ -81,10 +90,19 @@ fn reason(change: &ServerChange) -> String {
     if let Some(tracked) = change.via.as_ref().filter(|_| change.from != ServerState::Maint) {
         return format!(" via {}/{}", tracked.backend, tracked.server);
     }
-    let by_operator = matches!(change.to, ServerState::Drain | ServerState::Maint)
-        || matches!(change.from, ServerState::Drain | ServerState::Maint);
-    let evidence = change.evidence.as_ref().filter(|_| !change.reported && !by_operator);
-    evidence.map(crate::event::Evidence::in_haproxys_words).unwrap_or_default()
+    let by_state = matches!(
+        (change.from, change.to),
+        (_, ServerState::Drain | ServerState::Maint)
+            | (ServerState::Maint, _)
+            | (ServerState::Drain, ServerState::Ready)
+    );
+    match &change.evidence {
+        _ if by_state => String::new(),
+        // An operator has said how its health is.
+        None => ", changed from CLI".to_owned(),
+        Some(_) if change.reported => String::new(),
+        Some(evidence) => evidence.in_haproxys_words(),
+    }
 }
 
 /// A check's result that differs from the one before.
@@ -190,8 +208,35 @@ mod tests {
             "Server back/a is going DOWN for maintenance. 1 active and 1 backup servers left. 3 sessions active, 0 \
              requeued, 0 remaining in queue."
         );
+        let (severity, again) = set(ServerState::Drain, ServerState::Maint);
+        assert_eq!((severity, again), (Severity::Notice, maintenance), "it got no new sessions before either");
+        let down = ServerState::Down(DownCause::Refused);
+        assert_eq!(
+            set(down, ServerState::Maint),
+            (Severity::Notice, "Server back/a was DOWN and now enters maintenance.".to_owned())
+        );
+        let drained = set(ServerState::Maint, ServerState::Drain);
+        assert_eq!(drained.1, "Server back/a is UP/DRAIN (leaving forced maintenance).");
         let back = set(ServerState::Maint, ready);
         assert_eq!(back, (Severity::Notice, "Server back/a is UP/READY (leaving forced maintenance).".to_owned()));
+    }
+
+    // Seen to fail with the reason left out, and with the gravity of one that is in use.
+    #[test]
+    fn a_drained_server_that_goes_down_is_told_with_its_reason_and_as_less_grave() {
+        let drained = ServerChange { from: ServerState::Drain, ..down() };
+        let (severity, text) = told(&drained);
+        assert_eq!(severity, Severity::Notice);
+        assert!(text.starts_with("Server back/a is DOWN, reason: Layer4 "), "{text}");
+    }
+
+    #[test]
+    fn health_that_an_operator_has_set_is_told_so() {
+        let set = |from, to| told(&ServerChange { evidence: None, ..change(from, to, CheckStatus::L4Ok) }).1;
+        let (ready, down) = (ServerState::Ready, ServerState::Down(DownCause::Ordered));
+        assert!(set(ready, down).starts_with("Server back/a is DOWN, changed from CLI. 1 active "));
+        assert!(set(down, ready).starts_with("Server back/a is UP, changed from CLI. 1 active "));
+        assert!(set(ready, ServerState::Draining).starts_with("Server back/a is stopping, changed from CLI. "));
     }
 
     #[test]
