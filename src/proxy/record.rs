@@ -1,7 +1,6 @@
 //! The record of a session: begun at accept, written when it is dropped, whatever happened in between.
 
-use std::cell::OnceCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -61,8 +60,6 @@ pub struct Record {
     /// It stands for another client, as a PROXY protocol header says.
     proxied: bool,
     admission: Admission,
-    /// Where its source is counted. Most sessions track nothing.
-    tracks: OnceCell<Box<Tracks>>,
 }
 
 /// What a session holds of limits and of its worker, for as long as it lives.
@@ -116,7 +113,6 @@ impl Record {
             is_on_the_doorstep: false,
             proxied: false,
             admission,
-            tracks: OnceCell::new(),
         });
         record.trace(Step::Accepted, listener);
         record
@@ -175,28 +171,32 @@ impl Record {
         self.proxied = true;
     }
 
+    /// Who it is counted as.
+    fn counted_as(&self) -> IpAddr {
+        self.client().ip()
+    }
+
     /// Has its source counted in a table from now on.
     pub fn track(&self, Track { counter, table }: &Track) {
         let Some(table) = self.frontend.process.tables.named(table) else { return };
-        let tracks = self.tracks.get_or_init(Box::default);
-        tracks.begin(*counter, || table.track(self.client().ip(), Instant::now()));
+        let track = || table.track(self.counted_as(), Instant::now());
+        self.worker.tracked.begin(self.cell().id, *counter, track);
     }
 
     /// Counts it as a session where its source is counted: no rule has rejected it that asks before a client has said
     /// anything.
     pub fn begin_session(&self) {
-        if let Some(tracks) = self.tracks.get() {
-            tracks.begin_session(Instant::now());
-        }
+        self.worker.tracked.of(self.cell().id, |tracks| tracks.begin_session(Instant::now()));
     }
 
     /// What has been counted of its source.
     pub fn counted(&self, of: &Counted, count: Count) -> Option<u32> {
         let (tables, now) = (&self.frontend.process.tables, Instant::now());
         match of {
-            Counted::Source(table) => tables.named(table)?.count(self.client().ip(), count, now),
+            Counted::Source(table) => tables.named(table)?.count(self.counted_as(), count, now),
             Counted::Tracked { counter, table } => {
-                self.tracks.get()?.count(*counter, table.as_ref(), tables, count, now)
+                let of = |tracks: &Tracks| tracks.count(*counter, table.as_ref(), tables, count, now);
+                self.worker.tracked.of(self.cell().id, of)?
             }
         }
     }
@@ -352,6 +352,7 @@ impl Drop for Record {
         let total = self.started.elapsed();
         self.count(ending, bytes_out, total);
         self.leave_source();
+        self.worker.tracked.end(self.cell().id);
         self.trace(Step::Ended, format_args!("by {}: {}", ending.who.word(), ending.cause.words()));
         let log = &self.frontend.spec.log;
         if self.told || !log.enabled || self.visit == Visit::Untold {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use self::known::Known;
-pub use self::tracks::Tracks;
+pub use self::tracks::{Tracked, Tracks};
 use crate::event::{TableSnapshot, TrackedSource};
 use crate::model::{self, Count, OnFull, TableKey, TableName};
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::event::SessionId;
 use crate::model::{Counter, Stored};
 
 const PERIOD: Duration = Duration::from_secs(3);
@@ -157,24 +158,26 @@ async fn what_is_not_stored_or_has_no_key_is_no_count() {
     assert_eq!(table.count(ipv6, Count::ConnCur, Instant::now()), None);
 }
 
+// Seen to fail with a session whose tracks stay when it ends.
 #[tokio::test(start_paused = true)]
-async fn what_a_counter_tracks_stays_and_may_be_looked_up_elsewhere() {
+async fn what_a_counter_tracks_stays_until_the_session_ends_and_may_be_looked_up_elsewhere() {
     let other =
         model::Table { name: TableName::new("other").unwrap(), key: TableKey::Ipv6, ..spec(9, None, OnFull::Keep) };
     let tables = Tables::new(&[spec(9, None, OnFull::Keep), other]);
     let [first, other] = tables.own.as_slice() else { panic!() };
-    let (tracks, counter, now) = (Tracks::default(), Counter::new(1).unwrap(), Instant::now());
+    let (tracked, counter, now) = (Tracked::default(), Counter::new(1).unwrap(), Instant::now());
+    let [session, beside] = [1, 2].map(|slot| SessionId { worker: 0, slot, generation: 1 });
     let count = |table: Option<&Arc<Table>>| {
-        tracks.count(counter, table.map(|table| &table.spec.name), &tables, Count::ConnCur, now)
+        let name = table.map(|table| &table.spec.name);
+        tracked.of(session, |tracks| tracks.count(counter, name, &tables, Count::ConnCur, now)).flatten()
     };
     assert_eq!((count(None), count(Some(other))), (None, None), "it tracks nothing");
-    tracks.begin(counter, || track(first, 1));
-    tracks.begin(counter, || track(other, 1));
-    assert_eq!((count(None), count(Some(other))), (Some(1), Some(0)));
-    let _beside = (track(other, 1), track(other, 1));
-    assert_eq!((count(None), count(Some(other))), (Some(1), Some(2)));
-    drop(tracks);
-    assert_eq!((counts(first, 1)[1], counts(other, 1)[1]), (0, 2));
+    tracked.begin(session, counter, || track(first, 1));
+    tracked.begin(session, counter, || track(other, 1));
+    tracked.begin(beside, counter, || track(other, 1));
+    assert_eq!((count(None), count(Some(other))), (Some(1), Some(1)));
+    tracked.end(session);
+    assert_eq!((count(None), counts(first, 1)[1], counts(other, 1)[1]), (None, 0, 1));
 }
 
 // Seen to fail with a table that begins anew.
