@@ -9,7 +9,7 @@ use super::{Key, OnFull, period};
 use crate::event::TrackedSource;
 use crate::model::{Count, Stored, Table};
 
-/// Some 170 bytes a source, of which there are only as many as have come.
+/// Some 190 bytes a source, of which there are only as many as have come.
 #[derive(Debug, Default)]
 pub struct Known {
     sources: BTreeMap<Key, Source>,
