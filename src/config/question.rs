@@ -123,7 +123,7 @@ fn regex(expression: &str, text: &str, key: &str) -> Result<Pattern, Mistake> {
 }
 
 /// A step of a conversation: "connect", "connect tls", "connect 6380", "send PING", "send-hex 0d0a", "expect PONG",
-/// "expect ~ ^PO", "expect-hex 2b4f4b", the last three with "! " before them for what must not come.
+/// "expect ~ ^PO", "expect-hex 2b4f4b", the last three with "! " before them for what must not come; "comment redis".
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepText {
     written: String,
@@ -141,6 +141,7 @@ impl Text for StepText {
             ("connect", words) if !negated => connect(words).ok_or_else(|| bad_text(key, text, CONNECTS))?,
             ("send", what) if !negated && !what.is_empty() => Step::Send(what.into()),
             ("send-hex", digits) if !negated => Step::Send(hex(digits)?),
+            ("comment", what) if !negated && !what.is_empty() => Step::Comment(what.to_owned()),
             ("expect-hex", digits) => expect(Pattern::Text(hex(digits)?), ExpectForm::Binary),
             ("expect", what) if !what.is_empty() => match what.strip_prefix("~ ") {
                 Some(expression) => expect(regex(expression, text, key)?, ExpectForm::Regex),
@@ -157,8 +158,7 @@ impl Text for StepText {
 }
 
 const CONNECTS: &str = "behind \"connect\" there may be a port and \"tls\", and nothing else";
-const STEPS: &str =
-    "it is none of \"connect\", \"send …\", \"send-hex …\", \"expect …\", \"expect ~ …\" and \"expect-hex …\"";
+const STEPS: &str = "it is none of \"connect\", \"send …\", \"send-hex …\", \"expect …\", \"expect ~ …\", \"expect-hex …\" and \"comment …\"";
 
 fn connect(words: &str) -> Option<Step> {
     let (mut port, mut tls) = (None, false);
@@ -194,14 +194,25 @@ mod tests {
         assert_eq!(step("connect 6380 tls"), Some(Step::Connect { port: Some(6380), tls: true }));
         assert_eq!(step("send PING\r\n"), Some(Step::Send(b"PING\r\n".to_vec())));
         assert_eq!(step("send-hex 0d0A"), Some(Step::Send(vec![13, 10])));
+        assert_eq!(step("comment a b"), Some(Step::Comment("a b".to_owned())));
         let expect =
             |negated, text: &[u8], form| Some(Step::Expect { negated, pattern: Pattern::Text(text.into()), form });
         assert_eq!(step("expect +PONG x"), expect(false, b"+PONG x", ExpectForm::String));
         assert_eq!(step("! expect-hex 2b"), expect(true, b"+", ExpectForm::Binary));
         assert!(matches!(step("expect ~ ^[0-9]"), Some(Step::Expect { form: ExpectForm::Regex, .. })));
-        for wrong in
-            ["", "send", "! send x", "expect", "connect 0", "connect tls tls", "send-hex 0", "send-hex zz", "wait"]
-        {
+        for wrong in [
+            "",
+            "send",
+            "! send x",
+            "comment",
+            "! comment x",
+            "expect",
+            "connect 0",
+            "connect tls tls",
+            "send-hex 0",
+            "send-hex zz",
+            "wait",
+        ] {
             assert_eq!(step(wrong), None, "{wrong:?}");
         }
     }

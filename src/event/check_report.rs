@@ -72,13 +72,25 @@ impl Evidence {
             text += &format!(", code: {code}");
         }
         if !self.info.is_empty() {
-            text += &format!(", info: \"{}\"", self.info.escape_default());
+            text += &format!(", info: \"{}\"", escaped(&self.info));
         }
         if self.status != super::CheckStatus::Hana {
             text += &format!(", check duration: {}ms", self.duration.as_millis());
         }
         text
     }
+}
+
+/// A text between quotation marks: those, backslashes and what is not ASCII to be read are escaped.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'\'' => escaped.push('\''),
+            byte => escaped.extend(byte.escape_ascii().map(char::from)),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

@@ -339,7 +339,7 @@ pub struct Counts {
     pub connects: u64,
     /// Times chosen: connections that came about.
     pub chosen: u64,
-    /// Sessions that a client or a server ended by an error.
+    /// Sessions that a client or a server ended by an error, or was silent in for longer than its timeout.
     pub client_aborts: u64,
     pub server_aborts: u64,
     /// Probes that failed while the server was up.

@@ -61,7 +61,7 @@ impl Check {
         };
         let of_steps = steps.iter().filter_map(|step| match step {
             Step::Connect { port, .. } => *port,
-            Step::Send(_) | Step::Expect { .. } => None,
+            Step::Send(_) | Step::Expect { .. } | Step::Comment(_) => None,
         });
         self.port.into_iter().chain(of_steps)
     }

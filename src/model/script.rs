@@ -19,6 +19,8 @@ pub enum Step {
         /// As HAProxy words it where it fails.
         form: ExpectForm,
     },
+    /// What the steps behind it are about, which is told with one that fails. It counts as a step.
+    Comment(String),
 }
 
 /// How an expectation was stated.

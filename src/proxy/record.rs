@@ -297,7 +297,10 @@ impl Record {
             (Who::Client | Who::ClientTimeout, Phase::Request) => {
                 counters::count(&self.frontend.counters.request_errors);
             }
-            (Who::Client, _) => both().for_each(|of| counters::count(&of.client_aborts)),
+            (Who::Client, _) | (Who::ClientTimeout, Phase::Data) => {
+                both().for_each(|of| counters::count(&of.client_aborts));
+            }
+            (Who::ServerTimeout, Phase::Data) => both().for_each(|of| counters::count(&of.server_aborts)),
             (Who::Server, Phase::Data) => both().for_each(|of| {
                 counters::count(&of.server_aborts);
                 if bytes_out == 0 {

@@ -34,7 +34,8 @@ enum Line {
 impl Script {
     /// One without a step that connects first has it put in front, as HAProxy does.
     pub fn new(steps: &[Step], client: Option<Client>) -> Self {
-        let begins = matches!(steps.first(), Some(Step::Connect { .. }));
+        let first = steps.iter().find(|step| !matches!(step, Step::Comment(_)));
+        let begins = matches!(first, Some(Step::Connect { .. }));
         let first = (!begins).then_some(Step::Connect { port: None, tls: client.is_some() });
         Self { steps: first.into_iter().chain(steps.iter().cloned()).collect(), implied: !begins, client }
     }
@@ -43,8 +44,10 @@ impl Script {
     pub async fn run(&self, attempt: &mut Attempt<'_>) -> Seen {
         let mut line = None;
         let mut heard = Vec::new();
-        for (number, step) in (1..).zip(&self.steps) {
-            let place = Place { number, step };
+        let mut comment = None;
+        // The file's first is 1.
+        for (number, step) in (usize::from(!self.implied)..).zip(&self.steps) {
+            let place = Place { number, step, comment };
             let failed = match step {
                 Step::Connect { port, tls } => match self.connect(attempt, *port, *tls).await {
                     Ok(connected) => {
@@ -52,12 +55,16 @@ impl Script {
                         line = Some(connected);
                         None
                     }
-                    Err(seen) if self.implied && number == 1 => Some(seen.at_step(FIRST)),
+                    Err(seen) if number == 0 => Some(seen.at_step(FIRST)),
                     Err(seen) => Some(seen.at_step(&place.words())),
                 },
                 Step::Send(bytes) => place.send(attempt, line.as_mut(), bytes).await,
                 Step::Expect { negated, pattern, .. } => {
                     place.expect(attempt, line.as_mut(), &mut heard, *negated, pattern).await
+                }
+                Step::Comment(text) => {
+                    comment = Some(text.as_str());
+                    None
                 }
             };
             if let Some(seen) = failed {
@@ -78,7 +85,7 @@ impl Script {
 
     /// A conversation that does no more than connect says what a probe without one would say.
     fn passed(&self, line: Option<Line>) -> Seen {
-        let talks = self.steps.iter().any(|step| !matches!(step, Step::Connect { .. }));
+        let talks = self.steps.iter().any(|step| matches!(step, Step::Send(_) | Step::Expect { .. }));
         let seen = match (&line, talks) {
             (_, true) => {
                 let seen = Seen::new(Readiness::Ready, CheckStatus::L7Ok, "it answered as expected");
@@ -113,6 +120,8 @@ impl Seen {
 struct Place<'a> {
     number: usize,
     step: &'a Step,
+    /// What it is about.
+    comment: Option<&'a str>,
 }
 
 impl Place<'_> {
@@ -171,7 +180,7 @@ impl Place<'_> {
 
     fn odd(&self, words: &str) -> Seen {
         let seen = Seen::down(DownCause::Unexpected, CheckStatus::L7Rsp, format!("it {words}"));
-        Seen { info: format!("TCPCHK {words}"), ..seen }
+        Seen { info: format!("TCPCHK {words}{}", self.about("")), ..seen }
     }
 
     fn too_late(&self, attempt: &Attempt<'_>) -> Seen {
@@ -199,8 +208,14 @@ impl Place<'_> {
                 format!("expect string '{}'", String::from_utf8_lossy(text))
             }
             Step::Expect { .. } => "expect binary regex".to_owned(),
+            Step::Comment(_) => "comment".to_owned(),
         };
-        format!(" at step {} of tcp-check ({what})", self.number)
+        format!(" at step {} of tcp-check ({what}){}", self.number, self.about("'"))
+    }
+
+    /// HAProxy has the comment between quotation marks where the connection failed, and without them where the answer did.
+    fn about(&self, mark: &str) -> String {
+        self.comment.map(|text| format!(" comment: {mark}{text}{mark}")).unwrap_or_default()
     }
 }
 

@@ -123,6 +123,7 @@ fn script(steps: &[Step]) -> Vec<String> {
             };
             format!("tcp-check expect {}{kind} {value}", if *negated { "! " } else { "" })
         }
+        Step::Comment(text) => format!("tcp-check comment {}", word(text)),
     };
     std::iter::once("option tcp-check".to_owned()).chain(steps.iter().map(step)).collect()
 }

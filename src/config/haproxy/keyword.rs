@@ -460,7 +460,7 @@ pub const KEYWORDS: &[Keyword] = &[
     honoured("tcp-check send", DB),
     honoured("tcp-check send-binary", DB),
     honoured("tcp-check expect", DB),
-    noted("tcp-check comment", DB, "it is for whoever reads the file"),
+    honoured("tcp-check comment", DB),
     refused("tcp-check send-lf", DB, "a check sends what the file says", "write `tcp-check send`"),
     refused("tcp-check send-binary-lf", DB, "a check sends what the file says", "write `tcp-check send-binary`"),
     refused("tcp-check set-var", DB, "a check has no variables", LEAVE_OUT),

@@ -127,10 +127,14 @@ impl Request {
 fn expectation(statement: &Statement, composer: &mut Composer<'_>) -> Option<String> {
     let (not, words) = negation(without_comment(&statement.arguments));
     match words {
-        [kind, pattern, ..] if kind.text == "status" => Some(format!("{not}status {}", pattern.text)),
-        [kind, pattern, ..] if kind.text == "rstatus" => Some(format!("{not}status ~ {}", pattern.text)),
-        [kind, pattern, ..] if kind.text == "string" => Some(format!("{not}body {}", pattern.text)),
-        [kind, pattern, ..] if kind.text == "rstring" => Some(format!("{not}body ~ {}", pattern.text)),
+        [kind, pattern] if kind.text == "status" => Some(format!("{not}status {}", pattern.text)),
+        [kind, pattern] if kind.text == "rstatus" => Some(format!("{not}status ~ {}", pattern.text)),
+        [kind, pattern] if kind.text == "string" => Some(format!("{not}body {}", pattern.text)),
+        [kind, pattern] if kind.text == "rstring" => Some(format!("{not}body ~ {}", pattern.text)),
+        [_, _, rest @ ..] if !rest.is_empty() => {
+            unsupported(statement, rest, MORE, composer);
+            None
+        }
         _ => {
             unsupported(statement, words, "write status, rstatus, string or rstring, with or without a `!`", composer);
             None
@@ -149,7 +153,8 @@ pub fn script(proxy: &Proxy, over_tls: bool, section: &mut Section, composer: &m
         return Some(false);
     };
     let mut steps: Vec<String> = rules.iter().filter_map(|rule| step(rule, over_tls, composer)).collect();
-    if over_tls && first.keyword.words != "tcp-check connect" {
+    let begins = rules.iter().find(|rule| rule.keyword.words != "tcp-check comment");
+    if over_tls && begins.is_none_or(|rule| rule.keyword.words != "tcp-check connect") {
         steps.insert(0, "connect tls".to_owned());
     }
     section.text("check.type", "script", Some(first.at));
@@ -157,20 +162,31 @@ pub fn script(proxy: &Proxy, over_tls: bool, section: &mut Section, composer: &m
     Some(steps.iter().any(|step| step.starts_with("connect") && step.ends_with("tls")))
 }
 
-const RULES: [&str; 4] = ["tcp-check connect", "tcp-check send", "tcp-check send-binary", "tcp-check expect"];
+/// What to do about words behind what is expected.
+const MORE: &str = "leave it out: an answer is as expected, or it is not";
+
+const RULES: [&str; 5] =
+    ["tcp-check connect", "tcp-check send", "tcp-check send-binary", "tcp-check expect", "tcp-check comment"];
 
 fn step(rule: &Statement, over_tls: bool, composer: &mut Composer<'_>) -> Option<String> {
+    if let ("tcp-check comment", [text]) = (rule.keyword.words, &rule.arguments[..]) {
+        return Some(format!("comment {}", text.text));
+    }
     let words = without_comment(&rule.arguments);
     match (rule.keyword.words, words) {
         ("tcp-check connect", words) => Way::read(rule, words, over_tls, composer).map(|way| way.step()),
-        ("tcp-check send", [data, ..]) => Some(format!("send {}", data.text)),
-        ("tcp-check send-binary", [data, ..]) => Some(format!("send-hex {}", data.text)),
+        ("tcp-check send", [data]) => Some(format!("send {}", data.text)),
+        ("tcp-check send-binary", [data]) => Some(format!("send-hex {}", data.text)),
         ("tcp-check expect", words) => {
             let (not, words) = negation(words);
             match words {
-                [kind, data, ..] if kind.text == "string" => Some(format!("{not}expect {}", data.text)),
-                [kind, data, ..] if kind.text == "rstring" => Some(format!("{not}expect ~ {}", data.text)),
-                [kind, data, ..] if kind.text == "binary" => Some(format!("{not}expect-hex {}", data.text)),
+                [kind, data] if kind.text == "string" => Some(format!("{not}expect {}", data.text)),
+                [kind, data] if kind.text == "rstring" => Some(format!("{not}expect ~ {}", data.text)),
+                [kind, data] if kind.text == "binary" => Some(format!("{not}expect-hex {}", data.text)),
+                [_, _, rest @ ..] if !rest.is_empty() => {
+                    unsupported(rule, rest, MORE, composer);
+                    None
+                }
                 _ => {
                     unsupported(rule, words, "write string, rstring or binary, with or without a `!`", composer);
                     None
@@ -229,7 +245,7 @@ impl<'a> Way<'a> {
 /// A comment is for whoever reads the file.
 fn without_comment(words: &[Word]) -> &[Word] {
     match words {
-        [comment, _, rest @ ..] if comment.text == "comment" => rest,
+        [comment, _, rest @ ..] | [rest @ .., comment, _] if comment.text == "comment" => rest,
         words => words,
     }
 }
@@ -322,7 +338,12 @@ mod tests {
         assert!(expects("! status 500").holds(404, b"") && expects("rstatus ^4").holds(404, b""));
         assert!(expects("string all\\ is\\ well").holds(500, b"so all is well"));
         assert!(!expects("comment \"a remark\" ! rstring ^down").holds(200, b"down"));
+        assert!(!expects("rstring ^down comment \"a remark\"").holds(200, b"up"));
         assert!(refusals("option httpchk\n http-check expect hdr name x").contains("is not supported"));
+        assert!(
+            refusals("option httpchk\n http-check expect status 200 min-recv 3")
+                .contains("`http-check expect min-recv` is not supported")
+        );
         assert!(request("option httpchk\n http-check disable-on-404").drains_on_404);
     }
 
