@@ -1,6 +1,7 @@
 //! Tables: what is counted of each source under a name, for rules and routes to ask (HAProxy's stick tables).
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::TableName;
@@ -45,6 +46,24 @@ impl TableKey {
             Self::Ip => "ip",
             Self::Ipv6 => "ipv6",
         }
+    }
+
+    /// What a source is known by; `None` if it has no such address.
+    pub fn of(self, source: IpAddr) -> Option<IpAddr> {
+        Some(match (self, source) {
+            (Self::Ip, IpAddr::V4(_)) | (Self::Ipv6, IpAddr::V6(_)) => source,
+            (Self::Ip, IpAddr::V6(ip)) => within(ip)?.into(),
+            (Self::Ipv6, IpAddr::V4(ip)) => ip.to_ipv6_mapped().into(),
+        })
+    }
+}
+
+/// The IPv4 address that an IPv6 address holds, as HAProxy sees it: IPv4-mapped and IPv4-compatible ones (RFC 4291) and
+/// 6to4 (RFC 3056).
+fn within(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    match ip.octets() {
+        [0x20, 0x02, a, b, c, d, ..] => Some([a, b, c, d].into()),
+        _ => ip.to_ipv4(),
     }
 }
 
@@ -187,7 +206,7 @@ pub enum Counted {
     /// That of the client's source, looked up in a table. One that is not there has nothing counted.
     Source(TableName),
     /// That of what a counter tracks; of one that tracks nothing there is none. With a table, what that knows of the same
-    /// source.
+    /// source; one with another key knows nothing of it.
     Tracked { counter: Counter, table: Option<TableName> },
 }
 

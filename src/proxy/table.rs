@@ -8,7 +8,7 @@ mod known;
 mod rate;
 mod tracks;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -128,8 +128,13 @@ impl Tracking {
         self.table.count_of(self.key, count, now)
     }
 
-    fn source(&self) -> IpAddr {
-        self.key.address(TableKey::Ipv6).to_canonical()
+    /// What another table has counted of the same key.
+    fn count_in(&self, other: &Table, count: Count, now: Instant) -> Option<u32> {
+        match other.spec.key == self.table.spec.key {
+            true => other.count_of(self.key, count, now),
+            // As with HAProxy, which takes the key as it is.
+            false => other.spec.stores(count).then_some(0),
+        }
     }
 }
 
@@ -143,30 +148,19 @@ impl Drop for Tracking {
 impl Key {
     /// `None` for who has no such key.
     fn of(source: IpAddr, kind: TableKey) -> Option<Self> {
-        match (source, kind) {
-            (IpAddr::V4(ip), _) => Some(Self(ip.to_ipv6_mapped().to_bits())),
-            (IpAddr::V6(ip), TableKey::Ipv6) => Some(Self(ip.to_bits())),
-            (IpAddr::V6(ip), TableKey::Ip) => Some(Self(within(ip)?.to_ipv6_mapped().to_bits())),
-        }
+        Some(Self(match kind.of(source)? {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(ip) => ip.to_bits(),
+        }))
     }
 
     /// The address as a table of this kind has it.
     fn address(self, kind: TableKey) -> IpAddr {
-        let ip = std::net::Ipv6Addr::from_bits(self.0);
+        let ip = Ipv6Addr::from_bits(self.0);
         match (kind, ip.to_ipv4_mapped()) {
             (TableKey::Ip, Some(ip)) => ip.into(),
             _ => ip.into(),
         }
-    }
-}
-
-/// The IPv4 address that an IPv6 address holds, as HAProxy sees it: IPv4-mapped and IPv4-compatible ones (RFC 4291) and
-/// 6to4 (RFC 3056).
-fn within(ip: std::net::Ipv6Addr) -> Option<std::net::Ipv4Addr> {
-    let octets = ip.octets();
-    match octets {
-        [0x20, 0x02, a, b, c, d, ..] => Some([a, b, c, d].into()),
-        _ => ip.to_ipv4(),
     }
 }
 

@@ -116,7 +116,10 @@ impl Wanted {
         match (asked.word(BEFORE), asked.word(BEFORE + 1)) {
             ("", _) => Ok(Self::All),
             ("key", "") => Err("Key value expected\n".to_owned()),
-            ("key", key) => self::key(key, table.key).map(Self::Key).ok_or_else(|| "Invalid key\n".to_owned()),
+            ("key", text) => {
+                let key = text.parse().ok().and_then(|address| table.key.of(address));
+                key.map(Self::Key).ok_or_else(|| "Invalid key\n".to_owned())
+            }
             ("ptr", number) => {
                 let number = number.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
                 number.map(Self::Number).ok_or_else(|| "Pointer expected (0xffff notation)\n".to_owned())
@@ -133,17 +136,6 @@ impl Wanted {
             Self::Number(number) => source.number == *number,
             Self::Counts(filters) => filters.iter().all(|filter| filter.holds(source)),
         }
-    }
-}
-
-/// As the table has it.
-fn key(text: &str, kind: TableKey) -> Option<IpAddr> {
-    let address: IpAddr = text.parse().ok()?;
-    match (kind, address, address.to_canonical()) {
-        (TableKey::Ip, _, IpAddr::V4(ip)) => Some(ip.into()),
-        (TableKey::Ip, ..) => None,
-        (TableKey::Ipv6, IpAddr::V4(ip), _) => Some(ip.to_ipv6_mapped().into()),
-        (TableKey::Ipv6, address, _) => Some(address),
     }
 }
 

@@ -161,10 +161,10 @@ async fn what_is_not_stored_or_has_no_key_is_no_count() {
 // Seen to fail with a session whose tracks stay when it ends.
 #[tokio::test(start_paused = true)]
 async fn what_a_counter_tracks_stays_until_the_session_ends_and_may_be_looked_up_elsewhere() {
-    let other =
-        model::Table { name: TableName::new("other").unwrap(), key: TableKey::Ipv6, ..spec(9, None, OnFull::Keep) };
-    let tables = Tables::new(&[spec(9, None, OnFull::Keep), other]);
-    let [first, other] = tables.own.as_slice() else { panic!() };
+    let named = |name, key| model::Table { name: TableName::new(name).unwrap(), key, ..spec(9, None, OnFull::Keep) };
+    let others = [named("other", TableKey::Ip), named("ipv6", TableKey::Ipv6)];
+    let tables = Tables::new(&[&[spec(9, None, OnFull::Keep)], &others[..]].concat());
+    let [first, other, with_another_key] = tables.own.as_slice() else { panic!() };
     let (tracked, counter, now) = (Tracked::default(), Counter::new(1).unwrap(), Instant::now());
     let [session, beside] = [1, 2].map(|slot| SessionId { worker: 0, slot, generation: 1 });
     let count = |table: Option<&Arc<Table>>| {
@@ -175,7 +175,8 @@ async fn what_a_counter_tracks_stays_until_the_session_ends_and_may_be_looked_up
     tracked.begin(session, counter, || track(first, 1));
     tracked.begin(session, counter, || track(other, 1));
     tracked.begin(beside, counter, || track(other, 1));
-    assert_eq!((count(None), count(Some(other))), (Some(1), Some(1)));
+    let _known_there = track(with_another_key, 1);
+    assert_eq!((count(None), count(Some(other)), count(Some(with_another_key))), (Some(1), Some(1), Some(0)));
     tracked.end(session);
     assert_eq!((count(None), counts(first, 1)[1], counts(other, 1)[1]), (None, 0, 1));
 }

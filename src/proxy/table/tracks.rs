@@ -65,7 +65,7 @@ impl Tracks {
         let tracking = self.place(counter).get()?;
         match other {
             None => tracking.count(count, now),
-            Some(name) => tables.named(name)?.count(tracking.source(), count, now),
+            Some(name) => tracking.count_in(tables.named(name)?, count, now),
         }
     }
 
