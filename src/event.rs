@@ -28,7 +28,7 @@ pub use self::change::{
     RuntimeClient,
 };
 pub use self::check_report::{CheckReport, Outcome};
-pub use self::live::{ForcedHealth, FrontendState, Names, Orders, SessionSnapshot, SessionState};
+pub use self::live::{ForcedHealth, ForcedOver, FrontendState, Names, Orders, SessionSnapshot, SessionState};
 pub use self::never_up::NeverUp;
 pub use self::peer::{PeerAnswer, PeerServer, PeerSnapshot, Silence};
 pub use self::reload::{ConfigReload, Refused, ReloadOutcome, Upgrade, UpgradeOutcome, counted, done};
@@ -92,6 +92,8 @@ pub struct ServerChange {
     pub via: Option<Tracked>,
     /// Whether its backend is a frontend, too.
     pub is_listen: bool,
+    /// Over what an operator has said how it is, if that is what it is.
+    pub forced: Option<ForcedOver>,
 }
 
 impl ServerChange {

@@ -242,6 +242,7 @@ impl Pool {
                 counters::count(&server.counters.downs);
             }
             let (evidence, recent) = member.standing.grounds(from);
+            let forced = member.standing.forced();
             let (active_left, backup_left) = state.usable();
             changes.push(ServerChange {
                 backend: self.spec.name.clone(),
@@ -258,6 +259,7 @@ impl Pool {
                 reported: self.spec.log_health_checks,
                 is_listen: self.spec.is_listen,
                 via: server.spec().track.clone(),
+                forced,
             });
         }
         state.note_usable(&self.counters);

@@ -60,6 +60,14 @@ impl Caller {
         }
     }
 
+    /// Who acts over HAProxy's page, which judges itself who may: with the name that they have shown a password for.
+    pub fn on_page(&self, user: Option<String>) -> Actor {
+        match *self {
+            Self::Remote { address, .. } => Actor::StatsPage { address, user },
+            Self::Local { pid, uid } => Actor::Local { pid, uid, user: accounts::user_name(uid) },
+        }
+    }
+
     /// The same, after a handshake.
     pub fn over_tls(self) -> Self {
         match self {
@@ -84,6 +92,13 @@ impl Caller {
     /// Whether the connection is TLS.
     pub fn is_secure(&self) -> bool {
         matches!(*self, Self::Remote { secure: true, .. })
+    }
+
+    /// Whether it may be a browser on this host that a page of another site has led here, by a name of its own that leads
+    /// to this host by now: to the browser, the page and this host are one site then.
+    pub fn is_led_astray(&self, headers: &HeaderMap) -> bool {
+        let is_near = self.address().is_some_and(|address| address.ip().is_loopback());
+        is_near && !is_passed_on(headers) && !names_this_host(headers)
     }
 
     /// Whether it is somebody on this host who asks for themselves. A reverse proxy here says for whom it asks, and a page

@@ -80,6 +80,7 @@ pub(super) mod tests {
             reported: false,
             via: None,
             is_listen: false,
+            forced: None,
         })
     }
 

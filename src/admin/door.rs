@@ -173,6 +173,16 @@ impl Door {
         admitted
     }
 
+    /// Has who has shown a wrong password of HAProxy's page wait as those do who have shown a wrong one here.
+    pub(super) async fn hold_up(&self, client: Option<SocketAddr>) -> Result<(), Refusal> {
+        client.into_iter().for_each(|client| self.note_refusal(client));
+        let _place = self.line.try_acquire().map_err(|_| busy())?;
+        let turn = timeout(WAIT, self.turn.acquire()).await;
+        let _turn = turn.map_err(|_| busy())?.expect("it is never closed");
+        sleep(PENANCE).await;
+        Ok(())
+    }
+
     fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -214,7 +224,6 @@ impl Door {
 
     /// Whether name and password are the user's; an error if there is no turn to find out.
     async fn logs_in(&self, user: &Arc<User>, name: &str, password: String) -> Result<bool, Refusal> {
-        let busy = || Refusal::busy("others are logging in: try again in a second");
         let _place = self.line.try_acquire().map_err(|_| busy())?;
         let turn = timeout(WAIT, Arc::clone(&self.turn).acquire_owned()).await;
         let turn = turn.map_err(|_| busy())?.expect("it is never closed");
@@ -233,6 +242,10 @@ impl Door {
         });
         Ok(false)
     }
+}
+
+fn busy() -> Refusal {
+    Refusal::busy("others are logging in: try again in a second")
 }
 
 impl Known {

@@ -181,6 +181,7 @@ mod tests {
             reported: false,
             via: None,
             is_listen: false,
+            forced: None,
         }));
         history.note(Change::Action(ActionTaken {
             by: Actor::Local { pid: Some(1), uid: 0, user: Some("root".into()) },

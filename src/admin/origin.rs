@@ -1,27 +1,30 @@
 //! Whether a browser was told to send a request by one of our own pages, or by another site's.
 
 use hyper::HeaderMap;
-use hyper::header::{HOST, ORIGIN};
+use hyper::header::{HOST, ORIGIN, REFERER};
 
 use super::refusal::Refusal;
 
 /// Refuses what another site's page has a browser send. What is no browser's says nothing of it, and passes.
 ///
 /// `Sec-Fetch-Site` (Fetch Metadata) is what the browser itself knows; it stays away over plain HTTP. `Origin` (RFC 6454)
-/// is there with every request that changes something.
+/// is there with every request that changes something; old browsers leave it to `Referer`.
 pub(super) fn note_foreign(headers: &HeaderMap) -> Result<(), Refusal> {
     let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
-    let is_own = match (value("sec-fetch-site"), value(ORIGIN.as_str())) {
+    let referer = || value(REFERER.as_str()).filter(|page| !page.is_empty());
+    let is_own = match (value("sec-fetch-site"), value(ORIGIN.as_str()).or_else(referer)) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => value(HOST.as_str()).is_some_and(|host| is_of_host(origin, host)),
+        (None, Some(page)) => value(HOST.as_str()).is_some_and(|host| is_of_host(page, host)),
         (None, None) => true,
     };
     if is_own { Ok(()) } else { Err(Refusal::foreign()) }
 }
 
-/// Whether a page of this origin came from this host. The scheme may be another one: somebody else may speak TLS for us.
-fn is_of_host(origin: &str, host: &str) -> bool {
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+/// Whether a page of this origin, or of this URL, came from this host. The scheme may be another one: somebody else may
+/// speak TLS for us.
+fn is_of_host(page: &str, host: &str) -> bool {
+    let Some((scheme, rest)) = page.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let usual = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
     let bare = |authority: &str| authority.strip_suffix(usual).unwrap_or(authority).to_ascii_lowercase();
     !authority.is_empty() && bare(authority) == bare(host)
@@ -55,6 +58,9 @@ mod tests {
             &[("origin", "http://lb1:9000")],
             &[("origin", "https://LB1:9000")],
             &[("sec-fetch-site", "same-origin"), ("origin", "null")],
+            &[("referer", "http://lb1:9000/haproxy?stats")],
+            &[("referer", "")],
+            &[("origin", "http://lb1:9000"), ("referer", "http://evil.example/")],
         ] {
             assert!(passes(headers), "{headers:?}");
         }
@@ -67,6 +73,10 @@ mod tests {
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site"), ("origin", "http://lb1:9000")],
             &[("sec-fetch-site", "none")],
+            &[("referer", "http://evil.example/lb1:9000")],
+            &[("referer", "http://lb1:9000.evil.example/")],
+            &[("referer", "null")],
+            &[("origin", "http://evil.example"), ("referer", "http://lb1:9000/")],
         ] {
             assert!(!passes(headers), "{headers:?}");
         }

@@ -173,8 +173,11 @@ fn size<B: Body>(answer: &Response<B>, is_head: bool) -> u64 {
 mod tests {
     use hyper::header::HeaderValue;
 
+    use super::super::haproxy::told::Told;
+    use super::super::haproxy::uri::Wanted;
     use super::super::haproxy::words;
     use super::*;
+    use crate::model::StatsPage;
 
     /// What HAProxy 3.2.26 wrote in its log of these answers. Seen to fail with the connection's header counted.
     #[test]
@@ -183,7 +186,8 @@ mod tests {
         nowhere.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         assert_eq!(size(&nowhere, false), 217);
         assert_eq!(size(&nowhere, true), 110);
-        let denied = words::denied("/stats");
+        let (page, wanted) = (StatsPage::at("/stats"), Wanted::of(""));
+        let denied = words::back(&page, Told::Denied, &wanted);
         let content_length = "content-length".len() + 1;
         assert_eq!(size(&denied, false) + content_length as u64, 121);
     }

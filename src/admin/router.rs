@@ -7,13 +7,16 @@ use std::time::Duration;
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_NONE_MATCH, REFERER};
+use hyper::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderName, HeaderValue, IF_NONE_MATCH, REFERER,
+};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 
 use super::action::Order;
 use super::caller::Caller;
+use super::haproxy::acting;
 use super::haproxy::answer as haproxy;
 use super::haproxy::uri::{self, Place};
 use super::page::classic;
@@ -115,15 +118,23 @@ where
     note_strange_form(request.uri())?;
     let found = Found::of(request.method(), request.uri().path());
     let is_ours = !found.as_ref().is_err_and(Refusal::is_of_no_path);
-    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-    let place = uri::place(&site.serves, target, is_ours);
+    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+    let place = uri::place(&site.serves, &target, is_ours);
     if matches!(place, Place::Ours | Place::Statistics(..))
         && let Some(asked_to_log_in) = haproxy::asked_to_log_in(&site.serves, request.headers())
     {
+        // Who shows none is asked at once, as browsers want it.
+        if request.headers().contains_key(AUTHORIZATION) {
+            views.door.hold_up(caller.address()).await?;
+        }
         return Ok(asked_to_log_in);
     }
     match place {
         Place::Ours => ours(found?, request, caller, views, leaving).await,
+        Place::Statistics(Some(page), wanted) if *request.method() == Method::POST => {
+            let user = haproxy::user(page, request.headers());
+            acting::take(request, (page, &wanted), caller, user, views).await
+        }
         place => {
             let sight = sight(&place, caller, site, views, request.headers()).await;
             haproxy::answer(place, request.method(), caller.ends(), || sight.of((views.snapshot)()))
@@ -223,7 +234,7 @@ where
 }
 
 /// The whole body of an action or a form.
-async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
+pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
 where
     B: Body + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -12,7 +12,7 @@ use super::orders::{Desk, Order};
 use super::process::Facts;
 use crate::admin::{Action, ActionFuture, Changed, Denied, Done, Outcome, Setting, Target, unknown};
 use crate::clock;
-use crate::event::{ActionTaken, Actor, AdminState, Change, ForcedHealth, SessionId};
+use crate::event::{ActionTaken, Actor, AdminState, Change, ForcedHealth, ForcedOver, SessionId};
 use crate::model::{BackendName, Network, ServerName, TableName, Weight};
 use crate::pool::counters::Counters;
 use crate::pool::server::Server;
@@ -49,9 +49,9 @@ impl Actions {
             Action::RemoveServer(target) => return self.order(Order::RemoveServer(target), by),
             Action::Tune(tuning) => return self.order(Order::Tune(tuning), by),
             Action::SwitchFrontend { frontend, to } => return self.order(Order::SwitchFrontend(frontend, to), by),
-            Action::SetHealth { target, health } => ("health", self.set_health(&target, health)),
+            Action::SetHealth { target, health } => ("health", self.set_health(&target, health, over(&by))),
             Action::SetChecks { target, on } => ("checks", self.set_checks(&target, on)),
-            Action::SetAgent { target, up } => ("health", self.set_agent(&target, up)),
+            Action::SetAgent { target, up } => ("health", self.set_agent(&target, up, over(&by))),
             Action::AskAgent { target, on } => ("checks", self.ask_agent(&target, on)),
             Action::ClearCounters { all } => ("clear-counters", Ok(self.clear_counters(all))),
             Action::ClearTable { table, sources } => ("clear-table", self.clear_table(&table, &sources)),
@@ -104,9 +104,9 @@ impl Actions {
         Ok(Done { text: texts.join("; "), outcome: Outcome::Changed(done) })
     }
 
-    fn set_health(&self, target: &Target, health: ForcedHealth) -> Result<Done, Denied> {
+    fn set_health(&self, target: &Target, health: ForcedHealth, over: ForcedOver) -> Result<Done, Denied> {
         self.say(target, |(pool, server)| {
-            pool.force_health(server, health)?;
+            pool.force_health(server, health, over)?;
             Some(format!("{}/{}: health set to {}", pool.spec.name, server.name, health.word()))
         })
     }
@@ -119,9 +119,9 @@ impl Actions {
         })
     }
 
-    fn set_agent(&self, target: &Target, up: bool) -> Result<Done, Denied> {
+    fn set_agent(&self, target: &Target, up: bool, over: ForcedOver) -> Result<Done, Denied> {
         self.say(target, |(pool, server)| {
-            pool.force_agent(server, up)?;
+            pool.force_agent(server, up, over)?;
             let word = if up { "up" } else { "down" };
             Some(format!("{}/{}: its agent's word set to {word}", pool.spec.name, server.name))
         })
@@ -228,6 +228,14 @@ impl Actions {
         traced.follow(source, time).map_err(|error| Denied::Conflict(error.to_string()))?;
         let text = format!("sessions of {source} are logged step by step for {time:?}");
         Ok(Done { text, outcome: Outcome::Told })
+    }
+}
+
+/// Over what somebody says how a server is.
+fn over(by: &Actor) -> ForcedOver {
+    match by {
+        Actor::StatsPage { .. } => ForcedOver::Page,
+        _ => ForcedOver::Runtime,
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_local;
@@ -19,6 +20,10 @@ use crate::net::{self, BindOptions};
 /// Accept queue of the stats listener. Those who watch are few, but whoever finds it full waits a second for the next SYN:
 /// it is long enough for a flood of those who say nothing.
 const STATS_BACKLOG: u32 = 1024;
+
+/// How long those who watch may leave unacknowledged what is sent to them (TCP_USER_TIMEOUT): the kernel would wait for a
+/// quarter of an hour, and somebody who is gone would have the place of somebody who is there.
+const STATS_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sockets that are bound, and not yet served.
 #[derive(Debug)]
@@ -71,7 +76,8 @@ fn stats_addresses(config: &Config) -> impl Iterator<Item = (ListenAddress, &Sta
 }
 
 fn options(spec: &Stats) -> BindOptions {
-    BindOptions { freebind: spec.freebind, ..BindOptions::with_backlog(STATS_BACKLOG) }
+    let user_timeout = Some(STATS_USER_TIMEOUT);
+    BindOptions { freebind: spec.freebind, user_timeout, ..BindOptions::with_backlog(STATS_BACKLOG) }
 }
 
 fn site_of<'a>(spec: &Stats, sites: &'a [Arc<Site>]) -> &'a Arc<Site> {

@@ -86,7 +86,7 @@ async fn with_the_last(serving: &mut Serving, phase: &watch::Sender<ProcessPhase
     if !wait_until_empty(workers, longest).await {
         states::tell_hard_stop(&serving.facts);
         tracing::warn!(sessions = count(workers), ?over, "soft stop: closing the sessions that are left");
-        end_sessions(workers, over).await;
+        end_sessions(workers, over, Command::HardStop).await;
     }
 }
 
@@ -103,11 +103,14 @@ async fn orderly(serving: &mut Serving, phase: &watch::Sender<ProcessPhase>) {
     serving.close_listeners().await;
     let workers = &serving.facts.workers;
     tracing::info!(sessions = count(workers), over = ?spec.shutdown_grace, "stopping: no longer accepting");
-    end_sessions(workers, spec.shutdown_grace).await;
+    end_sessions(workers, spec.shutdown_grace, Command::Shutdown).await;
 }
 
-/// Closes all sessions evenly, the idlest first; returns as soon as nobody is left.
-pub async fn end_sessions(workers: &[Watched], over: Duration) {
+/// Closes all sessions evenly by this command, the idlest first; returns as soon as nobody is left.
+pub async fn end_sessions(workers: &[Watched], over: Duration, command: Command) {
+    let close = |(sessions, id): &Session| {
+        sessions.command(*id, command);
+    };
     let closing = close_evenly(most_idle_first(workers, |_| true), over, close);
     if finished_before(closing, wait_until_empty(workers, Duration::MAX)).await {
         return;
@@ -122,10 +125,6 @@ pub async fn end_sessions(workers: &[Watched], over: Duration) {
 /// Sessions at the moment.
 pub fn count(workers: &[Watched]) -> usize {
     workers.iter().map(|worker| worker.sessions.len()).sum()
-}
-
-fn close((sessions, id): &Session) {
-    sessions.command(*id, Command::Shutdown);
 }
 
 /// Runs both; `true` if the second was first to end.

@@ -169,8 +169,6 @@ pub enum Mistake {
     DirectiveIdle { word: String, place: &'static str, sections: String },
     #[error("`{word}` can't be honoured: {why}")]
     DirectiveRefused { word: String, why: &'static str, instead: &'static str },
-    #[error("`{word}` is not to be had: {why}")]
-    DirectiveMissed { word: String, why: &'static str, instead: &'static str },
     #[error("`{word}` is not needed: {why}")]
     DirectiveNoted { word: String, why: &'static str },
     #[error("left out: {why}")]
@@ -203,8 +201,8 @@ pub enum Mistake {
     StoredTwice { count: &'static str },
     #[error("`{key}` is for rules with `verdict = \"track\"` alone")]
     NotOfThisVerdict { key: &'static str },
-    #[error("a monitor's condition can't ask for what is counted of a source")]
-    CountForMonitor,
+    #[error("a condition of a stats section can't ask for what is counted of a source")]
+    CountForPage,
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -290,7 +288,6 @@ kinds! {
     DirectiveElsewhere = "directive-elsewhere",
     DirectiveIdle = "directive-idle",
     DirectiveRefused = "directive-refused",
-    DirectiveMissed = "directive-missed",
     DirectiveNoted = "directive-noted",
     LeftOut = "left-out",
     BadLine = "bad-line",
@@ -313,7 +310,7 @@ kinds! {
     NotStored = "not-stored",
     StoredTwice = "stored-twice",
     NotOfThisVerdict = "not-of-this-verdict",
-    CountForMonitor = "count-for-monitor",
+    CountForPage = "count-for-page",
 }
 
 impl Mistake {
@@ -352,7 +349,6 @@ impl Mistake {
             | Self::NobodyServes { .. }
             | Self::NoServer { .. }
             | Self::DirectiveIdle { .. }
-            | Self::DirectiveMissed { .. }
             | Self::DialOverConnect { .. }
             | Self::TokenToAnyone
             | Self::OneServerForAgents { .. }

@@ -380,6 +380,7 @@ section! {
     "peers_ca" => peers_ca: FilePath,
     "log" => log: Switch<StatsLog>,
     "max_sessions" => max_sessions: Whole<1, 10_000>,
+    "admin_if" => admin_if: List<Condition, 1>,
 }
 
 section! {

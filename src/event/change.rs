@@ -41,6 +41,8 @@ pub enum Actor {
     FileChange,
     /// Somebody over the runtime API, who is known by where they come from alone.
     Runtime(RuntimeClient),
+    /// Somebody over HAProxy's page, which lets them act (`stats admin`), with their name there (`stats auth`).
+    StatsPage { address: SocketAddr, user: Option<String> },
 }
 
 /// Who speaks the runtime API, and from where.
@@ -75,7 +77,7 @@ impl fmt::Display for CredentialUsed {
 impl Actor {
     /// Whether somebody has asked over one of the listeners, and not by a signal.
     pub fn is_operator(&self) -> bool {
-        matches!(self, Self::Local { .. } | Self::Remote { .. } | Self::Runtime(_))
+        matches!(self, Self::Local { .. } | Self::Remote { .. } | Self::Runtime(_) | Self::StatsPage { .. })
     }
 }
 
@@ -91,6 +93,8 @@ impl fmt::Display for Actor {
                 process(f, *pid, *uid, user.as_deref())?;
                 f.write_str(" over the runtime API")
             }
+            Self::StatsPage { address, user: Some(user) } => write!(f, "{user} at {address} over HAProxy's page"),
+            Self::StatsPage { address, user: None } => write!(f, "{address} over HAProxy's page"),
         }
     }
 }
@@ -361,6 +365,11 @@ mod tests {
         assert_eq!(runtime(ann), "ann (uid 1000, pid 7) over the runtime API");
         let remote = RuntimeClient::Remote("192.0.2.1:5".parse().unwrap());
         assert_eq!(runtime(remote), "192.0.2.1:5 over the runtime API");
+        let page = |user: Option<&str>| {
+            Actor::StatsPage { address: "192.0.2.1:5".parse().unwrap(), user: user.map(str::to_owned) }.to_string()
+        };
+        assert_eq!(page(Some("ops")), "ops at 192.0.2.1:5 over HAProxy's page");
+        assert_eq!(page(None), "192.0.2.1:5 over HAProxy's page");
     }
 
     #[test]

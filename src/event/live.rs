@@ -87,6 +87,15 @@ impl ForcedHealth {
     }
 }
 
+/// Over what an operator has said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForcedOver {
+    /// The runtime API.
+    Runtime,
+    /// HAProxy's page.
+    Page,
+}
+
 /// Whether a frontend lets clients in, as far as operators have a say in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FrontendState {

@@ -246,6 +246,8 @@ pub enum Cause {
     /// A reload took its server away.
     ServerRemoved,
     Shutdown,
+    /// A soft stop has lasted for as long as it may.
+    HardStop,
     Operator,
     Panic,
     Io,
@@ -279,6 +281,7 @@ impl Cause {
             Self::PrimaryBack => "primary is back",
             Self::ServerRemoved => "server was removed",
             Self::Shutdown => "process stopping",
+            Self::HardStop => "soft stop is over",
             Self::Operator => "closed by the operator",
             Self::Panic => "internal error",
             Self::Io => "i/o error",

@@ -98,6 +98,8 @@ pub struct StatsPage {
     pub legends: bool,
     /// The proxies that are shown, by name (`stats scope`); all, if none is named.
     pub scope: Vec<String>,
+    /// Who may act there: as soon as one of these holds (`stats admin`). Nobody, if there is none.
+    pub admin: Vec<Condition>,
 }
 
 impl StatsPage {
@@ -116,7 +118,13 @@ impl StatsPage {
             hide_version: false,
             legends: false,
             scope: Vec::new(),
+            admin: Vec::new(),
         }
+    }
+
+    /// Whether a proxy of this name is shown there, and may be acted on.
+    pub fn shows(&self, proxy: &str) -> bool {
+        self.scope.is_empty() || self.scope.iter().any(|shown| shown == proxy)
     }
 }
 

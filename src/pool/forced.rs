@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::Pool;
 use super::server::Server;
-use crate::event::{AdminState, ForcedHealth};
+use crate::event::{AdminState, ForcedHealth, ForcedOver};
 use crate::model::ServerName;
 
 impl Pool {
     /// Has a server's health be as an operator says, until its probes say otherwise; `None` if it is no longer here.
-    pub fn force_health(self: &Arc<Self>, server: &Arc<Server>, forced: ForcedHealth) -> Option<()> {
+    pub fn force_health(self: &Arc<Self>, server: &Arc<Server>, forced: ForcedHealth, over: ForcedOver) -> Option<()> {
         let mut state = self.lock();
-        state.member(server)?.standing.force(forced);
+        state.member(server)?.standing.force(forced, over);
         self.settle(state);
         Some(())
     }
@@ -35,9 +35,9 @@ impl Pool {
     }
 
     /// Has a server's agent count as having said so; `None` if it has none that is asked.
-    pub fn force_agent(self: &Arc<Self>, server: &Arc<Server>, up: bool) -> Option<()> {
+    pub fn force_agent(self: &Arc<Self>, server: &Arc<Server>, up: bool, over: ForcedOver) -> Option<()> {
         let mut state = self.lock();
-        state.member(server)?.standing.force_agent(up)?;
+        state.member(server)?.standing.force_agent(up, over)?;
         self.settle(state);
         Some(())
     }
@@ -86,11 +86,11 @@ mod tests {
     async fn a_servers_health_is_what_the_operator_says_checked_or_not() {
         for check in ["'off'", "{ type = 'tcp' }"] {
             let (pool, server) = pool(check);
-            pool.force_health(&server, ForcedHealth::Down).unwrap();
+            pool.force_health(&server, ForcedHealth::Down, ForcedOver::Runtime).unwrap();
             assert_eq!(state(&pool, &server), ServerState::Down(DownCause::Ordered));
-            pool.force_health(&server, ForcedHealth::Stopping).unwrap();
+            pool.force_health(&server, ForcedHealth::Stopping, ForcedOver::Runtime).unwrap();
             assert_eq!(state(&pool, &server), ServerState::Draining);
-            pool.force_health(&server, ForcedHealth::Up).unwrap();
+            pool.force_health(&server, ForcedHealth::Up, ForcedOver::Runtime).unwrap();
             assert_eq!(state(&pool, &server), ServerState::Ready);
         }
     }
@@ -98,7 +98,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_whose_health_was_set_is_far_from_changing_it() {
         let (pool, server) = pool("{ type = 'tcp', rise = 2, fall = 3 }");
-        pool.force_health(&server, ForcedHealth::Up).unwrap();
+        pool.force_health(&server, ForcedHealth::Up, ForcedOver::Runtime).unwrap();
         let mut firm = Health::starting(2, 3);
         firm.apply(true);
         assert_eq!(pool.server_snapshot(&server).unwrap().check.unwrap().health, firm.counter());
@@ -123,24 +123,24 @@ mod tests {
     #[tokio::test]
     async fn an_agent_is_spoken_for_while_it_is_asked() {
         let (pool, server) = pool("'off'");
-        assert_eq!(pool.force_agent(&server, false), None, "it has none");
+        assert_eq!(pool.force_agent(&server, false, ForcedOver::Runtime), None, "it has none");
         let mut spec = model::Backend::clone(&pool.spec);
         let agent = Agent { host: None, port: 7, interval: Agent::INTERVAL, send: Vec::new() };
         spec.servers[0].agent = Some(agent);
         let pool = Pool::alone(spec, Arc::new(|_| {}));
         let server = pool.servers().remove(0);
-        pool.force_agent(&server, false).unwrap();
+        pool.force_agent(&server, false, ForcedOver::Runtime).unwrap();
         assert_eq!(state(&pool, &server), ServerState::Down(DownCause::Ordered));
-        pool.force_agent(&server, true).unwrap();
+        pool.force_agent(&server, true, ForcedOver::Runtime).unwrap();
         assert_eq!(state(&pool, &server), ServerState::Ready);
         pool.set_agent_asked(&server, false).unwrap();
-        assert_eq!((pool.force_agent(&server, false), pool.asks_agent_of(&server)), (None, false));
+        assert_eq!((pool.force_agent(&server, false, ForcedOver::Runtime), pool.asks_agent_of(&server)), (None, false));
     }
 
     #[tokio::test]
     async fn one_that_is_not_probed_shows_no_check_and_stays_what_it_was() {
         let (pool, server) = pool("{ type = 'tcp' }");
-        pool.force_health(&server, ForcedHealth::Down).unwrap();
+        pool.force_health(&server, ForcedHealth::Down, ForcedOver::Runtime).unwrap();
         pool.set_probed(&server, false).unwrap();
         let snapshot = pool.server_snapshot(&server).unwrap();
         assert_eq!((snapshot.check, snapshot.state), (None, ServerState::Down(DownCause::Ordered)));

@@ -14,8 +14,8 @@ use super::server::Server;
 use super::word::AgentStanding;
 use crate::clock;
 use crate::event::{
-    AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, Kept, NeverUp, Orders, ProbeTotals,
-    Readiness, ServerChange, ServerSnapshot, ServerState, Verdict, VerdictSource,
+    AdminState, Certificate, CheckSnapshot, CheckStatus, DownCause, Evidence, ForcedOver, Kept, NeverUp, Orders,
+    ProbeTotals, Readiness, ServerChange, ServerSnapshot, ServerState, Verdict, VerdictSource,
 };
 use crate::model::{self, JudgedBy, Weight};
 
@@ -66,8 +66,8 @@ pub struct Standing {
     expiry: Expiry,
     /// An operator wants no probes of it.
     unprobed: bool,
-    /// Its health is what an operator said, and nobody else has said anything since.
-    forced: bool,
+    /// Its health is what an operator said over this, and nobody else has said anything since.
+    forced: Option<ForcedOver>,
 }
 
 /// The last result that was told of a server's check.
@@ -144,7 +144,7 @@ impl Standing {
             certificate: None,
             expiry: Expiry::default(),
             unprobed: false,
-            forced: false,
+            forced: None,
         };
         standing.state = effective(standing.inputs());
         standing
@@ -164,7 +164,7 @@ impl Standing {
             let up = self.health.as_ref().is_none_or(Health::is_up);
             self.health = spec.check.as_ref().map(|check| Health::resuming(check.rise, check.fall, up));
             self.willing = willingness(spec, judged_by);
-            (self.suspect, self.hung, self.unprobed, self.forced) = (false, false, false, false);
+            (self.suspect, self.hung, self.unprobed, self.forced) = (false, false, false, None);
             (self.last, self.passive, self.certificate) = (None, None, None);
         }
     }
@@ -273,7 +273,7 @@ impl Standing {
     /// operator did.
     pub fn grounds(&self, from: ServerState) -> (Option<Evidence>, Vec<Evidence>) {
         let lifted = from.is_ordered() && !matches!(self.state, ServerState::Down(_));
-        match self.state.is_ordered() || lifted || self.forced {
+        match self.state.is_ordered() || lifted || self.forced.is_some() {
             true => (None, Vec::new()),
             false => (self.evidence().cloned(), self.last_probes(ServerChange::RECENT)),
         }
@@ -319,7 +319,7 @@ impl Standing {
             // Of a probe that was under way.
             return None;
         }
-        self.forced = false;
+        self.forced = None;
         if evidence.certificate.is_some() {
             self.certificate.clone_from(&evidence.certificate);
         }

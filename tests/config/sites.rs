@@ -25,6 +25,7 @@ fn each_section_in_mode_http_serves_what_it_says() {
     let users: Vec<_> = page.users.iter().map(|(user, password)| (user.as_str(), password.0.as_str())).collect();
     assert_eq!(users, [("watcher", "a:b"), ("other", "c")]);
     assert_eq!(page.scope, ["controllers", "stats"]);
+    assert_eq!(page.admin.iter().map(|condition| condition.any.len()).collect::<Vec<_>>(), [1, 1]);
     assert!(page.hide_version && page.legends && stats.is_listen && stats.serves.ours);
     assert_eq!(stats.serves.metrics.as_deref(), Some("/metrics"), "HAProxy's, where the file is its");
     let monitor = site(&config, "monitor");
@@ -65,6 +66,11 @@ fn what_can_not_be_served_is_refused_with_its_line() {
         ("if is_metrics", "if { src 10.0.0.0/8 }", "one condition, its path"),
         ("bind 127.0.0.1:9002", "bind 127.0.0.1:9002 accept-proxy", "can't be had for a place of statistics"),
         ("stats hide-version", "stats http-request deny", "who may look is named by"),
+        ("stats admin if office", "stats admin", "`stats admin` has no condition"),
+        ("stats admin if office", "stats admin when office", "`when` stands where `if` or `unless` should"),
+        ("stats admin if office", "stats admin if nobody", "there is no acl `nobody`"),
+        ("stats admin if office", "stats admin if { path /x }", "`path` can't be asked for"),
+        ("monitor fail if few", "monitor fail", "`monitor fail` has no condition"),
     ] {
         let error = haproxy(&CFG.replace(old, new)).expect_err(new);
         assert!(error.contains(expected), "{new}: {error}");
@@ -86,6 +92,9 @@ fn several_places_have_names_and_listeners_of_their_own() {
         ("listen = \"127.0.0.1:9001\"\n", "", "no `listen`"),
         ("127.0.0.1:9001", "127.0.0.1:9000", "127.0.0.1:9000"),
         ("name = \"b\"", "name = \"b\"\nmonitor_fail = [\"always\"]", "no `monitor`"),
+        ("name = \"b\"", "name = \"b\"\nadmin_if = [\"usable_servers c > 1\"]", "backend"),
+        ("name = \"b\"", "name = \"b\"\nadmin_if = [\"sources\"]", "is no test"),
+        ("name = \"b\"", "name = \"b\"\nadmin_if = []", "is empty"),
     ] {
         let error = parse(&two.replacen(old, new, 1)).expect_err(expected);
         assert!(error.contains(expected), "{new}: {error}");

@@ -63,7 +63,12 @@ fn a_line_has_haproxys_verdict() {
         ("global", "maxconn 0", Taken),
         ("global", "daemon", Taken),
         ("global", "daemon yes", Refused),
+        ("defaults", "stats admin if TRUE", Refused),
+        ("defaults", "stats enable", Warned),
+        ("frontend", "stats scope .", Warned),
+        ("frontend", "monitor-uri /x", Warned),
         ("backend", "stats admin if TRUE", Warned),
+        ("frontend", "stats scope", Refused),
     ];
     for (place, line, expected) in lines {
         assert_eq!(verdict(&file(place, line)), expected, "{line} in {place}");

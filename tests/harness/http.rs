@@ -61,7 +61,7 @@ fn is_whole(answer: &[u8]) -> bool {
 }
 
 /// Reads a whole answer.
-pub(super) fn parse(answer: &str) -> Option<Response> {
+pub fn parse(answer: &str) -> Option<Response> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");

@@ -41,6 +41,7 @@ mod start;
 mod statistics;
 mod stats;
 mod stats_abuse;
+mod stats_admin;
 mod stop;
 mod tables;
 mod timeouts;

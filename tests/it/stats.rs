@@ -1,6 +1,10 @@
 //! The stats page among clients that mean it no good.
 
 use std::io::{ErrorKind, Read, Write};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use socket2::Socket;
 
 use crate::harness::app::{App, Config};
 use crate::harness::peers::{Peer, Server, connect};
@@ -49,4 +53,34 @@ fn those_who_crowd_the_page_dont_keep_others_from_it() {
     crate::harness::wait::until("the page answers again", || {
         crate::harness::http::get(app.stats(), "/livez").filter(|answer| answer.status == 200)
     });
+}
+
+// Seen to fail without the option on the listener.
+#[test]
+fn a_reader_who_is_gone_holds_a_place_for_half_a_minute() {
+    let server = Server::echo();
+    let mut app = App::start(&Config::to(&[server.address()]));
+    let mut client = connect(app.stats());
+    client.say("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.hears("HTTP/1.1 200 OK");
+    let own = client.local_addr().unwrap();
+    let pid = app.program().pid();
+    let of_the_client = |socket: &Socket| {
+        let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
+        peer.is_some_and(|peer| peer.ip().to_canonical() == own.ip() && peer.port() == own.port())
+    };
+    let socket = sockets(pid).into_iter().find(of_the_client).expect("the app's end of the connection");
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+}
+
+/// Duplicates of all sockets that a program has.
+fn sockets(pid: u32) -> Vec<Socket> {
+    let process = pidfd_open(Pid::from_raw(pid.cast_signed()).unwrap(), PidfdFlags::empty()).unwrap();
+    let socket = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.ok()?;
+        std::fs::read_link(entry.path()).ok().filter(|target| target.to_string_lossy().starts_with("socket:"))?;
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok().map(Socket::from)
+    };
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().filter_map(socket).collect()
 }

@@ -11,11 +11,12 @@ use super::super::page::classic::{self, Look};
 use super::super::refusal::Refusal;
 use super::super::requests::AnsweredBy;
 use super::super::router::{Answer, html, plain};
+use super::told::Told;
 use super::uri::{Form, Place, Wanted};
-use super::{metrics, stat, words};
+use super::{acting, metrics, stat, words};
 use crate::event::{Service, Snapshot};
 use crate::model::condition::{Facts, Hello};
-use crate::model::{BackendName, Monitor, Secret, Serves, StatsPage};
+use crate::model::{BackendName, Condition, Secret, Serves, StatsPage};
 
 const CSV: &str = "text/plain";
 const JSON: &str = "application/json";
@@ -29,6 +30,13 @@ pub fn asked_to_log_in(serves: &Serves, headers: &HeaderMap) -> Option<Response<
         response.extensions_mut().insert(AnsweredBy::Service(Service::Statistics));
         response
     })
+}
+
+/// Who has logged in there, if it has users of its own.
+pub fn user(page: &StatsPage, headers: &HeaderMap) -> Option<String> {
+    let shown = if page.users.is_empty() { None } else { login(headers) }?;
+    let name = shown.split(|byte| *byte == b':').next()?;
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 /// Every user is compared whole, so that how long it takes tells nothing (RFC 7617, section 2).
@@ -75,7 +83,6 @@ fn answered_by(place: &Place<'_>, method: &Method) -> Option<AnsweredBy> {
     Some(match place {
         Place::Monitor(_) => AnsweredBy::Monitor,
         Place::Metrics(_) => AnsweredBy::Service(Service::Exporter),
-        Place::Statistics(..) if *method == Method::POST => AnsweredBy::Service(Service::Statistics),
         Place::Statistics(..) if !looks(method) => AnsweredBy::Nobody,
         Place::Statistics(_, Wanted { form: Form::Page | Form::Schema, .. }) => return None,
         Place::Statistics(..) => AnsweredBy::Service(Service::Statistics),
@@ -94,20 +101,23 @@ fn at(
     snapshot: impl Fn() -> Snapshot,
 ) -> Result<Response<Answer>, Refusal> {
     match place {
-        Place::Monitor(monitor) if fails(monitor, ends, &snapshot) => Ok(words::unavailable()),
+        // Nobody should be sent here.
+        Place::Monitor(monitor) if any_holds(&monitor.fail, ends, &snapshot) => Ok(words::unavailable()),
         Place::Monitor(_) => Ok(words::ready()),
         Place::Metrics(query) => Ok(words::uncached(metrics_for(query, &snapshot()))),
-        Place::Statistics(Some(page), _) if *method == Method::POST => Ok(words::denied(&page.uri)),
         Place::Statistics(Some(_), _) if !looks(method) => Ok(words::unavailable()),
         Place::Statistics(..) if !looks(method) => Err(Refusal::method("GET, HEAD")),
-        Place::Statistics(page, wanted) => statistics(page, wanted, snapshot()),
+        Place::Statistics(page, wanted) => {
+            let may_act = page.is_some_and(|page| any_holds(&page.admin, ends, &snapshot));
+            statistics(page, wanted, may_act, snapshot())
+        }
         Place::Nowhere | Place::Ours => Ok(words::unavailable()),
     }
 }
 
-/// Whether a monitor is to be told that nobody should be sent here. Conditions of TLS never hold: this is HTTP.
-fn fails(monitor: &Monitor, ends: Ends, snapshot: impl Fn() -> Snapshot) -> bool {
-    if monitor.fail.is_empty() {
+/// Whether one of these holds for who comes from there. Conditions of TLS never do: this is HTTP.
+pub fn any_holds(conditions: &[Condition], ends: Ends, snapshot: &dyn Fn() -> Snapshot) -> bool {
+    if conditions.is_empty() {
         return false;
     }
     let snapshot = snapshot();
@@ -118,7 +128,7 @@ fn fails(monitor: &Monitor, ends: Ends, snapshot: impl Fn() -> Snapshot) -> bool
     let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     let destination = ends.destination.unwrap_or(nowhere);
     let facts = Facts { source: ends.source, destination, hello: Hello::No, usable: &usable, counted: &|_, _| None };
-    monitor.fail.iter().any(|condition| condition.holds(&facts))
+    conditions.iter().any(|condition| condition.holds(&facts))
 }
 
 /// HAProxy's families.
@@ -129,8 +139,13 @@ pub fn metrics_for(query: Option<&str>, snapshot: &Snapshot) -> Response<Answer>
     }
 }
 
-fn statistics(page: Option<&StatsPage>, wanted: Wanted, snapshot: Snapshot) -> Result<Response<Answer>, Refusal> {
-    let Wanted { form, mut filter, no_refresh } = wanted;
+fn statistics(
+    page: Option<&StatsPage>,
+    wanted: Wanted,
+    may_act: bool,
+    snapshot: Snapshot,
+) -> Result<Response<Answer>, Refusal> {
+    let Wanted { form, mut filter, no_refresh, told } = wanted;
     if let Some(page) = page {
         filter.proxies.clone_from(&page.scope);
         filter.legends = page.legends;
@@ -139,7 +154,11 @@ fn statistics(page: Option<&StatsPage>, wanted: Wanted, snapshot: Snapshot) -> R
         Form::Csv => stat::csv,
         Form::Typed => stat::typed,
         Form::Json => stat::json,
-        Form::Page => return Ok(for_people(page, no_refresh, snapshot)),
+        Form::Page => {
+            let choices = if may_act { acting::choices() } else { Vec::new() };
+            let look = Look { choices, said: told.map(Told::said), ..look(page, no_refresh) };
+            return Ok(for_people(page, look, snapshot));
+        }
         Form::Schema => {
             return Err(Refusal::new(
                 StatusCode::NOT_FOUND,
@@ -151,13 +170,15 @@ fn statistics(page: Option<&StatsPage>, wanted: Wanted, snapshot: Snapshot) -> R
     Ok(words::uncached(plain(StatusCode::OK, kind, write(&stat::rows(&snapshot, &filter)))))
 }
 
-fn for_people(page: Option<&StatsPage>, no_refresh: bool, mut snapshot: Snapshot) -> Response<Answer> {
-    let mut look = Look::default();
-    if let Some(StatsPage { refresh, hide_version, scope, .. }) = page {
-        look = Look { refresh: refresh.filter(|_| !no_refresh), hide_version: *hide_version };
-        let is_shown = |name: &str| scope.is_empty() || scope.iter().any(|shown| shown == name);
-        snapshot.frontends.retain(|frontend| is_shown(frontend.name.as_str()));
-        snapshot.backends.retain(|backend| is_shown(backend.name.as_str()));
+fn look(page: Option<&StatsPage>, no_refresh: bool) -> Look<'_> {
+    let Some(StatsPage { uri, refresh, hide_version, .. }) = page else { return Look::default() };
+    Look { refresh: refresh.filter(|_| !no_refresh), hide_version: *hide_version, uri, ..Look::default() }
+}
+
+fn for_people(page: Option<&StatsPage>, look: Look<'_>, mut snapshot: Snapshot) -> Response<Answer> {
+    if let Some(page) = page {
+        snapshot.frontends.retain(|frontend| page.shows(frontend.name.as_str()));
+        snapshot.backends.retain(|backend| page.shows(backend.name.as_str()));
     }
     let every = look.refresh.map(|every| HeaderValue::from(every.as_secs()));
     let mut answer = html(classic::render_as(&snapshot, look));

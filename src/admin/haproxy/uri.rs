@@ -2,6 +2,7 @@
 //! `monitor-uri`).
 
 use super::stat::Filter;
+use super::told::Told;
 use crate::model::{Monitor, Serves, StatsPage};
 
 /// What a request is for.
@@ -25,6 +26,8 @@ pub struct Wanted {
     pub filter: Filter,
     /// Whether the page stays as it is.
     pub no_refresh: bool,
+    /// What became of the form that has led here.
+    pub told: Option<Told>,
 }
 
 /// How they are to look.
@@ -87,14 +90,14 @@ fn usual_options<'a>(target: &'a str, uri: &str) -> Option<&'a str> {
 
 impl Wanted {
     /// Options stand anywhere behind the URI; of two forms the later one in this list is meant, whichever comes first.
-    fn of(options: &str) -> Self {
+    pub fn of(options: &str) -> Self {
         const FORMS: [(&str, Form); 4] =
             [(";csv", Form::Csv), (";typed", Form::Typed), (";json", Form::Json), (";json-schema", Form::Schema)];
         let has = |option: &str| options.contains(option);
         let form = FORMS.iter().rev().find(|(option, _)| has(option)).map_or(Form::Page, |(_, form)| *form);
         let filter =
             Filter { up: has(";up"), no_maint: has(";no-maint"), containing: scope(options), ..Filter::default() };
-        Self { form, filter, no_refresh: has(";norefresh") }
+        Self { form, filter, no_refresh: has(";norefresh"), told: Told::of(options) }
     }
 }
 

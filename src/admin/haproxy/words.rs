@@ -4,6 +4,9 @@ use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, LOCATION, WWW_AU
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::super::router::{Answer, plain};
+use super::told::Told;
+use super::uri::Wanted;
+use crate::model::StatsPage;
 
 const HTML: &str = "text/html";
 
@@ -33,10 +36,14 @@ pub fn bad_request() -> Response<Answer> {
     page(StatusCode::BAD_REQUEST, "400 Bad request", "Your browser sent an invalid request.")
 }
 
-/// To whoever would act over the page, which only shows.
-pub fn denied(uri: &str) -> Response<Answer> {
+/// To whoever has sent a form: back to the page, with what became of it, and as it was looked at.
+pub fn back(page: &StatsPage, told: Told, wanted: &Wanted) -> Response<Answer> {
+    let up = if wanted.filter.up { ";up" } else { "" };
+    let no_refresh = if wanted.no_refresh && page.refresh.is_some() { ";norefresh" } else { "" };
+    let scope = wanted.filter.containing.as_ref().map(|part| format!("?scope={part}")).unwrap_or_default();
+    let place = format!("{};st={}{up}{no_refresh}{scope}", page.uri, told.code());
     let mut response = uncached(plain(StatusCode::SEE_OTHER, "text/plain", ""));
-    let place = HeaderValue::from_str(&format!("{uri};st=DENY")).unwrap_or(HeaderValue::from_static("/;st=DENY"));
+    let place = HeaderValue::from_str(&place).expect("a URI and a part of a name are visible ASCII");
     response.headers_mut().insert(LOCATION, place);
     response
 }

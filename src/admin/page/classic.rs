@@ -13,14 +13,36 @@ use super::assets;
 use super::facts::{Fact, facts};
 use super::state::{backend_tone, usable_of_all};
 use crate::event::{BackendSnapshot, Snapshot};
+use crate::model::ProxyId;
 
-/// What a haproxy.cfg may want of the page.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Look {
+/// What a haproxy.cfg may want of the page, and what its reader may do there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Look<'a> {
     /// How often it loads itself anew; `None` leaves it to the reader.
     pub refresh: Option<Duration>,
     /// Whether it keeps the program's version to itself.
     pub hide_version: bool,
+    /// Where it is, without what was said.
+    pub uri: &'a str,
+    /// What the reader may have done to servers; nothing, if there is none.
+    pub choices: Vec<Choice>,
+    /// What became of what the reader wanted last.
+    pub said: Option<Said>,
+}
+
+/// Something that the reader may have done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice {
+    /// What the form says of it.
+    pub word: &'static str,
+    pub words: &'static str,
+}
+
+/// A sentence, and how grave it is: a class of the stylesheet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    pub tone: &'static str,
+    pub text: &'static str,
 }
 
 /// The page as HTML.
@@ -29,7 +51,7 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
 }
 
 /// The same with another look.
-pub(crate) fn render_as(snapshot: &Snapshot, look: Look) -> String {
+pub(crate) fn render_as(snapshot: &Snapshot, look: Look<'_>) -> String {
     Page::of(snapshot, look).render().expect("the template writes into a String and fails at nothing else")
 }
 
@@ -46,10 +68,13 @@ struct Page<'a> {
     facts: Vec<Fact>,
     columns: &'static [Column],
     groups: Vec<Group>,
+    uri: &'a str,
+    choices: Vec<Choice>,
+    said: Option<Said>,
 }
 
 impl<'a> Page<'a> {
-    fn of(snapshot: &'a Snapshot, look: Look) -> Self {
+    fn of(snapshot: &'a Snapshot, look: Look<'a>) -> Self {
         let headline = headline(snapshot);
         Self {
             node: &snapshot.process.node,
@@ -62,12 +87,16 @@ impl<'a> Page<'a> {
             facts: facts(&snapshot.process, snapshot.at),
             columns: &COLUMNS,
             groups: snapshot.backends.iter().map(|backend| Group::of(backend, snapshot)).collect(),
+            uri: look.uri,
+            choices: look.choices,
+            said: look.said,
         }
     }
 }
 
 /// A backend with the frontends that lead to it.
 struct Group {
+    id: ProxyId,
     name: String,
     tone: Tone,
     summary: String,
@@ -81,7 +110,7 @@ impl Group {
         rows.extend(backend.servers.iter().map(|server| row::server(server, snapshot.at)));
         rows.push(row::backend(backend, snapshot.at));
         let (tone, summary) = (backend_tone(backend), usable_of_all(backend));
-        Self { name: backend.name.to_string(), tone, summary, rows }
+        Self { id: backend.id, name: backend.name.to_string(), tone, summary, rows }
     }
 }
 

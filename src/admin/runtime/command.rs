@@ -1,5 +1,7 @@
 //! Which commands there are, who may give them, and what each does.
 
+use super::on_server::OnServer;
+use super::target::Found;
 use super::{help, info, limits, members, process, servers, sessions, set_server, stat, switches, tables, waiting};
 use crate::admin::{Action, Views};
 use crate::event::Actor;
@@ -349,6 +351,14 @@ impl<'a> Asked<'a> {
         match (self.views.act)(action, self.by.clone()).await {
             Ok(_) => String::new(),
             Err(denied) => denied.words() + "\n",
+        }
+    }
+
+    /// Has something done to a server, if there is anything to be done.
+    pub async fn act_on(&self, action: OnServer, found: Found<'_>) -> String {
+        match action.action(found, self.views) {
+            Some(action) => self.act(action).await,
+            None => String::new(),
         }
     }
 

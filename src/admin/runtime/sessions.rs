@@ -7,6 +7,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::command::Asked;
+use super::on_server::OnServer;
 use super::target::{self, Found};
 use crate::admin::{Action, Views};
 use crate::event::{SessionId, SessionSnapshot, SessionState, Snapshot};
@@ -220,17 +221,9 @@ pub async fn shut_down(asked: &Asked<'_>) -> String {
 /// `shutdown sessions server`.
 pub async fn shut_down_of_server(asked: &Asked<'_>) -> String {
     let config = (asked.views.config)();
-    let Found { backend, server } = match target::server(asked.word(3), &config) {
-        Ok(found) => found,
-        Err(complaint) => return complaint.to_owned(),
-    };
-    let there = |session: &SessionSnapshot| {
-        session.backend.as_ref() == Some(&backend.name) && session.server.as_ref() == Some(&server.name)
-    };
-    let ids: Vec<_> = (asked.views.sessions)().into_iter().filter(there).map(|session| session.id).collect();
-    match ids.is_empty() {
-        true => String::new(),
-        false => asked.act(Action::Kill { ids }).await,
+    match target::server(asked.word(3), &config) {
+        Ok(found) => asked.act_on(OnServer::EndSessions, found).await,
+        Err(complaint) => complaint.to_owned(),
     }
 }
 

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use super::command::Asked;
+use super::on_server::{self, OnServer};
 use super::target::{self, Found};
 use super::weight;
 use crate::admin::{Action, Tuning};
-use crate::event::{AdminState, ForcedHealth, ServerSnapshot};
+use crate::event::{AdminState, ForcedHealth};
 use crate::model::{Endpoint, HostAddress};
 
 const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | \
@@ -44,16 +45,9 @@ pub fn weight(asked: &Asked<'_>) -> String {
         Ok(found) => found,
         Err(complaint) => return complaint.to_owned(),
     };
-    let server = server_of(asked, found);
+    let server = on_server::server(found, asked.views);
     let weight = server.map_or(found.server.weight, |server| server.weight);
     format!("{weight} (initial {})\n", found.server.weight)
-}
-
-/// The server as it is.
-fn server_of(asked: &Asked<'_>, found: Found<'_>) -> Option<ServerSnapshot> {
-    let mut backends = (asked.views.snapshot)().backends.into_iter();
-    let backend = backends.find(|backend| backend.name == found.backend.name)?;
-    backend.servers.into_iter().find(|server| server.name == found.server.name)
 }
 
 /// `set weight`.
@@ -74,14 +68,15 @@ async fn change_weight(asked: &Asked<'_>, found: Found<'_>, text: &str) -> Strin
 
 async fn state(asked: &Asked<'_>, found: Found<'_>, word: &str) -> String {
     match AdminState::ALL.into_iter().find(|state| state.word() == word) {
-        Some(state) => asked.act(Action::SetState { target: found.target(), state, over: None }).await,
+        Some(state) => asked.act_on(OnServer::State(state), found).await,
         None => "'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n".to_owned(),
     }
 }
 
 async fn health(asked: &Asked<'_>, found: Found<'_>, word: &str) -> String {
     match ForcedHealth::ALL.into_iter().find(|health| health.word() == word) {
-        Some(health) => asked.act(Action::SetHealth { target: found.target(), health }).await,
+        _ if found.server.track.is_some() => "cannot change health on a tracking server.\n".to_owned(),
+        Some(health) => asked.act_on(OnServer::Health(health), found).await,
         None => "'set server <srv> health' expects 'up', 'stopping', or 'down'.\n".to_owned(),
     }
 }
@@ -138,10 +133,10 @@ fn port(text: &str) -> Result<Option<u16>, &'static str> {
 const NO_AGENT: &str = "agent checks are not enabled on this server";
 
 async fn agent(asked: &Asked<'_>, found: Found<'_>, word: &str) -> String {
-    let is_asked = server_of(asked, found).is_some_and(|server| server.agent.is_some());
+    let says = OnServer::Agent(word == "up");
     match word {
-        _ if !is_asked => format!("{NO_AGENT}.\n"),
-        "up" | "down" => asked.act(Action::SetAgent { target: found.target(), up: word == "up" }).await,
+        _ if !says.fits(found, asked.views) => format!("{NO_AGENT}.\n"),
+        "up" | "down" => asked.act_on(says, found).await,
         _ => "'set server <srv> agent' expects 'up' or 'down'.\n".to_owned(),
     }
 }

@@ -1,10 +1,10 @@
 //! What is enabled and disabled: servers, their checks, frontends.
 
 use super::command::Asked;
+use super::on_server::OnServer;
 use super::target;
-use crate::admin::{Action, Target};
+use crate::admin::Action;
 use crate::event::{AdminState, FrontendSnapshot, FrontendState};
-use crate::model::Server;
 
 pub async fn disable_server(asked: &Asked<'_>) -> String {
     set_state(asked, AdminState::Maint).await
@@ -17,54 +17,35 @@ pub async fn enable_server(asked: &Asked<'_>) -> String {
 async fn set_state(asked: &Asked<'_>, state: AdminState) -> String {
     let config = (asked.views.config)();
     match target::server(asked.word(2), &config) {
-        Ok(found) => asked.act(Action::SetState { target: found.target(), state, over: None }).await,
+        Ok(found) => asked.act_on(OnServer::State(state), found).await,
         Err(complaint) => complaint.to_owned(),
     }
 }
 
 pub async fn disable_health(asked: &Asked<'_>) -> String {
-    switch_asker(asked, &HEALTH, false).await
+    switch_asker(asked, OnServer::Check(false), "").await
 }
 
 pub async fn enable_health(asked: &Asked<'_>) -> String {
-    switch_asker(asked, &HEALTH, true).await
+    const MISSING: &str = "Health check was not configured on this server, cannot enable.\n";
+    switch_asker(asked, OnServer::Check(true), MISSING).await
 }
 
 pub async fn disable_agent(asked: &Asked<'_>) -> String {
-    switch_asker(asked, &AGENT, false).await
+    switch_asker(asked, OnServer::AskAgent(false), "").await
 }
 
 pub async fn enable_agent(asked: &Asked<'_>) -> String {
-    switch_asker(asked, &AGENT, true).await
+    const MISSING: &str = "Agent was not configured on this server, cannot enable.\n";
+    switch_asker(asked, OnServer::AskAgent(true), MISSING).await
 }
 
-/// Something that asks a server how it is.
-struct Asker {
-    is_there: fn(&Server) -> bool,
-    action: fn(Target, bool) -> Action,
-    /// What is said if it is to begin and is not there.
-    missing: &'static str,
-}
-
-const HEALTH: Asker = Asker {
-    is_there: |server| server.check.is_some(),
-    action: |target, on| Action::SetChecks { target, on },
-    missing: "Health check was not configured on this server, cannot enable.\n",
-};
-
-const AGENT: Asker = Asker {
-    is_there: |server| server.agent.is_some(),
-    action: |target, on| Action::AskAgent { target, on },
-    missing: "Agent was not configured on this server, cannot enable.\n",
-};
-
-async fn switch_asker(asked: &Asked<'_>, asker: &Asker, on: bool) -> String {
+/// `missing` is said where there is nothing to be switched.
+async fn switch_asker(asked: &Asked<'_>, switch: OnServer, missing: &str) -> String {
     let config = (asked.views.config)();
     match target::server(asked.word(2), &config) {
-        Ok(found) if (asker.is_there)(found.server) => asked.act((asker.action)(found.target(), on)).await,
-        Ok(_) if on => asker.missing.to_owned(),
-        // There is nothing to be left out.
-        Ok(_) => String::new(),
+        Ok(found) if switch.fits(found, asked.views) => asked.act_on(switch, found).await,
+        Ok(_) => missing.to_owned(),
         Err(complaint) => complaint.to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::command::Asked;
 use crate::admin::Action;
 use crate::event::{TableSnapshot, TrackedSource};
-use crate::model::{Count, RuntimeLevel, TableKey};
+use crate::model::{Count, RuntimeLevel};
 
 const OF_SHOW: &str =
     "Optional argument only supports \"data.<store_data_type>\" <operator> <value> or key <key> or ptr <ptr>\n";
@@ -190,7 +190,7 @@ mod tests {
     use crate::admin::runtime::line;
     use crate::admin::{Done, Outcome, Views, tests};
     use crate::event::{Actor, RuntimeClient, Snapshot, fixture};
-    use crate::model::{Stored, TableName};
+    use crate::model::{Stored, TableKey, TableName};
 
     type Asks = Arc<Mutex<Vec<Action>>>;
 

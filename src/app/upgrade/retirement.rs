@@ -16,6 +16,7 @@ use crate::app::workers::{wait_until_empty, within};
 use crate::app::{shutdown, systemd};
 use crate::event::ProcessPhase;
 use crate::pool::server::Server;
+use crate::pool::sessions::Command;
 
 /// From one word to the new process to the next.
 const TELL: Duration = Duration::from_secs(1);
@@ -72,7 +73,7 @@ impl Serving {
                     ?over,
                     "replaced: closing the sessions that are left"
                 );
-                shutdown::end_sessions(workers, over).await;
+                shutdown::end_sessions(workers, over, Command::Shutdown).await;
                 break;
             }
         }

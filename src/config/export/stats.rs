@@ -24,9 +24,8 @@ pub fn write(stats: &Stats, config: &Config, out: &mut Writer) {
     out.line("timeout client 1m");
     if let Some(monitor) = &stats.serves.monitor {
         out.line(format!("monitor-uri {}", word(&monitor.uri)));
-        let mut acls = Acls::of(out);
-        monitor.fail.iter().for_each(|condition| acls.rule("monitor fail", condition));
     }
+    conditions(stats, out);
     let metrics = stats.serves.metrics.as_deref().or(stats.serves.ours.then_some("/metrics"));
     if let Some(path) = metrics {
         out.line(format!("http-request use-service prometheus-exporter if {{ path {} }}", word(path)));
@@ -40,6 +39,15 @@ pub fn write(stats: &Stats, config: &Config, out: &mut Writer) {
         }
         None => {}
     }
+}
+
+/// Lines with conditions, whose names are the section's.
+fn conditions(stats: &Stats, out: &mut Writer) {
+    let mut acls = Acls::of(out);
+    let fail = stats.serves.monitor.iter().flat_map(|monitor| &monitor.fail);
+    fail.for_each(|condition| acls.rule("monitor fail", condition));
+    let admin = stats.serves.page.iter().flat_map(|page| &page.admin);
+    admin.for_each(|condition| acls.rule("stats admin", condition));
 }
 
 fn of_haproxy(page: &StatsPage, out: &mut Writer) {

@@ -123,6 +123,9 @@ impl Composer<'_> {
                     self.wrong(place, format!("`mode {other}` is unknown"), "write `mode tcp`");
                 }
             }
+            if !proxy.is_http() {
+                pages::note_ignored(proxy, self.mistakes);
+            }
             if proxy.is_http() && !proxy.is_page() {
                 let why = "a section in mode http is taken only if it serves statistics, metrics or a monitor";
                 let word = format!("{} {}", proxy.kind.word(), proxy.name.text);

@@ -334,7 +334,7 @@ impl Reader<'_> {
             _ if !fits => return,
             keyword::Fate::Honoured => {}
             keyword::Fate::Noted(_) => return self.cfg.noted.push(statement),
-            keyword::Fate::Missed(..) | keyword::Fate::Refused(..) => return,
+            keyword::Fate::Refused(..) => return,
         }
         if matches!(words, "setenv" | "presetenv" | "unsetenv" | "resetenv") {
             return self.set_variables(&statement);

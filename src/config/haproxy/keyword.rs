@@ -45,9 +45,6 @@ pub enum Fate {
     Honoured,
     /// It changes nothing here, for this reason.
     Noted(&'static str),
-    /// It is something for whoever looks after it all that is not to be had here, and changes nothing for its clients:
-    /// why, and what there is instead.
-    Missed(&'static str, &'static str),
     /// It would change what happens, and can't be done: why, and what to do instead.
     Refused(&'static str, &'static str),
 }
@@ -59,7 +56,6 @@ impl Fate {
         match self {
             Self::Honoured => {}
             Self::Noted(why) => mistakes.push(Some(at), Mistake::DirectiveNoted { word, why }),
-            Self::Missed(why, instead) => mistakes.push(Some(at), Mistake::DirectiveMissed { word, why, instead }),
             Self::Refused(why, instead) => {
                 mistakes.refuse(at, Mistake::DirectiveRefused { word, why, instead }, lenient);
             }
@@ -211,10 +207,6 @@ const fn noted(words: &'static str, scope: Scope, why: &'static str) -> Keyword 
 
 const fn refused(words: &'static str, scope: Scope, why: &'static str, instead: &'static str) -> Keyword {
     Keyword { words, scope, fate: Fate::Refused(why, instead) }
-}
-
-const fn missed(words: &'static str, scope: Scope, why: &'static str, instead: &'static str) -> Keyword {
-    Keyword { words, scope, fate: Fate::Missed(why, instead) }
 }
 
 // ---- reasons ----
@@ -476,6 +468,7 @@ pub const KEYWORDS: &[Keyword] = &[
     honoured("stats hide-version", DFB),
     honoured("stats show-legends", DFB),
     honoured("stats scope", DFB),
+    honoured("stats admin", FB),
     honoured("monitor-uri", DF),
     honoured("monitor fail", F),
     honoured("http-request use-service", DFB),
@@ -543,12 +536,6 @@ pub const KEYWORDS: &[Keyword] = &[
         "give that server a backend of its own and `use_backend`",
     ),
     refused("http-request", DFB, PLAIN, LEAVE_OUT),
-    missed(
-        "stats admin",
-        DFB,
-        "nothing can be changed over the page",
-        "use the runtime API (`stats socket`), or evenkeel's admin socket",
-    ),
     refused("stats http-request", DFB, "who may look is named by `stats auth`", "write `stats auth USER:PASSWORD`"),
     refused("http-response", DFB, PLAIN, LEAVE_OUT),
     refused("http-after-response", DFB, PLAIN, LEAVE_OUT),

@@ -44,7 +44,6 @@ fn tables(rows: &[Row], becomes: &HashMap<String, String>) -> String {
         false => "| honoured | what it becomes |\n|---|---|\n".to_owned(),
     };
     let mut noted = Grouped::new("| noted | why it changes nothing |\n|---|---|\n");
-    let mut missed = Grouped::new("| warned of | why it is not to be had | instead |\n|---|---|---|\n");
     let mut refused = Grouped::new("| refused | why | instead |\n|---|---|---|\n");
     for row in rows {
         match row.fate {
@@ -54,13 +53,12 @@ fn tables(rows: &[Row], becomes: &HashMap<String, String>) -> String {
                 honoured.push_str(&format!("{key}{cell} |\n"));
             }
             Fate::Noted(why) => noted.add(row.words, format!("{why} |")),
-            Fate::Missed(why, instead) => missed.add(row.words, format!("{why} | {instead} |")),
             Fate::Refused(why, instead) => refused.add(row.words, format!("{why} | {instead} |")),
         }
     }
     let honoured = if honoured.matches('\n').count() > 2 { honoured } else { String::new() };
     let tables: Vec<String> =
-        [honoured, noted.text(), missed.text(), refused.text()].into_iter().filter(|table| !table.is_empty()).collect();
+        [honoured, noted.text(), refused.text()].into_iter().filter(|table| !table.is_empty()).collect();
     tables.join("\n")
 }
 

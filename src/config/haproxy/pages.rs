@@ -1,6 +1,6 @@
 //! Sections in `mode http` that serve statistics, metrics or a monitor's answer themselves.
 
-use super::super::mistake::Mistake;
+use super::super::mistake::{Mistake, Mistakes};
 use super::super::read::Span;
 use super::super::show::quoted;
 use super::super::when;
@@ -24,6 +24,7 @@ const STATISTICS: &[&str] = &[
     "stats show-legends",
     "stats show-node",
     "stats show-desc",
+    "stats admin",
 ];
 
 const EXPORTER: &str = "http-request use-service";
@@ -37,6 +38,15 @@ const MOST_SESSIONS: u64 = 10_000;
 /// Whether a keyword makes a section in `mode http` one that evenkeel serves.
 pub fn serves(keyword: &str) -> bool {
     STATISTICS.contains(&keyword) || ["monitor-uri", EXPORTER].contains(&keyword)
+}
+
+/// Notes what a section in `mode tcp` says of pages: HAProxy ignores it there, and warns.
+pub fn note_ignored(proxy: &Proxy, mistakes: &mut Mistakes) {
+    if let Some(statement) = proxy.all().find(|statement| serves(statement.keyword.words)) {
+        let (kind, name) = (proxy.kind.word(), &proxy.name.text);
+        let why = format!("`{}` does nothing in {kind} {name}, which is not in `mode http`", statement.written);
+        mistakes.push(Some(statement.at), Mistake::LeftOut { why });
+    }
 }
 
 /// As TOML; `several` says whether there is another one.
@@ -64,7 +74,7 @@ pub fn compose(proxy: &Proxy, number: u32, several: bool, composer: &mut Compose
     }
     if let Some(word) = proxy.last("monitor-uri").and_then(|statement| statement.arguments.first()) {
         section.text("monitor", &word.text, Some(word.span));
-        monitor_fail(proxy, &mut section, composer);
+        conditions("monitor_fail", proxy.own("monitor fail"), proxy, &mut section, composer);
     }
     if let Some((most, at)) = proxy.last("maxconn").and_then(|statement| composer.number(statement, 0, u32::MAX.into()))
     {
@@ -137,18 +147,29 @@ fn statistics(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>)
             if word.text == "." { own.clone() } else { word.text.clone() }
         },
     );
+    conditions("admin_if", proxy.every("stats admin"), proxy, section, composer);
 }
 
-/// The conditions under which a monitor is told no.
-fn monitor_fail(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
+/// A key that has the condition of each of several lines.
+fn conditions<'a>(
+    key: &str,
+    statements: impl Iterator<Item = &'a Statement>,
+    proxy: &Proxy,
+    section: &mut Section,
+    composer: &mut Composer<'_>,
+) {
     let mut conditions = Vec::new();
-    for statement in proxy.own("monitor fail") {
+    for statement in statements {
+        if statement.arguments.is_empty() {
+            let what = format!("`{}` has no condition", statement.written);
+            composer.wrong(statement.at, what, "write `if CONDITION`, such as `if LOCALHOST`");
+        }
         let condition = acl::condition(proxy, &statement.arguments, statement.at, composer.mistakes);
         conditions.extend(condition.map(|condition| (quoted(&when::write(&condition)), statement.at)));
     }
     let Some((_, at)) = conditions.first().cloned() else { return };
     let conditions: Vec<_> = conditions.into_iter().map(|(condition, _)| condition).collect();
-    section.set("monitor_fail", format!("[{}]", conditions.join(", ")), Some(at));
+    section.set(key, format!("[{}]", conditions.join(", ")), Some(at));
 }
 
 /// A key that has a value from each of several lines.

@@ -61,7 +61,6 @@ fn why(mistake: &Mistake) -> Option<String> {
     match mistake {
         Mistake::DirectiveNoted { why, .. } => Some(format!("not needed: {why}")),
         Mistake::LeftOut { why } => Some(format!("left out: {why}")),
-        Mistake::DirectiveMissed { why, .. } => Some(format!("not to be had: {why}")),
         Mistake::DirectiveIdle { .. } | Mistake::Said { .. } | Mistake::EmptyWord => Some(mistake.to_string()),
         _ => None,
     }

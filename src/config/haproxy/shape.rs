@@ -35,6 +35,7 @@ const SHAPES: &[Shape] = &[
     shape("hash-type", 1, 3),
     shape("tcp-request inspect-delay", 1, 1),
     shape("http-check disable-on-404", 0, 0),
+    shape("stats scope", 1, usize::MAX),
     shape("option httplog", 0, 1),
     shape("option redispatch", 0, 1),
     shape("option httpchk", 0, usize::MAX),

@@ -134,22 +134,12 @@ impl Read {
                 Some((name, rest)) => (name, Some(rest.trim_end_matches(')'))),
                 None => (text, None),
             };
-            match (Count::named(name), fate(name)) {
+            match (Count::named(name), unkept(name)) {
                 (Some(count), _) if self.store.iter().any(|stored| stored.0.count() == count) => {
                     note(&Word { text: text.to_owned(), span: word.span }, "it is stored already", composer);
                 }
                 (Some(count), _) => self.store.push(counted(count, period, word, composer)?),
-                (None, Some(Kept::AtZero)) => {
-                    note(&Word { text: text.to_owned(), span: word.span }, AT_ZERO, composer);
-                }
-                (None, Some(Kept::Missed)) => composer.mistakes.push(
-                    Some(word.span),
-                    Mistake::DirectiveMissed {
-                        word: name.to_owned(),
-                        why: "bytes of a source are not counted",
-                        instead: "`evenkeel sessions` has those of each session",
-                    },
-                ),
+                (None, Some(why)) => note(&Word { text: text.to_owned(), span: word.span }, why, composer),
                 (None, None) => {
                     let what = format!("`{name}` is nothing that a stick-table stores");
                     composer.wrong(
@@ -167,19 +157,13 @@ impl Read {
 
 const HOW: &str = "write `stick-table type ip size 100k expire 30s store conn_cur,conn_rate(3s)`";
 
-const AT_ZERO: &str = "nothing here sets it, and it would stay 0";
-
-/// What becomes of what HAProxy stores and evenkeel does not.
-enum Kept {
-    /// Only rules change it that there are not.
-    AtZero,
-    /// It would be shown.
-    Missed,
-}
-
-fn fate(name: &str) -> Option<Kept> {
-    let kept = if name.starts_with("bytes_") { Kept::Missed } else { Kept::AtZero };
-    Count::OF_HAPROXY_ALONE.contains(&name).then_some(kept)
+/// Why what HAProxy stores and evenkeel does not changes nothing.
+fn unkept(name: &str) -> Option<&'static str> {
+    let why = match name.starts_with("bytes_") {
+        true => "bytes of a source are not counted, and no rule asks for them",
+        false => "nothing here sets it, and it would stay 0",
+    };
+    Count::OF_HAPROXY_ALONE.contains(&name).then_some(why)
 }
 
 fn note(word: &Word, why: &'static str, composer: &mut Composer<'_>) {
@@ -386,18 +370,22 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_at_zero_is_noted_and_bytes_are_told_to_be_missing() {
+    fn what_is_not_kept_is_noted() {
         let text =
             file(" stick-table type ip size 1k peers p store gpc0,http_req_rate(10s),conn_cur,bytes_out_cnt,conn_cur");
         let (config, report) = config::parse_haproxy(&text, "haproxy.cfg", Choice::default()).unwrap();
         assert_eq!(config.tables[0].store, [Stored::ConnCur]);
-        let of = |wanted| {
-            report.entries().iter().filter(move |entry| entry.severity == wanted).map(|entry| entry.message.clone())
-        };
-        let warnings: Vec<_> = of(Severity::Warning).collect();
-        assert_eq!(warnings, ["`bytes_out_cnt` is not to be had: bytes of a source are not counted"]);
-        let notes = of(Severity::Note).collect::<Vec<_>>().join("\n");
-        for word in ["`gpc0`", "`http_req_rate(10s)`", "`peers`", "`conn_cur` is not needed: it is stored already"] {
+        let notes = report.entries().iter().filter(|entry| entry.severity == Severity::Note);
+        let notes: Vec<&str> = notes.map(|entry| entry.message.as_str()).collect();
+        assert_eq!(notes.len(), report.entries().len(), "nothing is wrong");
+        let notes = notes.join("\n");
+        for word in [
+            "`gpc0`",
+            "`http_req_rate(10s)`",
+            "`peers`",
+            "`bytes_out_cnt`",
+            "`conn_cur` is not needed: it is stored already",
+        ] {
             assert!(notes.contains(word), "{word}: {notes}");
         }
     }

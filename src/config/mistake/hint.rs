@@ -79,7 +79,7 @@ impl Mistake {
             )),
             Self::DirectiveElsewhere { sections, .. } => Some(format!("it belongs into: {sections}")),
             Self::DirectiveIdle { sections, .. } => Some(format!("HAProxy does without it there, too; it belongs into: {sections}")),
-            Self::DirectiveRefused { instead, .. } | Self::DirectiveMissed { instead, .. } => Some((*instead).to_owned()),
+            Self::DirectiveRefused { instead, .. } => Some((*instead).to_owned()),
             Self::BadLine { hint, .. } => Some(hint.clone()),
             Self::Finding { fix, .. } => Some(fix.clone()),
             Self::DirectiveNoted { .. } | Self::LeftOut { .. } | Self::Said { .. } => None,
@@ -133,7 +133,7 @@ impl Mistake {
             Self::NotStored { count, .. } => Some(format!("add it to the table's `store`, as {}", stored_as(count))),
             Self::StoredTwice { .. } => Some("leave one of the two out; a table keeps one period of a rate".into()),
             Self::NotOfThisVerdict { .. } => Some("leave it out, or write `verdict = \"track\"`".into()),
-            Self::CountForMonitor => Some("ask for `source` or `usable_servers` there, and for counts in a frontend's rules".into()),
+            Self::CountForPage => Some("ask for `source` or `usable_servers` there, and for counts in a frontend's rules".into()),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::expand::Expanded;
 use super::super::leaf::Switch;
+use super::super::list::List;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::numbers::Numbers;
 use super::super::raw;
@@ -28,6 +29,10 @@ pub fn all(
     note_two_accesses(expanded, mistakes);
     for raw in &expanded.stats {
         note_monitors_needs(raw, known, mistakes);
+        for when in listed(&raw.admin_if) {
+            routes::note_unknown_backends(when, known, mistakes);
+            tables::note_counts_of_pages(when, mistakes);
+        }
     }
     let site = |raw: &raw::Stats| site(raw, numbers, directory, mistakes);
     expanded.stats.iter().filter_map(site).collect()
@@ -77,16 +82,22 @@ fn usual_name() -> FrontendName {
 
 fn serves(raw: &raw::Stats) -> Serves {
     Serves {
-        monitor: raw.monitor.as_ref().map(|uri| Monitor { uri: uri.value.0.clone(), fail: fail(raw) }),
+        monitor: raw
+            .monitor
+            .as_ref()
+            .map(|uri| Monitor { uri: uri.value.0.clone(), fail: conditions(&raw.monitor_fail) }),
         metrics: raw.metrics.as_ref().map(|path| path.value.0.clone()),
         ours: filled(&raw.own_pages),
         page: page(raw),
     }
 }
 
-fn fail(raw: &raw::Stats) -> Vec<Condition> {
-    let conditions = raw.monitor_fail.iter().flat_map(|list| &list.value.0);
-    conditions.map(|condition| condition.value.clone()).collect()
+fn conditions(list: &Option<Stated<List<Condition, 1>>>) -> Vec<Condition> {
+    listed(list).map(|condition| condition.value.clone()).collect()
+}
+
+fn listed(list: &Option<Stated<List<Condition, 1>>>) -> impl Iterator<Item = &Stated<Condition>> {
+    list.iter().flat_map(|list| &list.value.0)
 }
 
 /// Notes conditions without a monitor that they are for, and those that ask for backends that there are not.
@@ -99,20 +110,21 @@ fn note_monitors_needs(raw: &raw::Stats, known: &Known<'_>, mistakes: &mut Mista
     }
     for when in &conditions.value.0 {
         routes::note_unknown_backends(when, known, mistakes);
-        tables::note_monitors_counts(when, mistakes);
+        tables::note_counts_of_pages(when, mistakes);
     }
 }
 
 /// There is one as soon as anything is said of it.
 fn page(raw: &raw::Stats) -> Option<StatsPage> {
-    let raw::Stats { uri, refresh, users, realm, hide_version, legends, scope, .. } = raw;
+    let raw::Stats { uri, refresh, users, realm, hide_version, legends, scope, admin_if, .. } = raw;
     let is_stated = uri.is_some()
         || refresh.is_some()
         || users.is_some()
         || realm.is_some()
         || hide_version.is_some()
         || legends.is_some()
-        || scope.is_some();
+        || scope.is_some()
+        || admin_if.is_some();
     if !is_stated {
         return None;
     }
@@ -126,6 +138,7 @@ fn page(raw: &raw::Stats) -> Option<StatsPage> {
         hide_version: is_true(hide_version),
         legends: is_true(legends),
         scope: scope.map(|name| name.value.to_string()).collect(),
+        admin: conditions(admin_if),
         ..StatsPage::at(uri)
     })
 }

@@ -97,10 +97,10 @@ pub fn note_unkept(frontend: &raw::Frontend, known: &Known<'_>, mistakes: &mut M
     }
 }
 
-/// Notes a monitor's condition that asks for a count: it is asked by who looks after the process, not by a session.
-pub fn note_monitors_counts(when: &Stated<Condition>, mistakes: &mut Mistakes) {
+/// Notes a condition of a stats section that asks for a count: no session asks there.
+pub fn note_counts_of_pages(when: &Stated<Condition>, mistakes: &mut Mistakes) {
     if when.value.tests().any(|test| matches!(test, Test::Count { .. })) {
-        mistakes.push(when.span(), Mistake::CountForMonitor);
+        mistakes.push(when.span(), Mistake::CountForPage);
     }
 }
 

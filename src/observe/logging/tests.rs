@@ -169,6 +169,7 @@ fn a_change_of_a_server_is_told_in_haproxys_words() {
         reported: false,
         via: None,
         is_listen: false,
+        forced: None,
     };
     let maint = ServerChange { to: ServerState::Maint, evidence: None, backup_left: 1, ..down.clone() };
     let subscriber = tracing_subscriber::registry().with(Layer(logging.lines.clone()));

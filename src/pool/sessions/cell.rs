@@ -88,10 +88,12 @@ pub enum Command {
     PrimaryBack = 8,
     /// or it is no longer in the configuration.
     ServerRemoved = 9,
+    /// The process stops, and a soft stop has waited for it for as long as it may.
+    HardStop = 10,
 }
 
 impl Command {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Idle,
         Self::Close,
         Self::Shutdown,
@@ -101,6 +103,7 @@ impl Command {
         Self::ServerDraining,
         Self::PrimaryBack,
         Self::ServerRemoved,
+        Self::HardStop,
     ];
 
     fn from_code(code: u8) -> Option<Self> {
@@ -119,6 +122,7 @@ impl Command {
             Self::ServerDraining => (Who::Down, Cause::ServerDraining),
             Self::PrimaryBack => (Who::Up, Cause::PrimaryBack),
             Self::ServerRemoved => (Who::Killed, Cause::ServerRemoved),
+            Self::HardStop => (Who::Killed, Cause::HardStop),
         }
     }
 }

@@ -6,12 +6,12 @@
 use tokio::time::Instant;
 
 use super::{AgentStanding, Standing};
-use crate::event::{DownCause, ForcedHealth};
+use crate::event::{DownCause, ForcedHealth, ForcedOver};
 use crate::pool::health::Health;
 
 impl Standing {
     /// Has it be as an operator says.
-    pub fn force(&mut self, forced: ForcedHealth) {
+    pub fn force(&mut self, forced: ForcedHealth, over: ForcedOver) {
         // One that isn't probed stays so until the next word.
         let health = self.health.get_or_insert_with(|| Health::starting(1, 1));
         let was_up = health.is_up();
@@ -27,7 +27,12 @@ impl Standing {
         if forced == ForcedHealth::Down && was_up {
             (self.cause, self.down_at) = (DownCause::Ordered, Some(Instant::now()));
         }
-        (self.suspect, self.hung, self.forced) = (false, false, true);
+        (self.suspect, self.hung, self.forced) = (false, false, Some(over));
+    }
+
+    /// Over what an operator has said how it is, if nobody has said anything since.
+    pub fn forced(&self) -> Option<ForcedOver> {
+        self.forced
     }
 
     /// Has it probed from now on, or no longer; what it was then it stays.
@@ -36,13 +41,13 @@ impl Standing {
     }
 
     /// Has its agent count as having said so; `None` if it has none that is asked.
-    pub fn force_agent(&mut self, up: bool) -> Option<()> {
+    pub fn force_agent(&mut self, up: bool, over: ForcedOver) -> Option<()> {
         let takes_down = !up && self.up() != Some(false);
         self.agent.as_mut().filter(|agent| agent.is_asked())?.force(up);
         if takes_down {
             self.cause = DownCause::Ordered;
         }
-        self.forced = true;
+        self.forced = Some(over);
         Some(())
     }
 

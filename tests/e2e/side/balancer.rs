@@ -155,8 +155,17 @@ impl Balancer {
 
     /// A whole answer of HTTP, as it came.
     pub fn http(&self, site: &Site, to: SocketAddr, path: &str, login: Option<&str>) -> String {
-        let authorization = login.map(|login| format!("Authorization: Basic {}\r\n", base64(login)));
-        let request = format!("GET {path} HTTP/1.0\r\nHost: lb\r\n{}\r\n", authorization.unwrap_or_default());
+        self.request(site, to, &format!("GET {path} HTTP/1.0\r\nHost: lb\r\n{}\r\n", authorization(login)))
+    }
+
+    /// The answer to a form.
+    pub fn form(&self, site: &Site, to: SocketAddr, path: &str, login: Option<&str>, form: &str) -> String {
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        let head = format!("POST {path} HTTP/1.0\r\nHost: lb\r\n{kind}\r\n{}", authorization(login));
+        self.request(site, to, &format!("{head}Content-Length: {}\r\n\r\n{form}", form.len()))
+    }
+
+    fn request(&self, site: &Site, to: SocketAddr, request: &str) -> String {
         let answer = site.world.on(|| {
             let stream = std::net::TcpStream::connect_timeout(&to, PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -167,6 +176,10 @@ impl Balancer {
         });
         answer.unwrap_or_else(|error: std::io::Error| format!("no answer: {error}"))
     }
+}
+
+fn authorization(login: Option<&str>) -> String {
+    login.map(|login| format!("Authorization: Basic {}\r\n", base64(login))).unwrap_or_default()
 }
 
 fn asked(mut stream: UnixStream, command: &str) -> std::io::Result<String> {

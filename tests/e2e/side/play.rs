@@ -229,6 +229,10 @@ impl Stage {
             Watch::Field { name, page } => format!("{} has {name}: {}", page.path, watch::field(&answer(page), name)),
             Watch::Says { text, page } => format!("{} says {text:?}: {}", page.path, answer(page).contains(text)),
             Watch::Version(page) => format!("{} tells a version: {}", page.path, watch::has_version(&answer(page))),
+            Watch::Form { text, page: Page { path, to, login } } => {
+                let answer = self.balancer.form(&self.site, *to, path, login.as_deref(), text);
+                format!("{} leads to {}", watch::status(&answer), watch::field(&answer, "location"))
+            }
             Watch::Backlog(port) => format!("{port}: {}", watch::backlog(self.site.balancer.name(), *port)),
             Watch::Socket { of, options } => watch::socket(self.balancer.pid(), self.ends(of)?, options),
         })

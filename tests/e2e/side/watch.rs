@@ -7,6 +7,7 @@
 //! status /stats at 9000                     an answer's; `… as user:password`
 //! field refresh of / at 9000                one of the answer's head
 //! page / at 9000 says "text"                whether; `… as user:password`
+//! form "s=s1&action=drain&b=l" to / at 9000 where it leads; `… as user:password`
 //! backlog at 6443                           how many connections may wait there
 //! page / at 9000 tells its version          whether
 //! socket at 6443 has device v6only          options of the listener
@@ -37,6 +38,7 @@ pub enum Watch {
     Field { name: String, page: Page },
     Says { text: String, page: Page },
     Version(Page),
+    Form { text: String, page: Page },
     Backlog(u16),
     Socket { of: Side, options: Vec<String> },
 }
@@ -72,6 +74,9 @@ pub fn read(words: &[&str]) -> Result<Option<Watch>, String> {
             Watch::Says { text: owned(text), page: page(path, to, rest)? }
         }
         ["page", path, "at", to, "tells", "its", "version", rest @ ..] => Watch::Version(page(path, to, rest)?),
+        ["form", text, "to", path, "at", to, rest @ ..] => {
+            Watch::Form { text: owned(text), page: page(path, to, rest)? }
+        }
         ["backlog", "at", port] => Watch::Backlog(self::port(port)?),
         ["socket", place, of, "has", options @ ..] if !options.is_empty() => {
             let of = match *place {

@@ -70,6 +70,13 @@ pub(super) struct Cell {
     pub(super) class: &'static str,
 }
 
+impl Row {
+    /// Whether anything can be done to it.
+    pub(super) fn is_server(&self) -> bool {
+        self.kind.starts_with("server")
+    }
+}
+
 impl Cell {
     /// Nothing applies here.
     fn none() -> Self {

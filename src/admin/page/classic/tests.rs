@@ -83,6 +83,28 @@ fn a_server_on_its_way_shows_how_far_it_is() {
     assert_eq!(note(&snapshot), "1 of 2 passed");
 }
 
+// Seen to fail with boxes for everybody.
+#[test]
+fn who_may_act_can_tick_servers_and_nobody_else() {
+    let snapshot = fixture::hostile();
+    let html = render(&snapshot);
+    for word in ["<form", "<input", "<select", "role=\"status\""] {
+        assert!(!html.contains(word), "{word}");
+    }
+    let choices = vec![Choice { word: "drain", words: "Drain" }, Choice { word: "ready", words: "Ready" }];
+    let said = Some(Said { tone: "good", text: "Done." });
+    let html = render_as(&snapshot, Look { choices, said, uri: "/stats", ..Look::default() });
+    let servers: usize = snapshot.backends.iter().map(|backend| backend.servers.len()).sum();
+    assert_eq!(html.matches("type=\"checkbox\" name=\"s\"").count(), servers);
+    for backend in &snapshot.backends {
+        let form = format!("<form method=\"post\" id=\"act-{}\">", backend.id);
+        assert!(html.contains(&form) && html.contains(&format!("name=\"b\" value=\"#{}\"", backend.id)), "{form}");
+    }
+    assert!(html.contains("<option value=\"drain\">Drain</option>"));
+    assert!(html.contains("role=\"status\">Done. <a href=\"/stats\">"));
+    assert!(!html.contains("<script"), "what servers say of themselves stays text");
+}
+
 // Seen to fail with the remark left out of the row, and with the advice left out of its title.
 #[test]
 fn a_server_whose_readiness_is_unknown_says_so_with_what_to_do() {

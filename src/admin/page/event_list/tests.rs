@@ -35,6 +35,7 @@ fn history() -> History {
         reported: false,
         via: None,
         is_listen: false,
+        forced: None,
     }));
     history.note(Change::Action(ActionTaken {
         by: Actor::Signal("SIGHUP"),

@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use super::super::super::finding::Finding;
+use super::super::super::mistake::Mistakes;
+use super::super::acl;
 use super::super::argument::{self, Address};
 use super::super::bind;
 use super::super::cfg::{Proxy, Statement};
 use super::view::{View, standing};
+use crate::model::condition::{Term, Test};
 
 /// Listeners that take no IPv6.
 pub fn ipv4_only(view: &View<'_>) -> Option<Finding> {
@@ -22,11 +25,22 @@ pub fn open_stats(view: &View<'_>) -> Option<Finding> {
     let pages = view.cfg.proxies.iter().filter(|proxy| proxy.is_http() && proxy.is_page());
     let open = pages.filter(|proxy| proxy.every("stats auth").next().is_none());
     let reachable = |bind: &&Statement| addresses(bind).any(|address| !is_local(address.host));
+    let open: Vec<&Proxy> = open.filter(|proxy| proxy.own("bind").any(|bind| reachable(&bind))).collect();
+    let may = if open.iter().any(|proxy| lets_strangers_act(proxy)) { ", and takes it out" } else { "" };
     standing(
-        open.flat_map(|proxy| proxy.own("bind")).filter(reachable).map(|bind| bind.at),
-        "whoever reaches this port sees every server, and no password is asked",
+        open.iter().flat_map(|proxy| proxy.own("bind")).filter(reachable).map(|bind| bind.at),
+        &format!("whoever reaches this port sees every server{may}, and no password is asked"),
         "write `bind 127.0.0.1:9000`, or add `stats auth USER:PASSWORD`",
     )
+}
+
+/// Whether `stats admin` is for others than those at certain addresses.
+fn lets_strangers_act(proxy: &Proxy) -> bool {
+    // What is wrong with them has been said.
+    let read = |line: &Statement| acl::condition(proxy, &line.arguments, line.at, &mut Mistakes::default());
+    let is_of_some = |term: &Term| !term.negated && matches!(term.test, Test::Source(_) | Test::Never);
+    let conditions = proxy.own("stats admin").filter_map(read);
+    conditions.flat_map(|condition| condition.any).any(|terms| !terms.iter().any(is_of_some))
 }
 
 /// A log format for requests, where there are none.

@@ -100,6 +100,24 @@ fn a_finding_is_told_once_with_all_its_places() {
     assert!(ipv4.ends_with("(also lines 35, 39)"), "{ipv4}");
 }
 
+// Seen to fail with any `stats admin` counted.
+#[test]
+fn an_open_page_that_acts_says_so() {
+    for (line, acts) in [
+        ("if TRUE", true),
+        ("unless { src 10.0.0.0/8 }", true),
+        ("if LOCALHOST or { dst_port 9000 }", true),
+        ("if LOCALHOST", false),
+        ("if { src 10.0.0.0/8 } { dst_port 9000 }", false),
+        ("if FALSE", false),
+    ] {
+        let open = SOUND.replace("bind 127.0.0.1:9000", &format!("bind *:9000\n    stats admin {line}"));
+        let found = found(&open);
+        assert_eq!((found.len(), found[0].0), (1, "haproxy-open-stats"), "{line}");
+        assert_eq!(found[0].1.contains("and takes it out"), acts, "{line}: {}", found[0].1);
+    }
+}
+
 #[test]
 fn what_a_section_states_counts_more_than_its_defaults() {
     let own = SOUND.replace("backend kubeAPI_backend\n", "backend kubeAPI_backend\n    no option redispatch\n");

@@ -1,6 +1,6 @@
 //! What becomes of servers, in HAProxy's words and as gravely as it tells of them.
 
-use crate::event::{CheckReport, ServerChange, ServerState};
+use crate::event::{CheckReport, ForcedOver, ServerChange, ServerState};
 use crate::model::Severity;
 
 /// A line that HAProxy writes, too.
@@ -96,12 +96,12 @@ fn reason(change: &ServerChange) -> String {
             | (ServerState::Maint, _)
             | (ServerState::Drain, ServerState::Ready)
     );
-    match &change.evidence {
+    match (change.forced, &change.evidence) {
         _ if by_state => String::new(),
-        // An operator has said how its health is.
-        None => ", changed from CLI".to_owned(),
-        Some(_) if change.reported => String::new(),
-        Some(evidence) => evidence.in_haproxys_words(),
+        (Some(ForcedOver::Runtime), _) => ", changed from CLI".to_owned(),
+        (Some(ForcedOver::Page), _) => ", changed from Web interface".to_owned(),
+        (None, Some(evidence)) if !change.reported => evidence.in_haproxys_words(),
+        (None, _) => String::new(),
     }
 }
 
@@ -140,6 +140,7 @@ mod tests {
             reported: false,
             via: None,
             is_listen: false,
+            forced: None,
         }
     }
 
@@ -230,13 +231,20 @@ mod tests {
         assert!(text.starts_with("Server back/a is DOWN, reason: Layer4 "), "{text}");
     }
 
+    // Seen to fail with what was said still told of maintenance.
     #[test]
-    fn health_that_an_operator_has_set_is_told_so() {
-        let set = |from, to| told(&ServerChange { evidence: None, ..change(from, to, CheckStatus::L4Ok) }).1;
+    fn health_that_an_operator_has_set_is_told_with_where_it_was_said() {
+        let set = |from, to, forced| {
+            told(&ServerChange { evidence: None, forced: Some(forced), ..change(from, to, CheckStatus::L4Ok) }).1
+        };
         let (ready, down) = (ServerState::Ready, ServerState::Down(DownCause::Ordered));
-        assert!(set(ready, down).starts_with("Server back/a is DOWN, changed from CLI. 1 active "));
-        assert!(set(down, ready).starts_with("Server back/a is UP, changed from CLI. 1 active "));
-        assert!(set(ready, ServerState::Draining).starts_with("Server back/a is stopping, changed from CLI. "));
+        let (runtime, page) = (ForcedOver::Runtime, ForcedOver::Page);
+        assert!(set(ready, down, runtime).starts_with("Server back/a is DOWN, changed from CLI. 1 active "));
+        assert!(set(down, ready, runtime).starts_with("Server back/a is UP, changed from CLI. 1 active "));
+        let stopping = set(ready, ServerState::Draining, page);
+        assert!(stopping.starts_with("Server back/a is stopping, changed from Web interface. "), "{stopping}");
+        let maint = set(ready, ServerState::Maint, page);
+        assert!(maint.starts_with("Server back/a is going DOWN for maintenance. 1 "), "{maint}");
     }
 
     #[test]
