@@ -120,7 +120,7 @@ impl Proxy {
     /// The statement that counts of a keyword of which the last one does: its own, or that of its defaults.
     pub fn last(&self, keyword: &str) -> Option<&Statement> {
         let counts = |statement: &&Statement| statement.prefix != Some(Prefix::Default);
-        let said = self.layers().rev().find_map(|layer| layer.of(keyword).rfind(counts));
+        let said = self.layers_of(keyword).rev().find_map(|layer| layer.of(keyword).rfind(counts));
         said.filter(|statement| statement.prefix.is_none())
     }
 
@@ -129,9 +129,17 @@ impl Proxy {
         self.defaults.iter().map(Rc::as_ref).chain([&self.own])
     }
 
+    /// Those in which a keyword counts: one line of its own on statistics ends all that its defaults say of them.
+    fn layers_of(&self, keyword: &str) -> impl DoubleEndedIterator<Item = &Statements> {
+        let is_of_statistics = |keyword: &str| keyword.starts_with("stats ");
+        let detached = is_of_statistics(keyword) && self.own.iter().any(|own| is_of_statistics(own.keyword.words));
+        let defaults = if detached { &[][..] } else { &self.defaults[..] };
+        defaults.iter().map(Rc::as_ref).chain([&self.own])
+    }
+
     /// Every statement of a keyword that may stand several times; those of the defaults come first.
     pub fn every<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Statement> {
-        self.layers().flat_map(move |layer| layer.of(keyword))
+        self.layers_of(keyword).flat_map(move |layer| layer.of(keyword))
     }
 
     /// Its own statements of a keyword.

@@ -242,3 +242,26 @@ pub fn none() -> Section {
     section.instead("listen", "\"off\"", remark);
     section
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{self, Choice};
+
+    // Seen to fail with the lines of the defaults beside its own.
+    #[test]
+    fn a_section_with_a_line_of_its_own_on_statistics_has_nothing_of_what_its_defaults_say_of_them() {
+        let pages = |own: &str| {
+            let defaults = "defaults\n mode http\n stats enable\n stats uri /s\n stats auth a:b\n";
+            let text = format!(
+                "{defaults}listen p\n bind :9000\n{own}listen l\n mode tcp\n bind :6443\n server a 10.0.0.1:1\n"
+            );
+            let loaded = config::parse_haproxy(&text, "haproxy.cfg", Choice::default());
+            let config = loaded.unwrap_or_else(|report| panic!("{}", report.render(false))).0;
+            let page = config.stats[0].serves.page.clone().expect("a page");
+            (page.uri, page.users.len())
+        };
+        assert_eq!(pages(""), ("/s".to_owned(), 1));
+        assert_eq!(pages(" stats refresh 5s\n"), ("/haproxy?stats".to_owned(), 0));
+        assert_eq!(pages(" stats uri /own\n"), ("/own".to_owned(), 0));
+    }
+}
