@@ -9,6 +9,7 @@ mod actions;
 pub mod background;
 mod closing;
 pub mod confine;
+mod doors;
 mod drain;
 mod frontends;
 mod gate;
@@ -52,6 +53,7 @@ pub use self::workers::count as worker_count;
 use self::actions::Actions;
 use self::background::Background;
 use self::confine::{Applied, Identity, IdentityError, PrivilegeError};
+use self::doors::OpenDoor;
 use self::drain::Drains;
 use self::hosts::Hosts;
 use self::listeners::ListenerSource;
@@ -73,7 +75,7 @@ use crate::clock;
 use crate::event::{Change, ConfigSnapshot, ProcessChange, ProcessPhase};
 use crate::model::{Config, OnLimit};
 use crate::net::tls::ServerError;
-use crate::net::{self, BindError, BindOptions};
+use crate::net::{self, BindError};
 use crate::observe::history::History;
 use crate::observe::logging::{self, Logging};
 use crate::pool::{Observe, Pool};
@@ -94,7 +96,7 @@ pub struct Bound {
     probers: Probers,
     sites: Vec<Arc<Site>>,
     /// In the order of the configuration's frontends.
-    frontends: Vec<Vec<net::Bound>>,
+    frontends: Vec<Vec<OpenDoor>>,
     pages: Opened,
     unused: Vec<String>,
     identity: Identity,
@@ -138,9 +140,9 @@ impl Bound {
         let sites = Site::all(&config.stats, &[])?;
         let frontends = config.frontends.iter().map(|frontend| {
             let listen = frontend.listen.iter();
-            listen.map(|listen| source.listen(listen.address, &BindOptions::of(frontend, listen))).collect()
+            listen.map(|listen| OpenDoor::open(listen, frontend, &mut source)).collect()
         });
-        let frontends = frontends.collect::<Result<_, _>>()?;
+        let frontends = frontends.collect::<Result<_, StartError>>()?;
         let pages = Opened::all(&config, &mut source)?;
         Ok(Self {
             config,
@@ -202,7 +204,7 @@ impl Bound {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         #[cfg(debug_assertions)]
         let attempts = confine::attempts::begin(&file);
-        for socket in self.pages.unix_sockets() {
+        for socket in self.unix_sockets() {
             socket.give_to(self.identity)?;
         }
         let before = self.predecessor.as_ref().map(Predecessor::layers).unwrap_or_default();
@@ -284,10 +286,11 @@ impl Bound {
             Arc::clone(&observe),
         );
         let current = Arc::new(Current::new(Arc::clone(&config), pools.clone(), self.sites, &process));
-        let listeners =
-            current.frontends.iter().zip(self.frontends).flat_map(|(frontend, bound)| {
-                bound.into_iter().map(|bound| Listener::new(bound, Arc::clone(frontend)))
-            });
+        let listeners = current
+            .frontends
+            .iter()
+            .zip(self.frontends)
+            .flat_map(|(frontend, bound)| bound.into_iter().map(|door| Listener::new(door, Arc::clone(frontend))));
         let listeners: Vec<_> = listeners.collect();
         let show = Show {
             current: watch::Sender::new(Arc::clone(&current)),
@@ -362,6 +365,11 @@ impl Bound {
         Ok((serving, workers))
     }
 
+    fn unix_sockets(&self) -> impl Iterator<Item = &UnixSocket> {
+        let doors = self.frontends.iter().flatten().filter_map(|door| door.file.as_ref());
+        doors.chain(self.pages.unix_sockets())
+    }
+
     /// What an operator should know of the way it started.
     fn tell_start(&self) {
         for name in &self.unused {
@@ -370,7 +378,8 @@ impl Bound {
                 "an inherited socket fits no listen address and is not used: its clients wait in vain"
             );
         }
-        for bound in self.frontends.iter().flatten().chain(self.pages.tcp()) {
+        let doors = self.frontends.iter().flatten().map(|door| &door.bound);
+        for bound in doors.chain(self.pages.tcp()) {
             if let (true, Ok(local)) = (bound.adopted, bound.local_address()) {
                 tracing::info!(listen = %bound.address(), %local, "listening on a socket that was opened for us");
             }
@@ -379,7 +388,7 @@ impl Bound {
             }
         }
         if let Some(applied) = &self.applied {
-            tell_confinement(applied, self.pages.unix_sockets());
+            tell_confinement(applied, self.unix_sockets());
         }
         #[cfg(debug_assertions)]
         for (attempt, before, after) in &self.attempts {

@@ -4,7 +4,7 @@
 //! reading the counts, the choice and counting it, and so makes least-connections exact, whatever number of workers ask.
 //! Methods that go round have a [`Memory`], which the caller keeps. Each method is a file of its own.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::Balance;
 
@@ -99,6 +99,17 @@ pub fn pick(method: Balance, candidates: &[Candidate], source: IpAddr, memory: &
     }
 }
 
+/// As [`pick`], for a session whose source has no address: where that would decide, servers have their turns, as with
+/// HAProxy.
+pub fn pick_for_nobody(method: Balance, candidates: &[Candidate], memory: &mut Memory) -> Option<usize> {
+    match method {
+        Balance::Source | Balance::SourceMap | Balance::SourceMixedMap => memory.map.pick_next(candidates),
+        Balance::SourceRing => memory.ring.pick_next(candidates),
+        // None of the others asks where it comes from.
+        _ => pick(method, candidates, IpAddr::V4(Ipv4Addr::UNSPECIFIED), memory),
+    }
+}
+
 /// The candidates that can be chosen, with their places in the list.
 fn weighted(candidates: &[Candidate]) -> impl DoubleEndedIterator<Item = (usize, &Candidate)> {
     candidates.iter().enumerate().filter(|(_, candidate)| candidate.weight > 0 && candidate.is_free)
@@ -106,8 +117,6 @@ fn weighted(candidates: &[Candidate]) -> impl DoubleEndedIterator<Item = (usize,
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
 
     /// Candidates of these weights, idle and never chosen.

@@ -35,9 +35,10 @@ mod script;
 mod service;
 mod stats;
 mod table;
+mod unix_path;
 mod version;
 
-pub use self::address::{Endpoint, HostAddress, ListenAddress};
+pub use self::address::{Endpoint, HostAddress, ListenAddress, SessionAddress, SessionHost};
 pub use self::check::{ApiserverProbe, Check, HttpsProbe, Probe, ProbeTime, TlsProbe, Verify};
 pub use self::condition::Condition;
 pub use self::credential::{Credential, Identity, Secret, Token, TokenError, TokenFile};
@@ -67,6 +68,7 @@ pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, RequestLine, RequestLog, Serves, Stats, StatsPage};
 pub use self::table::{Count, Counted, Counter, OnFull, Stored, Table, TableKey, Track};
+pub use self::unix_path::{SocketFile, UnixPath};
 pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
 /// Everything that a configuration says, resolved: no value is missing, every reference leads somewhere.

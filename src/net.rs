@@ -21,16 +21,18 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 
-use crate::model::{Frontend, Keepalive, Listen, ListenAddress};
+use crate::model::{Frontend, Keepalive, Listen, ListenAddress, UnixPath};
 
 /// What a listening socket is made with.
 #[derive(Debug, Clone)]
@@ -104,7 +106,7 @@ pub fn bind(address: ListenAddress, options: &BindOptions) -> Result<Bound, Bind
             }
             Err(error) => return Err(failed(error)),
         },
-        ListenAddress::Descriptor(_) => return Err(BindError::new(address, NOT_BINDABLE)),
+        ListenAddress::Descriptor(_) | ListenAddress::Unix(_) => return Err(BindError::new(address, NOT_BINDABLE)),
         ListenAddress::Tcp(at) => {
             let socket = stream_socket(Domain::for_address(at)).map_err(failed)?;
             if at.is_ipv6() {
@@ -118,7 +120,7 @@ pub fn bind(address: ListenAddress, options: &BindOptions) -> Result<Bound, Bind
 }
 
 /// What is not bound but given.
-const NOT_BINDABLE: &str = "only whoever started this process can have opened it";
+const NOT_BINDABLE: &str = "it has to be opened by somebody else";
 
 /// Takes over a socket that was opened for us, with the options that it can still be given.
 pub fn adopt(socket: Socket, address: ListenAddress, options: &BindOptions) -> Result<Bound, BindError> {
@@ -144,6 +146,18 @@ pub fn listening_address(socket: &Socket) -> Option<SocketAddr> {
 /// Whether it is a unix socket that listens.
 pub fn is_unix_listener(socket: &Socket) -> bool {
     socket.domain().is_ok_and(|domain| domain == Domain::UNIX) && socket.is_listener().unwrap_or(false)
+}
+
+/// Whether somebody listens at a unix socket's file, without waiting for room in his queue.
+pub fn is_listening(path: &Path) -> bool {
+    let connected = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    match connected() {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
 }
 
 fn stream_socket(domain: Domain) -> io::Result<Socket> {
@@ -176,12 +190,25 @@ impl Bound {
         self.address
     }
 
+    /// One with a file, which listens already and whose file is somebody else's to keep.
+    pub fn on_file(listener: UnixListener, path: UnixPath, backlog: u32) -> Result<Self, BindError> {
+        let bound =
+            Self { socket: listener.into(), address: ListenAddress::Unix(path), ipv4_only: false, adopted: false };
+        bound.listen_again(backlog).map_err(|source| BindError { address: bound.address, source })?;
+        Ok(bound)
+    }
+
     /// The address that the kernel says, with the port that it gave for port 0.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket
             .local_addr()?
             .as_socket()
             .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an internet address"))
+    }
+
+    /// Whether it has a file instead of an address. Such a socket knows none of the options of the others.
+    pub fn is_unix(&self) -> bool {
+        self.address.path().is_some()
     }
 
     /// Another descriptor of the same socket, for one more runtime to accept on: all share one accept queue.
@@ -204,6 +231,9 @@ impl Bound {
     /// Has those who come in from now on do so by other options, as far as a socket that listens can be given them: all
     /// but those of its address.
     pub fn renew(&self, options: &BindOptions, before: &BindOptions) -> io::Result<()> {
+        if self.is_unix() {
+            return Ok(());
+        }
         if options.keepalive.is_none() {
             self.socket.set_keepalive(false)?;
         }
@@ -262,18 +292,19 @@ impl BindError {
 #[derive(Debug)]
 pub struct Listener {
     socket: AsyncFd<Socket>,
-    address: SocketAddr,
+    /// `None` for a unix socket.
+    address: Option<SocketAddr>,
 }
 
 impl Listener {
     /// Registers the socket with the current runtime.
     pub fn new(bound: Bound) -> io::Result<Self> {
-        let address = bound.local_address()?;
+        let address = if bound.is_unix() { None } else { Some(bound.local_address()?) };
         Ok(Self { socket: sys::watch_readable(bound.socket)?, address })
     }
 
-    /// The address it listens on, as the kernel says.
-    pub fn address(&self) -> SocketAddr {
+    /// The address it listens on, as the kernel says; `None` for a unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -282,8 +313,9 @@ impl Listener {
         self.socket.readable().await.map(drop)
     }
 
-    /// Takes one connection from the queue; `None` if there is none after all, and then [`Listener::ready`] waits again.
-    pub fn accept(&self) -> Result<Option<(OwnedFd, SocketAddr)>, AcceptError> {
+    /// Takes one connection from the queue, with its peer's address if it has one; `None` if there is none after all, and
+    /// then [`Listener::ready`] waits again.
+    pub fn accept(&self) -> Result<Option<(OwnedFd, Option<SocketAddr>)>, AcceptError> {
         // One accept4 is all that a connection costs here: the flags spare a fcntl, the listener's options are
         // inherited, and the peer's address comes with it.
         let accepted = self.socket.try_io(Interest::READABLE, |socket| {
@@ -294,10 +326,13 @@ impl Listener {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(AcceptError::from(error)),
         };
+        if self.address.is_none() {
+            return Ok(Some((descriptor, None)));
+        }
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
         // A peer that reset before we asked has no address left; it is gone, and the next one may be there.
         let peer = peer.ok_or(AcceptError::Connection)?;
-        Ok(Some((descriptor, canonical(peer))))
+        Ok(Some((descriptor, Some(canonical(peer)))))
     }
 }
 

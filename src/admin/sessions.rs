@@ -151,7 +151,7 @@ impl Filter {
         is(&self.frontend, Some(session.frontend.as_str()))
             && is(&self.backend, session.backend.as_ref().map(BackendName::as_str))
             && is(&self.server, session.server.as_ref().map(ServerName::as_str))
-            && self.source.is_none_or(|source| source.contains(session.client.ip()))
+            && self.source.is_none_or(|source| session.client.ip().is_some_and(|ip| source.contains(ip)))
             && self.older.is_none_or(|older| session.age >= older)
     }
 

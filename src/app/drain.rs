@@ -178,7 +178,7 @@ mod tests {
             let [server, other] = [0, 1].map(|place| pool.servers().remove(place));
             pool.set_admin_state(&other, crate::event::AdminState::Drain);
             let registry = Sessions::new(0);
-            let client = "192.0.2.7:40000".parse().unwrap();
+            let client: std::net::SocketAddr = "192.0.2.7:40000".parse().unwrap();
             let mut open = Vec::new();
             for _ in 0..sessions {
                 let entered = registry.enter(client, way());

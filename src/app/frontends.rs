@@ -29,7 +29,7 @@ impl Serving {
         }
         let words = match to {
             FrontendState::Open => "lets clients in again",
-            FrontendState::Paused => "is paused: the kernel refuses its clients",
+            FrontendState::Paused => "is paused: the kernel refuses its clients, and those of unix sockets wait",
             FrontendState::Stopped => "is shut down: its listeners are closed",
         };
         Ok(self.tell("frontend", format!("frontend {name} {words}"), Vec::new(), by))

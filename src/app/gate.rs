@@ -3,7 +3,10 @@
 //! turn to another one at once.
 //!
 //! The sockets stay bound, and stay the same: only listening ends and begins again, so that no other program can take
-//! the port in between.
+//! the port in between. A unix socket can't do so: who comes to one waits in its queue until it is open again, as with
+//! HAProxy.
+
+use std::io;
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -36,7 +39,7 @@ pub fn look(listener: &OpenListener) {
     // The workers are told first of an end and last of a beginning: none of them takes an end for a failure.
     let done = if shut {
         listener.set_shut(true);
-        listener.bound.stop_listening()
+        stop_listening(listener)
     } else {
         let done = listener.bound.listen_again(listener.options().backlog);
         listener.set_shut(false);
@@ -44,9 +47,16 @@ pub fn look(listener: &OpenListener) {
     };
     let (frontend, listen) = (&frontend.spec.name, listener.bound.address());
     match done {
+        Ok(()) if shut && listener.bound.is_unix() => {
+            tracing::warn!(%frontend, %listen, "clients of this socket wait: the frontend is paused or has no usable server");
+        }
         Ok(()) if paused => tracing::warn!(%frontend, %listen, "paused by an operator: the listener is closed"),
         Ok(()) if shut => tracing::warn!(%frontend, %listen, "no usable server: the listener is closed"),
         Ok(()) => tracing::info!(%frontend, %listen, "the listener is open again"),
         Err(error) => tracing::error!(%frontend, %listen, %error, "can't open or close the listener"),
     }
+}
+
+fn stop_listening(listener: &OpenListener) -> io::Result<()> {
+    if listener.bound.is_unix() { Ok(()) } else { listener.bound.stop_listening() }
 }

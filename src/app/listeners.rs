@@ -30,6 +30,9 @@ pub struct ListenerSource {
 /// What a unix socket of the runtime API is called when it is handed over, before its path.
 const RUNTIME_FILE: &str = "runtime unix:";
 
+/// What a unix socket of a frontend is called then, before its path: as the configuration has it.
+const SESSIONS_FILE: &str = "unix:";
+
 /// What a socket of the runtime API is called when it is handed over.
 pub fn handed_over_as(address: &RuntimeAddress) -> String {
     match address {
@@ -137,17 +140,31 @@ impl ListenerSource {
     pub fn runtime(&mut self, spec: &RuntimeSocket) -> Result<RuntimeListener, StartError> {
         match &spec.listen {
             RuntimeAddress::Unix(path) => {
-                let (name, place) = (handed_over_as(&spec.listen), Place::of_runtime(spec, path));
-                let given = self.given.iter().position(|given| given.handle.is_unix && given.handle.name == name);
-                Ok(RuntimeListener::File(match given {
-                    Some(given) => UnixSocket::adopt(self.given.swap_remove(given).socket.into(), place)?,
-                    None => self.open(place)?,
-                }))
+                let place = Place::of_runtime(spec, path);
+                Ok(RuntimeListener::File(self.file(&handed_over_as(&spec.listen), place)?))
             }
             RuntimeAddress::Listen(address) => match self.unix_descriptor(*address)? {
                 Some(socket) => Ok(RuntimeListener::Given(socket)),
                 None => Ok(RuntimeListener::Tcp(self.listen(*address, &BindOptions::with_backlog(BACKLOG))?)),
             },
+        }
+    }
+
+    /// A unix socket of a frontend, the given one if there is one for it. HAProxy leaves its file behind, and so does who
+    /// is started as HAProxy is: the next process finds its name taken by nobody.
+    pub fn file_of_sessions(&mut self, address: ListenAddress, place: Place) -> Result<UnixSocket, UnixSocketError> {
+        let mut socket = self.file(&address.to_string(), place)?;
+        if self.shares {
+            socket.leave_file();
+        }
+        Ok(socket)
+    }
+
+    /// A unix socket, the given one if there is one of this name.
+    fn file(&mut self, name: &str, place: Place) -> Result<UnixSocket, UnixSocketError> {
+        match self.given.iter().position(|given| given.handle.is_unix && given.handle.name == name) {
+            Some(given) => UnixSocket::adopt(self.given.swap_remove(given).socket.into(), place),
+            None => self.open(place),
         }
     }
 
@@ -162,9 +179,12 @@ impl ListenerSource {
         Ok(Some(socket.into()))
     }
 
-    /// Closes for good what the process before had of the runtime API and this one has no use for.
-    pub fn drop_runtime_files(&mut self) {
-        self.given.retain(|given| match given.handle.name.strip_prefix(RUNTIME_FILE) {
+    /// Closes for good what the process before had of unix sockets and this one has no use for.
+    pub fn drop_files(&mut self) {
+        let file = |name: &str| {
+            [RUNTIME_FILE, SESSIONS_FILE].iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned)
+        };
+        self.given.retain(|given| match file(&given.handle.name) {
             Some(file) if given.handle.from == Origin::HandedOver => {
                 let _ = fs::remove_file(file);
                 false
@@ -191,7 +211,7 @@ impl ListenerSource {
     /// The place of the one socket that is meant.
     fn find(&self, wanted: Descriptor) -> Result<usize, DescriptorError> {
         if let Some((handle, by)) = self.used.iter().find(|(handle, _)| handle.is(wanted)) {
-            return Err(DescriptorError::InUse { handle: handle.to_string(), by: *by });
+            return Err(DescriptorError::InUse { handle: handle.to_string(), by: by.to_string() });
         }
         let mut places = (0..).zip(&self.given).filter(|(_, given)| given.handle.is(wanted));
         let Some((place, found)) = places.next() else { return Err(self.nothing_given()) };
@@ -240,7 +260,7 @@ impl Given {
             ListenAddress::DualStack { port } => {
                 local == SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)) && self.is_dual_stack()
             }
-            ListenAddress::Descriptor(_) => false,
+            ListenAddress::Descriptor(_) | ListenAddress::Unix(_) => false,
         }
     }
 
@@ -312,7 +332,7 @@ enum DescriptorError {
     #[error("it is {handle}")]
     NotListening { handle: String },
     #[error("{handle} is used already, for {by}")]
-    InUse { handle: String, by: ListenAddress },
+    InUse { handle: String, by: String },
     #[error(
         "the service manager holds {handle}, which takes its port: listen on that very address, or change `ListenStream=` in \
          the socket unit"

@@ -13,6 +13,7 @@ use std::time::Duration;
 use self::plan::Plan;
 use super::StartError;
 use super::closing::{Session, close_evenly, most_idle_first};
+use super::doors::OpenDoor;
 use super::listeners::ListenerSource;
 use super::orders::Answer;
 use super::pages::Opened;
@@ -24,7 +25,6 @@ use crate::clock;
 use crate::config::{self, Difference, Input, Loaded, Report, Settings};
 use crate::event::{Actor, Change, ConfigReload, Refused, ReloadOutcome, done};
 use crate::model::{self, Config, OnRemoved};
-use crate::net::{self, BindOptions};
 use crate::pool::Pool;
 use crate::pool::server::Server;
 use crate::pool::sessions::{Command, Live};
@@ -66,7 +66,7 @@ struct Reread {
 
 /// All that a configuration needs beyond what is there.
 struct Prepared {
-    sockets: Vec<net::Bound>,
+    sockets: Vec<OpenDoor>,
     probers: Probers,
     pages: Opened,
 }
@@ -154,9 +154,7 @@ impl Serving {
         let probers = Probers::of(&config.backends)?;
         let mut source = ListenerSource::bind().sharing(self.shares_ports);
         let missing: Vec<_> = self.missing(config).collect();
-        let sockets = missing
-            .into_iter()
-            .map(|(listen, frontend)| source.listen(listen.address, &BindOptions::of(frontend, listen)));
+        let sockets = missing.into_iter().map(|(listen, frontend)| OpenDoor::open(listen, frontend, &mut source));
         let sockets = sockets.collect::<Result<_, _>>()?;
         // Last, because a socket may take the place of the old one's file.
         let pages = self.pages.open_missing(config, &mut source)?;

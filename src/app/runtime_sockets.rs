@@ -52,7 +52,7 @@ impl OpenedRuntime {
     pub fn all(config: &Config, source: &mut ListenerSource) -> Result<Self, StartError> {
         let opened = config.runtime.iter().map(|spec| Ok((spec.clone(), source.runtime(spec)?)));
         let opened = opened.collect::<Result<_, StartError>>()?;
-        source.drop_runtime_files();
+        source.drop_files();
         Ok(Self(opened))
     }
 

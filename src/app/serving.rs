@@ -7,19 +7,22 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::File;
 use super::confine::Applied;
+use super::doors::{self, OpenDoor};
 use super::drain::Drains;
 use super::hosts::Hosts;
 use super::pages::Pages;
 use super::peers::Asking;
 use super::process::{self, Facts};
+use super::unix_socket::UnixSocket;
 use super::upgrade::Origin;
 use super::workers::{Listeners, STUCK, within};
-use super::{File, net};
 use crate::admin::Site;
 use crate::check::{Monitors, Probers};
 use crate::event::{BackendSnapshot, FrontendSnapshot, FrontendState};
 use crate::model::{self, BackendName, Config, Listen, ListenAddress};
+use crate::net;
 use crate::net::tls::ServerError;
 use crate::pool::network::Network;
 use crate::pool::{Observe, Pool, Renewed};
@@ -71,6 +74,8 @@ pub struct Show {
 pub struct Listener {
     pub open: Arc<OpenListener>,
     closing: Closing,
+    /// Gone with it, at once: who still waits in its queue needs no name.
+    file: Option<UnixSocket>,
 }
 
 impl Current {
@@ -123,9 +128,26 @@ impl Current {
 }
 
 impl Listener {
-    pub fn new(bound: net::Bound, frontend: Arc<Frontend>) -> Self {
+    pub fn new(OpenDoor { bound, file }: OpenDoor, frontend: Arc<Frontend>) -> Self {
         let (open, closing) = OpenListener::new(bound, frontend);
-        Self { open, closing }
+        Self { open, closing, file }
+    }
+
+    /// Leaves it to a process that has it, too.
+    pub fn leave(&mut self) {
+        self.open.leave();
+        if let Some(file) = &mut self.file {
+            file.leave_file();
+        }
+    }
+
+    /// Has its file be as its door wants it by now.
+    fn renew_file(&mut self) {
+        let wanted = doors::place(&self.open.door().spec);
+        let (Some(file), Some(place)) = (&mut self.file, wanted) else { return };
+        if let Err(error) = file.renew(place) {
+            tracing::warn!(listen = %self.open.bound.address(), %error, "the listener keeps the file that it had");
+        }
     }
 
     fn address(&self) -> ListenAddress {
@@ -152,7 +174,7 @@ impl Serving {
         &mut self,
         config: Config,
         sites: Vec<Arc<Site>>,
-        sockets: Vec<net::Bound>,
+        sockets: Vec<OpenDoor>,
         probers: Probers,
     ) -> Renewed {
         let config = Arc::new(config);
@@ -174,16 +196,17 @@ impl Serving {
     }
 
     /// Leads every listener to its frontend, opens new ones and closes those that nobody wants any more.
-    fn lead(&mut self, current: &Current, mut sockets: Vec<net::Bound>) {
+    fn lead(&mut self, current: &Current, mut sockets: Vec<OpenDoor>) {
         let mut old = std::mem::take(&mut self.listeners);
         for (address, frontend) in current.doors() {
             if let Some(place) = old.iter().position(|listener| listener.address() == address) {
-                let listener = old.swap_remove(place);
+                let mut listener = old.swap_remove(place);
                 let before = listener.open.options();
                 listener.open.lead_to(Arc::clone(frontend));
                 renew_options(&listener.open, &before);
+                listener.renew_file();
                 self.listeners.push(listener);
-            } else if let Some(place) = sockets.iter().position(|bound| bound.address() == address) {
+            } else if let Some(place) = sockets.iter().position(|door| door.bound.address() == address) {
                 if frontend.state() == FrontendState::Stopped {
                     frontend.set_state(FrontendState::Open);
                 }

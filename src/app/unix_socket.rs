@@ -1,12 +1,12 @@
 //! The place of a socket in the file system: who finds it there, who may use it, and who takes the file away. The admin
-//! socket has one, and so has each unix socket of the runtime API.
+//! socket has one, and so has each unix socket of the runtime API and of a frontend.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -41,6 +41,7 @@ pub struct Place {
 pub enum Whose {
     Admin,
     Runtime,
+    Sessions,
 }
 
 impl Whose {
@@ -49,6 +50,7 @@ impl Whose {
         match self {
             Self::Admin => "[admin] socket",
             Self::Runtime => "[[runtime]] listen",
+            Self::Sessions => "`listen` of the [[frontend]]",
         }
     }
 }
@@ -58,6 +60,7 @@ impl fmt::Display for Whose {
         f.write_str(match self {
             Self::Admin => "admin socket",
             Self::Runtime => "runtime socket",
+            Self::Sessions => "unix socket",
         })
     }
 }
@@ -72,6 +75,12 @@ impl Place {
     pub fn of_runtime(spec: &model::RuntimeSocket, path: &Path) -> Self {
         let model::RuntimeSocket { mode, user, group, .. } = spec.clone();
         Self { whose: Whose::Runtime, path: path.to_owned(), mode, user, group }
+    }
+
+    /// Of a frontend's socket with this file.
+    pub fn of_sessions(path: &Path, file: &model::SocketFile) -> Self {
+        let model::SocketFile { mode, user, group } = file.clone();
+        Self { whose: Whose::Sessions, path: path.to_owned(), mode, user, group }
     }
 
     fn failed(&self, source: io::Error) -> UnixSocketError {
@@ -119,7 +128,7 @@ impl UnixSocket {
         let (whose, path) = (place.whose, place.path.clone());
         match fs::symlink_metadata(&path) {
             Ok(file) if !file.file_type().is_socket() => return Err(UnixSocketError::NotASocket { whose, path }),
-            Ok(_) if UnixStream::connect(&path).is_ok() => return Err(UnixSocketError::InUse { whose, path }),
+            Ok(_) if net::is_listening(&path) => return Err(UnixSocketError::InUse { whose, path }),
             Ok(_) => fs::remove_file(&path).map_err(|error| place.failed(error))?,
             Err(_) => make_directory(&place)?,
         }
@@ -156,6 +165,18 @@ impl UnixSocket {
             Ok(()) => Ok(Self { listener, file: identity(&place.path), place }),
             Err(source) => Err(place.failed(source)),
         }
+    }
+
+    /// Has its file be as another configuration wants it, which has it in the same place.
+    pub fn renew(&mut self, place: Place) -> Result<(), UnixSocketError> {
+        if self.place == place {
+            return Ok(());
+        }
+        give(&place.path, &place)?;
+        let permissions = fs::Permissions::from_mode(place.mode);
+        fs::set_permissions(&place.path, permissions).map_err(|source| place.failed(source))?;
+        self.place = place;
+        Ok(())
     }
 
     /// Where it is, and whose.
@@ -247,6 +268,8 @@ impl Drop for UnixSocket {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     fn place(path: PathBuf, mode: u32) -> Place {

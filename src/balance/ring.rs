@@ -13,6 +13,8 @@ pub struct Ring {
     made_of: Vec<(u64, u16)>,
     /// Numbers in their order, each with a place among the candidates.
     nodes: Vec<(u32, usize)>,
+    /// Whose turn it is of those whose sessions come from no address.
+    next: usize,
 }
 
 /// The most places that a server has.
@@ -34,6 +36,16 @@ impl Ring {
             if is_before_nearer { behind + count - 1 } else { behind }
         };
         (begin..begin + count).map(|place| node(place).1).find(|place| candidates[*place].is_free)
+    }
+
+    /// The next place's candidate that is free: HAProxy goes round the ring where there is no address to look for.
+    pub fn pick_next(&mut self, candidates: &[Candidate]) -> Option<usize> {
+        self.heed(candidates);
+        let begin = if self.next < self.nodes.len() { self.next } else { 0 };
+        let mut around = (begin..self.nodes.len()).chain(0..begin);
+        let found = around.find(|place| candidates[self.nodes[*place].1].is_free)?;
+        self.next = found + 1;
+        Some(self.nodes[found].1)
     }
 
     /// Makes the ring anew if it was made of others.
@@ -80,6 +92,18 @@ mod tests {
         let (mut ring, candidates) = (Ring::default(), scaled(&[1, 2, 3]));
         let chosen: Vec<_> = (1..=24).map(|last| ring.pick(address(last), &candidates).unwrap()).collect();
         assert_eq!(chosen, [2, 0, 1, 2, 1, 2, 2, 2, 0, 1, 2, 2, 2, 1, 0, 2, 1, 2, 2, 2, 2, 0, 1, 1]);
+    }
+
+    /// Whom HAProxy 3.2.26 gave the sessions of a unix socket.
+    #[test]
+    fn without_an_address_servers_have_the_turns_that_haproxy_gives_them() {
+        let (mut ring, candidates) = (Ring::default(), scaled(&[1, 2, 3]));
+        let chosen: String = (0..24).map(|_| (ring.pick_next(&candidates).unwrap() + 1).to_string()).collect();
+        assert_eq!(chosen, "333333333332131312311312");
+        let mut some = candidates;
+        some[2].is_free = false;
+        assert!((0..200).all(|_| ring.pick_next(&some).is_some_and(|place| place != 2)));
+        assert_eq!(Ring::default().pick_next(&[]), None);
     }
 
     // Seen to fail with a ring that is left as it is.

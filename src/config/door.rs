@@ -1,5 +1,9 @@
 //! Where a frontend listens, as a file says it: an address, or a table with what holds there.
 
+mod place;
+
+pub use self::place::DoorAddress;
+
 use std::borrow::Cow;
 
 use toml::de::DeValue;
@@ -7,16 +11,17 @@ use toml::de::DeValue;
 use super::leaf::{Switch, Whole, words};
 use super::list::OneOrMore;
 use super::mistake::Mistake;
+use super::people::{GroupName, OwnerName};
 use super::raw::{Long, Sessions};
 use super::read::{Found, Origin, Reader, Stated, Value, section};
 use super::show::{Writer, quoted};
-use super::text::{Text, bad_text};
-use crate::model::{AcceptProxy, Listen, ListenAddress, Network, OnSilence, RuleStage};
+use super::text::{Mode, Text, bad_text};
+use crate::model::{AcceptProxy, Listen, Network, OnSilence, RuleStage};
 
 section! {
     /// One address to listen on.
     Door, "an entry of `listen`";
-    "address" => address: ListenAddress,
+    "address" => address: DoorAddress,
     "name" => name: DoorName,
     "accept_proxy" => accept_proxy: Switch<AcceptFrom>,
     "max_sessions" => max_sessions: Switch<Sessions>,
@@ -24,6 +29,9 @@ section! {
     "interface" => interface: Interface,
     "user_timeout" => user_timeout: Switch<Long>,
     "transparent" => transparent: bool,
+    "mode" => mode: Mode,
+    "user" => user: OwnerName,
+    "group" => group: GroupName,
 }
 
 /// An entry of the list: a table, or its address alone.
@@ -32,13 +40,13 @@ pub struct DoorEntry(pub Door);
 
 impl DoorEntry {
     /// One of which nothing but its address is said.
-    pub fn at(address: Stated<ListenAddress>) -> Self {
+    pub fn at(address: Stated<DoorAddress>) -> Self {
         let at = address.span().unwrap_or_default();
         Self(Door { at, stated: vec!["address"], address: Some(address), ..Door::default() })
     }
 
     /// Its address; `None` if it has none that can be read.
-    pub fn address(&self) -> Option<&Stated<ListenAddress>> {
+    pub fn address(&self) -> Option<&Stated<DoorAddress>> {
         self.0.address.as_ref()
     }
 
@@ -47,7 +55,7 @@ impl DoorEntry {
         let Self(door) = self;
         let wait = |wait: &Option<Stated<Switch<Long>>>| Some(wait.as_ref()?.value.on()?.0);
         Some(Listen {
-            address: door.address.as_ref()?.value,
+            address: door.address.as_ref()?.value.0,
             name: door.name.as_ref().map(|name| name.value.0.clone()),
             accept_proxy: door.accept_proxy.as_ref().map_or(accept_proxy.clone(), |stated| accepted(&stated.value)),
             max_sessions: door.max_sessions.as_ref().and_then(|max| Some(max.value.on()?.0)),
@@ -55,6 +63,7 @@ impl DoorEntry {
             interface: door.interface.as_ref().map(|interface| interface.value.0.clone()),
             user_timeout: wait(&door.user_timeout),
             transparent: door.transparent.as_ref().is_some_and(|transparent| transparent.value),
+            file: door.file(),
         })
     }
 }
@@ -72,7 +81,7 @@ pub fn accepted(stated: &Switch<AcceptFrom>) -> AcceptProxy {
 
 impl Value for DoorEntry {
     fn wanted() -> Cow<'static, str> {
-        format!("{}, or a table", ListenAddress::WANTED).into()
+        format!("{}, or a table", DoorAddress::WANTED).into()
     }
 
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
@@ -84,9 +93,10 @@ impl Value for DoorEntry {
                     let hint = Some(r#"add `address = ":6443"`"#.to_owned());
                     reader.mistakes.push(Some(found.span), Mistake::MissingKey { key: "address", place, hint });
                 }
+                door.note_misplaced(reader.mistakes);
                 Some(Self(door))
             }
-            _ => ListenAddress::read(found, reader).map(|address| Self::at(reader.stated(address, found.span))),
+            _ => DoorAddress::read(found, reader).map(|address| Self::at(reader.stated(address, found.span))),
         }
     }
 
@@ -102,6 +112,9 @@ impl Value for DoorEntry {
             ("interface", literal(&door.interface)),
             ("user_timeout", literal(&door.user_timeout)),
             ("transparent", literal(&door.transparent)),
+            ("mode", literal(&door.mode)),
+            ("user", literal(&door.user)),
+            ("group", literal(&door.group)),
         ];
         let stated: Vec<String> =
             parts.into_iter().filter_map(|(key, literal)| Some(format!("{key} = {}", literal?))).collect();

@@ -395,5 +395,5 @@ fn listens_on(frontend: &Frontend, port: u16) -> bool {
         .listen
         .iter()
         .flat_map(|listen| &listen.value.0)
-        .any(|door| door.value.address().is_some_and(|at| at.value.port() == Some(port)))
+        .any(|door| door.value.address().is_some_and(|at| at.value.0.port() == Some(port)))
 }

@@ -113,6 +113,8 @@ pub enum Mistake {
     NothingToServe,
     #[error("`{key}` does not belong to a check of type `{kind}`")]
     NotOfThisCheck { key: &'static str, kind: &'static str, belongs_to: String },
+    #[error("`{key}` does not belong to a listener {}", if *is_unix { "with a file" } else { "without a file" })]
+    NotOfThisListener { key: &'static str, is_unix: bool },
     #[error("a check of type `{kind}` must say whom it believes")]
     VerifyUnstated { kind: &'static str },
     #[error("`verify` needs a `ca_file`, unless it is \"none\"")]
@@ -267,6 +269,7 @@ kinds! {
     ControllersWithoutPreset = "controllers-without-preset",
     NothingToServe = "nothing-to-serve",
     NotOfThisCheck = "not-of-this-check",
+    NotOfThisListener = "not-of-this-listener",
     VerifyUnstated = "verify-unstated",
     VerifyWithoutAuthority = "verify-without-authority",
     AuthorityWithoutVerify = "authority-without-verify",

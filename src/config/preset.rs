@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
-use super::door::DoorEntry;
+use super::door::{DoorAddress, DoorEntry};
 use super::leaf::{CheckType, Switch, VerifyMode, words};
 use super::list::{Controllers, List, OneOrMore};
 use super::mistake::Mistake;
@@ -94,7 +94,7 @@ impl From {
     }
 
     fn everywhere(&self, port: u16) -> OneOrMore<DoorEntry> {
-        let entry = self.stated(ListenAddress::DualStack { port }).map(DoorEntry::at);
+        let entry = self.stated(DoorAddress(ListenAddress::DualStack { port })).map(DoorEntry::at);
         OneOrMore(entry.and_then(|entry| self.stated(entry)).into_iter().collect())
     }
 

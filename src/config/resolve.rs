@@ -21,6 +21,7 @@ use crate::model::{
 
 mod access;
 mod checks;
+mod files;
 mod konnectivity;
 mod listeners;
 mod names;
@@ -44,6 +45,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     names::note_preset(expanded, mistakes);
     listeners::note_collisions(expanded, mistakes);
     listeners::note_circles(expanded, mistakes);
+    files::note_shared(expanded, mistakes);
     names::note_duplicate_names(expanded, mistakes);
     numbers::note_duplicates(expanded, mistakes);
     let known = Known::of(expanded);
@@ -77,7 +79,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     let peers = peers::all(expanded, &source.directory, mistakes);
     let targets = targets::resolve(&expanded.log, mistakes);
     targets::note_unknown_proxies(expanded, &known, mistakes);
-    let runtime = runtime::resolve(&expanded.runtime, &expanded.admin, &known, mistakes);
+    let runtime = runtime::resolve(&expanded.runtime, &known, mistakes);
     let tables = tables::resolve(&expanded.tables, &known, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,

@@ -12,13 +12,16 @@ pub struct RuntimeListen(pub RuntimeAddress);
 /// What a unix socket's path is written behind, here and in a haproxy.cfg.
 const UNIX: [&str; 2] = ["unix:", "unix@"];
 
+/// The path of a unix socket as it is written; `None` for what is none.
+pub fn unix_path(text: &str) -> Option<&str> {
+    UNIX.iter().find_map(|prefix| text.strip_prefix(prefix)).or_else(|| text.starts_with('/').then_some(text))
+}
+
 impl Text for RuntimeListen {
     const WANTED: &'static str = "\"unix:\" and a path, or an address such as \"127.0.0.1:9999\"";
 
     fn parse(text: &str, key: &str) -> Result<Self, Mistake> {
-        let path =
-            UNIX.iter().find_map(|prefix| text.strip_prefix(prefix)).or_else(|| text.starts_with('/').then_some(text));
-        match path {
+        match unix_path(text) {
             Some(path) => SocketPath::parse(path, key).map(|path| Self(RuntimeAddress::Unix(path.0))),
             None => {
                 let address =

@@ -136,6 +136,8 @@ pub enum AddressError {
     Descriptor(String),
     #[error("it is a unix socket")]
     UnixSocket,
+    #[error("it is a socket that has neither an address nor a file")]
+    NamelessSocket,
     #[error("it stands for every address and is no machine's own")]
     Unspecified,
     #[error("the preset adds the ports")]
@@ -150,8 +152,11 @@ pub fn listen(text: &str) -> Result<ListenAddress, AddressError> {
     if let Some(which) = text.strip_prefix("fd@") {
         return descriptor(which).map(ListenAddress::Descriptor);
     }
-    if begins(&["/", "unix@", "unix:", "abns@", "abnsz@", "sockpair@"]) {
+    if begins(&["/", "unix@", "unix:"]) {
         return Err(AddressError::UnixSocket);
+    }
+    if begins(&["abns@", "abnsz@", "sockpair@"]) {
+        return Err(AddressError::NamelessSocket);
     }
     let (host, port) = split(text)?;
     let port = self::port(port)?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{AdminState, ServerChange, ServerState, SessionId};
-use crate::model::{BackendName, FrontendName, ServerName, Weight};
+use crate::model::{BackendName, FrontendName, ServerName, SessionAddress, Weight};
 
 /// A session that is open at the moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +15,7 @@ pub struct SessionSnapshot {
     pub backend: Option<BackendName>,
     /// `None` before it is connected to one.
     pub server: Option<ServerName>,
-    pub client: SocketAddr,
+    pub client: SessionAddress,
     /// Our own address towards the server.
     pub source: Option<SocketAddr>,
     /// Since accept, and since its last byte.

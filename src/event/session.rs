@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::model::{BackendName, FrontendLog, FrontendName, ServerName};
+use crate::model::{BackendName, FrontendLog, FrontendName, ServerName, SessionAddress};
 
 /// One session from accept to last byte, as its log line tells it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,9 +16,9 @@ pub struct SessionRecord {
     /// The server that carried the session, or the last one tried; `None` if none was chosen.
     pub server: Option<ServerName>,
     /// The client, an IPv4 address as IPv4 also on a dual-stack listener.
-    pub client: SocketAddr,
+    pub client: SessionAddress,
     /// The listener's address.
-    pub listener: SocketAddr,
+    pub listener: SessionAddress,
     /// Our own address towards the server, which its audit log shows; `None` if no dial succeeded.
     pub source: Option<SocketAddr>,
     pub accepted: SystemTime,

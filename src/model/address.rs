@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
-use super::Descriptor;
+use super::{Descriptor, UnixPath};
 
 /// Where a listener is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +15,8 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// A socket that was opened for us (`fd@api`, `fd@3`), whatever its address is.
     Descriptor(Descriptor),
+    /// A socket in the file system (`unix:/run/api.sock`).
+    Unix(UnixPath),
 }
 
 impl ListenAddress {
@@ -22,7 +25,15 @@ impl ListenAddress {
         match self {
             Self::DualStack { port } => Some(port),
             Self::Tcp(address) => Some(address.port()),
-            Self::Descriptor(_) => None,
+            Self::Descriptor(_) | Self::Unix(_) => None,
+        }
+    }
+
+    /// The path of its file, if it has one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unix(path) => Some(path.as_path()),
+            Self::DualStack { .. } | Self::Tcp(_) | Self::Descriptor(_) => None,
         }
     }
 
@@ -33,7 +44,7 @@ impl ListenAddress {
             return false;
         }
         match (self, other) {
-            (Self::Descriptor(_), _) | (_, Self::Descriptor(_)) => self == other,
+            (Self::Descriptor(_) | Self::Unix(_), _) | (_, Self::Descriptor(_) | Self::Unix(_)) => self == other,
             (Self::DualStack { .. }, _) | (_, Self::DualStack { .. }) => true,
             (Self::Tcp(a), Self::Tcp(b)) => {
                 a.is_ipv4() == b.is_ipv4() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
@@ -48,6 +59,82 @@ impl fmt::Display for ListenAddress {
             Self::DualStack { port } => write!(f, ":{port}"),
             Self::Tcp(address) => write!(f, "{address}"),
             Self::Descriptor(descriptor) => write!(f, "fd@{descriptor}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.as_path().display()),
+        }
+    }
+}
+
+/// An end of a session's connection with its client: where the client is, or what it has connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SessionAddress {
+    Ip(SocketAddr),
+    /// On this host, by a unix socket: who comes in there has no address. What it has instead is the number of the
+    /// listener in its frontend, from 1, as HAProxy has it.
+    Unix {
+        listener: u32,
+    },
+}
+
+impl SessionAddress {
+    /// `None` for a client that has no address.
+    pub fn ip(self) -> Option<IpAddr> {
+        self.socket().map(|address| address.ip())
+    }
+
+    /// Its address and port, if it has any.
+    pub fn socket(self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(address),
+            Self::Unix { .. } => None,
+        }
+    }
+
+    /// Its two parts as HAProxy writes them: an address and a port, or `unix` and a listener's number.
+    pub fn parts(self) -> (SessionHost, u32) {
+        match self {
+            Self::Ip(address) => (SessionHost(Some(address.ip())), address.port().into()),
+            Self::Unix { listener } => (SessionHost(None), listener),
+        }
+    }
+}
+
+impl From<SocketAddr> for SessionAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl fmt::Display for SessionAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix { listener } => write!(f, "{UNIX}:{listener}"),
+        }
+    }
+}
+
+/// An address as tests write it.
+#[cfg(test)]
+impl std::str::FromStr for SessionAddress {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self::Ip)
+    }
+}
+
+/// What stands for the address of a client that has none.
+const UNIX: &str = "unix";
+
+/// The first part of a [`SessionAddress`].
+#[derive(Debug, Clone, Copy)]
+pub struct SessionHost(Option<IpAddr>);
+
+impl fmt::Display for SessionHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(ip) => ip.fmt(f),
+            None => f.write_str(UNIX),
         }
     }
 }
@@ -100,5 +187,24 @@ mod tests {
         assert!(!v4.overlaps(other_v4) && !v4.overlaps(v6) && !any_v4.overlaps(v6) && !dual.overlaps(other_port));
         let [three, four] = [3, 4].map(|number| ListenAddress::Descriptor(Descriptor::Number(number)));
         assert!(three.overlaps(three) && !three.overlaps(four) && !three.overlaps(dual) && !v4.overlaps(three));
+        let [one, other] = ["/run/a.sock", "/run/b.sock"].map(|path| ListenAddress::Unix(path_of(path)));
+        assert!(one.overlaps(one) && !one.overlaps(other) && !one.overlaps(three) && !dual.overlaps(one));
+    }
+
+    fn path_of(text: &str) -> UnixPath {
+        UnixPath::new(Path::new(text)).expect("a path")
+    }
+
+    #[test]
+    fn a_client_without_an_address_is_told_by_its_listener() {
+        let local = SessionAddress::Unix { listener: 3 };
+        let (host, number) = local.parts();
+        assert_eq!(
+            (local.to_string(), format!("{host}:{number}"), local.ip()),
+            ("unix:3".into(), "unix:3".into(), None)
+        );
+        let remote = SessionAddress::from(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 7)));
+        let (host, number) = remote.parts();
+        assert_eq!((remote.to_string(), format!("{host}:{number}")), ("[::1]:7".into(), "::1:7".into()));
     }
 }

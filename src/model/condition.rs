@@ -3,10 +3,9 @@
 //! A condition may depend on bytes that are still to come. So there are three answers, and not knowing yet is one of them
 //! ([`Condition::judge`]): it goes through "and", "or" and "not" as the unknown does in Kleene's logic.
 
-use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use super::{BackendName, Count, Counted, Network};
+use super::{BackendName, Count, Counted, Network, SessionAddress};
 
 /// Any of these lists, all terms of it: `a b or c` in HAProxy's words. Without a list it never holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -82,9 +81,9 @@ pub enum NamePart {
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// The client.
-    pub source: SocketAddr,
+    pub source: SessionAddress,
     /// What he connected to.
-    pub destination: SocketAddr,
+    pub destination: SessionAddress,
     pub hello: Hello<'a>,
     /// How many servers of a backend take new sessions.
     pub usable: &'a dyn Fn(&BackendName) -> u32,
@@ -154,9 +153,12 @@ impl Test {
         Some(match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Source(networks) => is_among(networks, facts.source.ip()),
-            Self::Destination(networks) => is_among(networks, facts.destination.ip()),
-            Self::DestinationPort(ports) => ports.iter().any(|ports| ports.contains(&facts.destination.port())),
+            Self::Source(networks) => is_among(networks, facts.source),
+            Self::Destination(networks) => is_among(networks, facts.destination),
+            Self::DestinationPort(ports) => {
+                let port = facts.destination.socket().map(|address| address.port());
+                port.is_some_and(|port| ports.iter().any(|ports| ports.contains(&port)))
+            }
             Self::Sni(patterns) => match facts.hello {
                 Hello::Awaited => return None,
                 Hello::No | Hello::Of { name: None, .. } => false,
@@ -175,8 +177,9 @@ impl Test {
     }
 }
 
-fn is_among(networks: &[Network], address: IpAddr) -> bool {
-    networks.iter().any(|network| network.contains(address))
+/// Who has no address is in no network.
+fn is_among(networks: &[Network], address: SessionAddress) -> bool {
+    address.ip().is_some_and(|ip| networks.iter().any(|network| network.contains(ip)))
 }
 
 impl Compare {

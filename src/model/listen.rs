@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{ListenAddress, Network};
+use super::{ListenAddress, Network, SessionAddress, SocketFile};
 
 /// One address that a frontend listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Listen {
     pub user_timeout: Option<Duration>,
     /// Binds an address that the host does not hold, and takes what is routed here for any (IP_TRANSPARENT).
     pub transparent: bool,
+    /// Whose a unix socket's file is; `None` for all that is none.
+    pub file: Option<SocketFile>,
 }
 
 /// Who must say in a PROXY protocol header whom he stands for.
@@ -49,6 +51,7 @@ impl From<ListenAddress> for Listen {
             interface: None,
             user_timeout: None,
             transparent: false,
+            file: None,
         }
     }
 }
@@ -61,11 +64,12 @@ impl fmt::Display for Listen {
 
 impl AcceptProxy {
     /// Whether a header is wanted from a peer of this address.
-    pub fn wants(&self, peer: std::net::IpAddr) -> bool {
+    pub fn wants(&self, peer: SessionAddress) -> bool {
         match self {
             Self::Nobody => false,
             Self::Everybody => true,
-            Self::From(networks) => networks.iter().any(|network| network.contains(peer)),
+            // Who has no address is in no network.
+            Self::From(networks) => peer.ip().is_some_and(|ip| networks.iter().any(|network| network.contains(ip))),
         }
     }
 }

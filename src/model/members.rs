@@ -73,7 +73,7 @@ impl ListenAddress {
         match self {
             Self::DualStack { .. } => true,
             Self::Tcp(address) => address.ip().is_unspecified(),
-            Self::Descriptor(_) => false,
+            Self::Descriptor(_) | Self::Unix(_) => false,
         }
     }
 }

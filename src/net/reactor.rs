@@ -119,7 +119,7 @@ pub struct Peeked {
     pub ended: bool,
 }
 
-/// A TCP connection of a session, used by one task.
+/// A connection of a session, over TCP or a unix socket, used by one task.
 #[derive(Debug)]
 pub struct Stream {
     socket: OwnedFd,

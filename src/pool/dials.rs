@@ -105,15 +105,15 @@ impl Pool {
 
     /// A second lease for a session whose first dial is silent, of a server that nothing at all speaks against; `None`
     /// if there is none, or if too many dials have been joined by a second.
-    pub fn lease_beside(self: &Arc<Self>, source: IpAddr, tried: &Tried) -> Option<Leased> {
+    pub fn lease_beside(self: &Arc<Self>, source: impl Into<Option<IpAddr>>, tried: &Tried) -> Option<Leased> {
         let mut state = self.lock();
-        let chosen = state.choose_beside(source, tried)?;
+        let chosen = state.choose_beside(source.into(), tried)?;
         drop(state);
         Some(self.leased(chosen))
     }
 
     /// A second lease for a session that is to go to another server, if one has room at once.
-    pub fn lease_at_once(self: &Arc<Self>, source: IpAddr, tried: &Tried) -> Option<Leased> {
+    pub fn lease_at_once(self: &Arc<Self>, source: Option<IpAddr>, tried: &Tried) -> Option<Leased> {
         let choice = self.lock().choose(source, tried);
         match choice {
             Choice::Chosen(chosen) => Some(self.leased(chosen)),
@@ -185,7 +185,7 @@ fn refused_in_a_row() -> Verdict {
 }
 
 impl State {
-    fn choose_beside(&mut self, source: IpAddr, tried: &Tried) -> Option<Chosen> {
+    fn choose_beside(&mut self, source: Option<IpAddr>, tried: &Tried) -> Option<Chosen> {
         if !self.dials.budget.allows() {
             return None;
         }

@@ -51,7 +51,9 @@ impl Drop for Leased {
 
 impl Pool {
     /// Chooses a server for a session from `source`, other than those it has tried, and counts it there at once.
-    pub fn lease(self: &Arc<Self>, source: IpAddr, tried: &Tried) -> Lease {
+    /// One from nowhere has no address, such as the client of a unix socket.
+    pub fn lease(self: &Arc<Self>, source: impl Into<Option<IpAddr>>, tried: &Tried) -> Lease {
+        let source = source.into();
         let mut state = self.lock();
         match state.choose(source, tried) {
             Choice::Chosen(chosen) => {

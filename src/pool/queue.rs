@@ -19,7 +19,7 @@ pub(super) struct Queue {
 /// One waiting session, as the pool knows it.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    pub source: IpAddr,
+    pub source: Option<IpAddr>,
     pub tried: Tried,
     number: u64,
     answer: oneshot::Sender<Result<Leased, Refusal>>,
@@ -54,7 +54,7 @@ impl Drop for Ticket {
 }
 
 impl Queue {
-    pub fn join(&mut self, pool: &Arc<Pool>, source: IpAddr, tried: Tried) -> Ticket {
+    pub fn join(&mut self, pool: &Arc<Pool>, source: Option<IpAddr>, tried: Tried) -> Ticket {
         let (sender, receiver) = oneshot::channel();
         let number = self.arrivals;
         self.arrivals += 1;

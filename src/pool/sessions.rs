@@ -17,7 +17,7 @@ use super::conduct::Conduct;
 use super::history::History;
 use super::server::Server;
 use crate::event::SessionId;
-use crate::model::{BackendName, FrontendName};
+use crate::model::{BackendName, FrontendName, SessionAddress};
 
 mod cell;
 
@@ -97,7 +97,7 @@ impl Sessions {
     }
 
     /// Enters a session; it leaves when the guard is dropped.
-    pub fn enter(self: &Arc<Self>, client: SocketAddr, way: Way) -> Entered {
+    pub fn enter(self: &Arc<Self>, client: impl Into<SessionAddress>, way: Way) -> Entered {
         let accepted = self.now();
         self.client_heard.store(accepted, Relaxed);
         let mut places = self.lock();
@@ -106,7 +106,7 @@ impl Sessions {
         let vacant = places.taken.vacant_entry();
         let slot = u32::try_from(vacant.key()).expect("fewer sessions than descriptors, which are 32-bit numbers");
         let id = SessionId { worker: self.worker, slot, generation };
-        let cell = Arc::new(Cell::new(id, client, accepted));
+        let cell = Arc::new(Cell::new(id, client.into(), accepted));
         vacant.insert(Place { cell: Arc::clone(&cell), way, waker: None, server: None, source: None });
         Entered { sessions: Arc::clone(self), cell }
     }
@@ -284,7 +284,7 @@ impl Entered {
     }
 
     /// Has the session be another client's, whom the one that is connected stands for.
-    pub fn set_client(&mut self, client: SocketAddr) {
+    pub fn set_client(&mut self, client: SessionAddress) {
         let mut places = self.sessions.lock();
         if let Some(place) = places.taken.get_mut(self.cell.id.slot as usize) {
             // Under the lock, which whoever tells the session something holds, too: no word is lost between the two.

@@ -84,7 +84,7 @@ impl State {
     }
 
     /// Chooses among the best servers that are left, and takes a slot of the chosen one.
-    pub fn choose(&mut self, source: IpAddr, tried: &Tried) -> Choice {
+    pub fn choose(&mut self, source: Option<IpAddr>, tried: &Tried) -> Choice {
         let was_tried = |member: &Member| tried.iter().any(|server| Arc::ptr_eq(server, &member.server));
         let mut refusal = Refusal::NoServer;
         self.note_silences();
@@ -110,15 +110,15 @@ impl State {
     }
 
     /// Takes a slot of a server for a session that will dial it.
-    pub fn take(&mut self, source: IpAddr, place: usize, tier: Tier) -> Chosen {
+    pub fn take(&mut self, source: Option<IpAddr>, place: usize, tier: Tier) -> Chosen {
         self.choices += 1;
         let member = &mut self.members[place];
         member.in_flight += 1;
         member.dialling += 1;
         member.last_chosen = self.choices;
         let server = Arc::clone(&member.server);
-        let remembers = self.spec.balance == Balance::Spread;
-        let claim = remembers.then(|| Box::new(self.sources.begin(source, server.key, self.choices)));
+        let remembered = source.filter(|_| self.spec.balance == Balance::Spread);
+        let claim = remembered.map(|source| Box::new(self.sources.begin(source, server.key, self.choices)));
         Chosen { server, last_resort: tier == Tier::LastResort, claim }
     }
 
@@ -130,16 +130,19 @@ impl State {
     }
 
     /// Asks the balance method who of a tier that is free has the next session; the place of its choice among the members.
-    pub fn pick(&mut self, tier: Tier, source: IpAddr, is_free: impl Fn(&Member) -> bool) -> Option<usize> {
+    pub fn pick(&mut self, tier: Tier, source: Option<IpAddr>, is_free: impl Fn(&Member) -> bool) -> Option<usize> {
         let method = tier.balance(&self.spec);
         let mut candidates = self.candidates(tier, method, is_free);
-        if method == Balance::Spread {
+        if let (Balance::Spread, Some(source)) = (method, source) {
             self.sources.fill(source, &mut candidates);
         }
         if method == Balance::Random {
             balance::draw(&mut candidates, self.spec.draws, &mut self.rng);
         }
-        let picked = balance::pick(method, &candidates, source, &mut self.memory);
+        let picked = match source {
+            Some(source) => balance::pick(method, &candidates, source, &mut self.memory),
+            None => balance::pick_for_nobody(method, &candidates, &mut self.memory),
+        };
         self.scratch = candidates;
         picked
     }

@@ -28,7 +28,11 @@ pub fn admit(Greeted(mut accepted): Greeted) -> Result<Admitted, Ended> {
     }
     accepted.record.begin_session();
     let Some(sources) = accepted.record.frontend.sources.clone() else { return Ok(Admitted(accepted)) };
-    match sources.visit(accepted.record.client().ip(), Instant::now()) {
+    let visit = match accepted.record.client().ip() {
+        Some(source) => sources.visit(source, Instant::now()),
+        None => sources.visit_of_nobody(),
+    };
+    match visit {
         Ok(visit) => {
             accepted.record.visit = visit;
             Ok(Admitted(accepted))

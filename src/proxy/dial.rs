@@ -74,8 +74,9 @@ pub async fn dial(assigned: Assigned) -> Result<Connected, Ended> {
 /// Tells the server whose session it is, in one segment with what the client has said already. What can't be written
 /// shows in the relay.
 fn introduce(record: &Record, client: &Stream, server: &Stream, version: ProxyVersion) {
-    let parties = Parties::new(record.client(), record.destination(client));
-    let header = proxy_header::encode(version, Some(parties));
+    // A client without an address is named as one that can't be.
+    let ends = record.client().socket().zip(record.destination(client).socket());
+    let header = proxy_header::encode(version, ends.map(|(source, destination)| Parties::new(source, destination)));
     let _ = server.send_first(&header, client.has_unread());
 }
 

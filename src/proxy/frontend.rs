@@ -1,6 +1,7 @@
 //! A frontend while it runs, and what all frontends share.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use super::sources::Sources;
 use super::table::Tables;
 use super::trace::Traced;
 use crate::event::{self, FrontendSnapshot, FrontendState};
-use crate::model::{self, BackendName, Listen, ListenAddress, OnLimit, Policy};
+use crate::model::{self, BackendName, Listen, ListenAddress, OnLimit, Policy, SessionAddress};
 use crate::pool::counters::Counters;
 use crate::pool::sessions::Way;
 use crate::pool::{Observe, Pool};
@@ -123,6 +124,8 @@ impl Backends {
 /// A listener of a frontend, as those see it who come in there.
 #[derive(Debug)]
 pub struct Door {
+    /// Among those of its frontend, from 1.
+    pub number: u32,
     pub spec: Listen,
     /// Of sessions that have come in there.
     limit: Arc<Limit>,
@@ -143,7 +146,7 @@ impl Frontend {
         let Backends { own: pool, others } = pools.into();
         let limit = Limit::new(spec.max_sessions.unwrap_or(u32::MAX));
         let sources = Sources::new(spec.by_source.clone());
-        let doors = spec.listen.iter().map(|listen| Door::new(listen.clone())).collect();
+        let doors = (1..).zip(&spec.listen).map(|(number, listen)| Door::new(number, listen.clone())).collect();
         let (counters, state) = (Arc::default(), Arc::default());
         Arc::new(Self { spec, pool, others, counters, process, limit, doors, sources, state })
     }
@@ -154,7 +157,8 @@ impl Frontend {
         self.limit.set_max(spec.max_sessions.unwrap_or(u32::MAX));
         let sources = Sources::renewed(self.sources.as_ref(), spec.by_source.clone());
         let (counters, limit) = (Arc::clone(&self.counters), Arc::clone(&self.limit));
-        let doors = spec.listen.iter().map(|listen| self.door(listen.address).renewed(listen.clone())).collect();
+        let doors = (1..).zip(&spec.listen);
+        let doors = doors.map(|(number, listen)| self.door(listen.address).renewed(number, listen.clone())).collect();
         let state = Arc::clone(&self.state);
         Arc::new(Self { spec, pool, others, counters, process, limit, doors, sources, state })
     }
@@ -183,7 +187,7 @@ impl Frontend {
     /// The door at this address; one about which nothing is said if it has none there.
     pub fn door(&self, address: ListenAddress) -> Arc<Door> {
         let door = self.doors.iter().find(|door| door.spec.address == address);
-        door.map_or_else(|| Door::new(address.into()), Arc::clone)
+        door.map_or_else(|| Door::new(0, address.into()), Arc::clone)
     }
 
     /// Takes what one session that comes in at this door needs, the process's part first; the limit that is in the way
@@ -232,14 +236,19 @@ impl Frontend {
 }
 
 impl Door {
-    fn new(spec: Listen) -> Arc<Self> {
+    fn new(number: u32, spec: Listen) -> Arc<Self> {
         let limit = Limit::new(spec.max_sessions.unwrap_or(u32::MAX));
-        Arc::new(Self { spec, limit })
+        Arc::new(Self { number, spec, limit })
+    }
+
+    /// An end of a connection that has come in here; the kernel says no address of a unix socket's.
+    pub fn end(&self, address: Option<SocketAddr>) -> SessionAddress {
+        address.map_or(SessionAddress::Unix { listener: self.number }, SessionAddress::Ip)
     }
 
     /// The same door under a new configuration: who has come in goes on counting.
-    fn renewed(&self, spec: Listen) -> Arc<Self> {
+    fn renewed(&self, number: u32, spec: Listen) -> Arc<Self> {
         self.limit.set_max(spec.max_sessions.unwrap_or(u32::MAX));
-        Arc::new(Self { spec, limit: Arc::clone(&self.limit) })
+        Arc::new(Self { number, spec, limit: Arc::clone(&self.limit) })
     }
 }

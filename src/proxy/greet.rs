@@ -30,7 +30,7 @@ pub async fn greet(accepted: Accepted) -> Result<Greeted, Ended> {
     match rules::ask(record, client, RuleStage::Connection, Hello::No) {
         Answer::Reject => Err(reject(accepted)),
         Answer::Greet => Box::pin(introduced(accepted)).await,
-        _ if record.door().spec.accept_proxy.wants(record.client().ip()) => Box::pin(introduced(accepted)).await,
+        _ if record.door().spec.accept_proxy.wants(record.client()) => Box::pin(introduced(accepted)).await,
         _ => Ok(Greeted(accepted)),
     }
 }

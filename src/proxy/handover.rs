@@ -5,7 +5,6 @@
 //! costs the waking of that one.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -15,13 +14,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::SendError, un
 
 use super::frontend::{Door, Frontend, Permits};
 use super::worker::Pulse;
+use crate::model::SessionAddress;
 
 /// A connection that has been accepted, within the session limits, and is nobody's yet.
 #[derive(Debug)]
 pub struct Arrival {
     pub socket: OwnedFd,
-    pub peer: SocketAddr,
-    pub listener: SocketAddr,
+    pub peer: SessionAddress,
+    pub listener: SessionAddress,
     pub permits: Permits,
     pub frontend: Arc<Frontend>,
     pub door: Arc<Door>,

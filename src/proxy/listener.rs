@@ -107,6 +107,11 @@ impl OpenListener {
         Arc::clone(&self.entrance.borrow().frontend)
     }
 
+    /// The door that it is.
+    pub fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.entrance.borrow().door)
+    }
+
     /// What the socket is to be made with.
     pub fn options(&self) -> BindOptions {
         let entrance = self.entrance.borrow();
@@ -178,7 +183,8 @@ pub async fn serve(open: Arc<OpenListener>, worker: Rc<Worker>) {
             tracing::error!(listener = %open.bound.address(), %error, "can't accept");
         }
     }
-    let Some(listener) = listener else { return };
+    // Only at a unix socket does anybody wait that is paused: he is not let in by its end.
+    let Some(listener) = listener.filter(|_| !open.is_shut()) else { return };
     let entrance = open.entrance.borrow().clone();
     // At a session limit nobody is waited for.
     while let Ok(Ok(true)) = timeout(Duration::ZERO, accept_batch(&listener, &entrance, &worker)).await {}
@@ -253,7 +259,8 @@ async fn accept_batch(listener: &Listener, entrance: &Entrance, worker: &Rc<Work
             }
         };
         let (frontend, door) = (Arc::clone(frontend), Arc::clone(door));
-        let arrival = Arrival { socket, peer, listener: listener.address(), permits, frontend, door };
+        let (peer, listener) = (door.end(peer), door.end(listener.address()));
+        let arrival = Arrival { socket, peer, listener, permits, frontend, door };
         if let Some((arrival, load)) = worker.seat.deal(arrival) {
             begin(arrival, load, worker)?;
         }
@@ -262,7 +269,7 @@ async fn accept_batch(listener: &Listener, entrance: &Entrance, worker: &Rc<Work
 }
 
 /// The next connection of the queue that is still one.
-fn take(listener: &Listener) -> Result<Option<(OwnedFd, SocketAddr)>, AcceptError> {
+fn take(listener: &Listener) -> Result<Option<(OwnedFd, Option<SocketAddr>)>, AcceptError> {
     loop {
         match listener.accept() {
             Err(AcceptError::Connection) => {}

@@ -15,7 +15,7 @@ use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{Cause, Concurrent, Doorstep, Ending, Phase, SessionRecord, SessionStage, Who};
-use crate::model::{BackendName, Count, Counted, Track};
+use crate::model::{BackendName, Count, Counted, SessionAddress, Track};
 use crate::net;
 use crate::net::proxy_header::Parties;
 use crate::net::reactor::Stream;
@@ -31,7 +31,7 @@ pub struct Record {
     pub frontend: Arc<Frontend>,
     /// The backend that it goes to: its frontend's, until a route leads it elsewhere.
     pub pool: Arc<Pool>,
-    listener: SocketAddr,
+    listener: SessionAddress,
     accepted: SystemTime,
     started: Instant,
     phase: Phase,
@@ -83,8 +83,8 @@ impl Record {
         worker: &Rc<Worker>,
         frontend: &Arc<Frontend>,
         admission: Admission,
-        client: SocketAddr,
-        listener: SocketAddr,
+        client: SessionAddress,
+        listener: SessionAddress,
     ) -> Box<Self> {
         // Boxed, because it is handed from arrow to arrow.
         let record = Box::new(Self {
@@ -126,7 +126,7 @@ impl Record {
         self.entered.cell()
     }
 
-    pub fn client(&self) -> SocketAddr {
+    pub fn client(&self) -> SessionAddress {
         self.cell().client
     }
 
@@ -148,38 +148,42 @@ impl Record {
         &self.admission.door
     }
 
+    /// Whether the client's end is a unix socket, whomever he stands for.
+    pub fn is_local(&self) -> bool {
+        self.door().spec.address.path().is_some()
+    }
+
     /// The listener's name, or its number in its frontend.
     fn door_name(&self) -> String {
-        let spec = &self.door().spec;
-        let place = || self.frontend.spec.listen.iter().position(|listen| listen.address == spec.address);
-        spec.name.clone().unwrap_or_else(|| (place().unwrap_or_default() + 1).to_string())
+        let door = self.door();
+        door.spec.name.clone().unwrap_or_else(|| door.number.to_string())
     }
 
     /// What the client has connected to, at one of our addresses or, as a PROXY protocol header says, at another's.
-    pub fn destination(&self, client: &Stream) -> SocketAddr {
+    pub fn destination(&self, client: &Stream) -> SessionAddress {
         match self.proxied {
             true => self.listener,
             // The listener's own address may be all that there are.
-            false => client.local_address().map_or(self.listener, net::canonical),
+            false => client.local_address().map_or(self.listener, |address| net::canonical(address).into()),
         }
     }
 
     /// Has the session be whose a PROXY protocol header says that it is.
     pub fn stand_for(&mut self, Parties { source, destination }: Parties) {
-        self.entered.set_client(source);
-        self.listener = destination;
+        self.entered.set_client(source.into());
+        self.listener = destination.into();
         self.proxied = true;
     }
 
-    /// Who it is counted as.
-    fn counted_as(&self) -> IpAddr {
+    /// Who it is counted as; a client of a unix socket is nobody.
+    fn counted_as(&self) -> Option<IpAddr> {
         self.client().ip()
     }
 
     /// Has its source counted in a table from now on.
     pub fn track(&self, Track { counter, table }: &Track) {
         let Some(table) = self.frontend.process.tables.named(table) else { return };
-        let track = || table.track(self.counted_as(), Instant::now());
+        let track = || table.track(self.counted_as()?, Instant::now());
         self.worker.tracked.begin(self.cell().id, *counter, track);
     }
 
@@ -193,7 +197,7 @@ impl Record {
     pub fn counted(&self, of: &Counted, count: Count) -> Option<u32> {
         let (tables, now) = (&self.frontend.process.tables, Instant::now());
         match of {
-            Counted::Source(table) => tables.named(table)?.count(self.counted_as(), count, now),
+            Counted::Source(table) => tables.named(table)?.count(self.counted_as()?, count, now),
             Counted::Tracked { counter, table } => {
                 let of = |tracks: &Tracks| tracks.count(*counter, table.as_ref(), tables, count, now);
                 self.worker.tracked.of(self.cell().id, of)?
@@ -320,8 +324,9 @@ impl Record {
 
     /// Gives back its place among the sessions of its source.
     fn leave_source(&self) {
-        if let (Visit::Counted, Some(sources)) = (self.visit, &self.frontend.sources) {
-            sources.leave(self.client().ip());
+        if let (Visit::Counted, Some(sources), Some(source)) = (self.visit, &self.frontend.sources, self.client().ip())
+        {
+            sources.leave(source);
         }
     }
 

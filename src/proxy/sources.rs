@@ -76,6 +76,12 @@ impl Sources {
         Ok(Visit::Counted)
     }
 
+    /// The same for a client that has no address, having come in by a unix socket: he is in no network, and is no source
+    /// that anything could be counted of.
+    pub fn visit_of_nobody(&self) -> Result<Visit, Cause> {
+        if self.limits.allow.is_some() { Err(Cause::SourceDenied) } else { Ok(Visit::Free) }
+    }
+
     /// The end of a session that was counted.
     pub fn leave(&self, source: IpAddr) {
         self.known().end(source);
@@ -203,6 +209,17 @@ mod tests {
         ] {
             assert_eq!((may(&both, source), may(&denies, source)), (with_both, with_deny), "{source}");
         }
+    }
+
+    // Seen to fail with one who is let in whatever networks are allowed.
+    #[test]
+    fn who_has_no_address_is_in_no_network_and_counts_nowhere() {
+        let one = sources(SourceLimits { max_sessions: Some(1), rate: Some(1), ..SourceLimits::default() });
+        assert!((0..3).all(|_| one.visit_of_nobody() == Ok(Visit::Free)));
+        let deny = sources(SourceLimits { deny: vec![network("0.0.0.0", 0)], ..SourceLimits::default() });
+        assert_eq!(deny.visit_of_nobody(), Ok(Visit::Free));
+        let allow = sources(SourceLimits { allow: Some(vec![network("0.0.0.0", 0)]), ..SourceLimits::default() });
+        assert_eq!(allow.visit_of_nobody(), Err(Cause::SourceDenied));
     }
 
     #[test]

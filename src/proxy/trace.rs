@@ -103,7 +103,7 @@ impl Step {
 impl Record {
     /// Logs a step of a session whose source is followed.
     pub fn trace(&self, step: Step, detail: impl fmt::Display) {
-        if self.frontend.process.traced.follows(self.client().ip()) {
+        if self.client().ip().is_some_and(|source| self.frontend.process.traced.follows(source)) {
             self.tell_step(step, &detail);
         }
     }

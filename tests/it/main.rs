@@ -45,5 +45,6 @@ mod stats_admin;
 mod stop;
 mod tables;
 mod timeouts;
+mod unix;
 mod upgrade;
 mod watch;

@@ -548,3 +548,37 @@ fn a_reload_during_an_upgrade_has_its_turn_when_that_has_failed_and_a_stop_comes
     drop(client);
     assert_eq!(app.ended().code(), Some(0));
 }
+
+/// A frontend's unix socket goes over as its other sockets do: nobody is refused, and the file stays the same. The old
+/// process doesn't take it away.
+// Seen to fail with a file that the old process removes, and with one that the new one makes anew.
+#[test]
+fn a_unix_socket_of_a_frontend_goes_over_with_its_file() {
+    use std::os::unix::fs::MetadataExt;
+    let (server, directory) = (Server::echo(), tempfile::tempdir().unwrap());
+    let at = |name: &str| directory.path().join(name);
+    let frontend = |name: &str| {
+        let listen = at(name).display().to_string();
+        format!("[[frontend]]\nname = \"local\"\nlisten = \"unix:{listen}\"\nbackend = \"back\"\n")
+    };
+    let config = Config::to(&[server.address()]);
+    let mut line = Line::start(&config.clone().more(&frontend("a.sock")));
+    let file = std::fs::metadata(at("a.sock")).unwrap().ino();
+    let answers = |stream: &mut UnixStream| {
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+    };
+    let mut held = UnixStream::connect(at("a.sock")).unwrap();
+    answers(&mut held);
+    line.upgrade();
+    assert_eq!(std::fs::metadata(at("a.sock")).unwrap().ino(), file);
+    answers(&mut held);
+    answers(&mut UnixStream::connect(at("a.sock")).unwrap());
+    drop(held);
+    until("the old one has ended", || (line.app.metric("evenkeel_replaced_processes", &[]) == 0.0).then_some(()));
+    answers(&mut UnixStream::connect(at("a.sock")).unwrap());
+    std::fs::write(line.app.file(), config.more(&frontend("b.sock")).text()).unwrap();
+    line.upgrade();
+    answers(&mut UnixStream::connect(at("b.sock")).unwrap());
+    assert!(!at("a.sock").exists(), "what is not wanted any more is gone");
+}

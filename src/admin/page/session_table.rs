@@ -2,7 +2,6 @@
 //! hundred rows, however many there are.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use askama::Template;
 
@@ -14,6 +13,10 @@ use super::super::sessions::{Filter, Sort};
 use super::View;
 use super::{query_of, server_path};
 use crate::event::{Names, SessionSnapshot};
+use crate::model::SessionHost;
+
+/// What clients are counted under that have come in by a unix socket.
+const LOCAL: &str = "unix socket";
 
 /// Rows on a page.
 const ROWS: usize = 100;
@@ -114,7 +117,10 @@ impl Table {
     fn key(&self, group: Group, session: &SessionSnapshot) -> (String, String) {
         let server = || Some(format!("{}/{}", session.backend.as_ref()?, session.server.as_ref()?));
         let (key, name) = match group {
-            Group::Source => ("source", Some(session.client.ip().to_string())),
+            Group::Source => match session.client.ip() {
+                Some(source) => ("source", Some(source.to_string())),
+                None => return (LOCAL.to_owned(), "/sessions".to_owned()),
+            },
             Group::Frontend => ("frontend", Some(session.frontend.to_string())),
             Group::Server => ("server", server()),
         };
@@ -211,8 +217,8 @@ struct Column {
 
 struct Row {
     id: String,
-    address: IpAddr,
-    port: u16,
+    address: SessionHost,
+    port: u32,
     frontend: String,
     /// Name and link.
     server: Option<(String, String)>,
@@ -227,10 +233,11 @@ struct Row {
 impl Row {
     fn of(session: &SessionSnapshot, rates: &Rates) -> Self {
         let server = session.backend.as_ref().zip(session.server.as_ref());
+        let (address, port) = session.client.parts();
         Self {
             id: session.id.to_string(),
-            address: session.client.ip(),
-            port: session.client.port(),
+            address,
+            port,
             frontend: session.frontend.to_string(),
             server: server.map(|(backend, server)| (format!("{backend}/{server}"), server_path(backend, server))),
             age: span(session.age),

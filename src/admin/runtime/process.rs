@@ -75,7 +75,7 @@ fn address(address: &RuntimeAddress) -> String {
         RuntimeAddress::Listen(ListenAddress::Tcp(address)) if address.is_ipv4() => format!("ipv4@{address}"),
         RuntimeAddress::Listen(ListenAddress::Tcp(address)) => format!("ipv6@{address}"),
         RuntimeAddress::Listen(ListenAddress::DualStack { port }) => format!("ipv6@[::]:{port}"),
-        RuntimeAddress::Listen(descriptor @ ListenAddress::Descriptor(_)) => descriptor.to_string(),
+        RuntimeAddress::Listen(other @ (ListenAddress::Descriptor(_) | ListenAddress::Unix(_))) => other.to_string(),
     }
 }
 

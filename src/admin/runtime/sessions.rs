@@ -1,6 +1,7 @@
 //! Live sessions: `show sess`, `shutdown session`, `shutdown sessions server`.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use time::macros::format_description;
@@ -11,7 +12,7 @@ use super::on_server::OnServer;
 use super::target::{self, Found};
 use crate::admin::{Action, Views};
 use crate::event::{SessionId, SessionSnapshot, SessionState, Snapshot};
-use crate::model::{BackendName, FrontendName, ServerName};
+use crate::model::{BackendName, FrontendName, ServerName, SessionAddress};
 
 /// Which sessions are meant.
 #[derive(Debug, Default, PartialEq)]
@@ -139,7 +140,11 @@ fn read_id(text: &str) -> Option<SessionId> {
 // ---- one session ----
 
 fn family(session: &SessionSnapshot) -> &'static str {
-    if session.client.is_ipv4() { "tcpv4" } else { "tcpv6" }
+    match session.client {
+        SessionAddress::Ip(SocketAddr::V4(_)) => "tcpv4",
+        SessionAddress::Ip(SocketAddr::V6(_)) => "tcpv6",
+        SessionAddress::Unix { .. } => "unix_stream",
+    }
 }
 
 fn name<T: ToString>(name: &Option<T>, none: &str) -> String {

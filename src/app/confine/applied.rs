@@ -194,6 +194,12 @@ fn missing_files(allowed: &Allowed, made: &BTreeSet<PathBuf>, config: &Config) -
         reasons
             .push(format!("the runtime socket {file} is in no directory that the sandbox allows; restart to move it"));
     }
+    for file in files::session_files(config).filter(|file| lacks(file)) {
+        let file = file.display();
+        reasons.push(format!(
+            "the unix socket {file} is in no directory that the sandbox allows; restart to listen there"
+        ));
+    }
     if let (Some(allowed), Some(wanted)) = (&allowed.connect, files::ports(config)) {
         let new = wanted.difference(allowed);
         reasons.extend(new.map(|port| {

@@ -76,7 +76,7 @@ impl Allowed {
         {
             allowed.sockets.insert(directory);
         }
-        allowed.sockets.extend(runtime_files(config).filter_map(directory_of));
+        allowed.sockets.extend(runtime_files(config).chain(session_files(config)).filter_map(directory_of));
         allowed.run_ourselves();
         allowed
     }
@@ -117,7 +117,7 @@ impl Allowed {
 /// The files of all unix sockets.
 pub fn sockets(config: &Config) -> BTreeSet<PathBuf> {
     let admin = config.admin.iter().map(|admin| admin.socket.as_path());
-    admin.chain(runtime_files(config)).map(Path::to_owned).collect()
+    admin.chain(runtime_files(config)).chain(session_files(config)).map(Path::to_owned).collect()
 }
 
 /// The files of the runtime API's unix sockets.
@@ -126,6 +126,11 @@ pub fn runtime_files(config: &Config) -> impl Iterator<Item = &Path> {
         RuntimeAddress::Unix(path) => Some(path.as_path()),
         RuntimeAddress::Listen(_) => None,
     })
+}
+
+/// The files of the frontends' unix sockets.
+pub fn session_files(config: &Config) -> impl Iterator<Item = &Path> {
+    config.frontends.iter().flat_map(|frontend| &frontend.listen).filter_map(|listen| listen.address.path())
 }
 
 /// Ports of servers, of their checks and agents, of peers and of name servers, if no others are to be connected to.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{State, Successor, Word, wire};
-use crate::app::serving::Serving;
+use crate::app::serving::{Listener, Serving};
 use crate::app::workers::{wait_until_empty, within};
 use crate::app::{shutdown, systemd};
 use crate::event::ProcessPhase;
@@ -33,7 +33,7 @@ impl Serving {
         systemd::hand_over_to(successor.pid);
         phase.send_replace(ProcessPhase::Replaced);
         let answered = self.pages.leave();
-        self.listeners.iter().for_each(|listener| listener.open.leave());
+        self.listeners.iter_mut().for_each(Listener::leave);
         self.close_listeners().await;
         // What is counted from here on the new process learns: nobody is to see a counter go back.
         within(LAST_ANSWERS, answered).await;

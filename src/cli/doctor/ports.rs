@@ -3,12 +3,15 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use super::{Case, Finding};
 use crate::model::ListenAddress;
+use crate::net;
 
 const WHAT: &str = "listen address";
 
@@ -25,6 +28,9 @@ pub(super) fn all(case: &Case) -> Vec<Finding> {
 }
 
 fn judge(case: &Case, address: ListenAddress, freebind: bool) -> Finding {
+    if let Some(path) = address.path() {
+        return unix(address, path, serves(case, address));
+    }
     let tried = match try_to_bind(address) {
         // Evenkeel does without IPv6 here, and so does this.
         Err(error) if is(&error, Errno::AFNOSUPPORT) => without_ipv6(address),
@@ -46,6 +52,23 @@ fn judge(case: &Case, address: ListenAddress, freebind: bool) -> Finding {
     }
 }
 
+/// A unix socket, whether or not the running evenkeel has it: what a dead process left behind is in nobody's way.
+fn unix(address: ListenAddress, path: &Path, is_ours: bool) -> Finding {
+    const ELSEWHERE: &str = "remove it, or listen elsewhere";
+    match fs::symlink_metadata(path) {
+        Ok(file) if !file.file_type().is_socket() => {
+            Finding::fail(WHAT, format!("{address}: something that is not a socket has this name"), ELSEWHERE)
+        }
+        Ok(_) if is_ours => Finding::ok(WHAT, format!("{address} is the running evenkeel's")),
+        Ok(_) if net::is_listening(path) => Finding::fail(
+            WHAT,
+            format!("another process listens at {address} (`ss -xlp src {}` tells which)", path.display()),
+            "stop that, or listen elsewhere; a HAProxy that is to be replaced is stopped first",
+        ),
+        _ => Finding::ok(WHAT, format!("{address} is free")),
+    }
+}
+
 fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
 }
@@ -55,7 +78,7 @@ fn try_to_bind(address: ListenAddress) -> io::Result<()> {
     let (at, dual_stack) = match address {
         ListenAddress::DualStack { port } => (SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), true),
         ListenAddress::Tcp(at) => (at, false),
-        ListenAddress::Descriptor(_) => return Ok(()),
+        ListenAddress::Descriptor(_) | ListenAddress::Unix(_) => return Ok(()),
     };
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -68,7 +91,7 @@ fn try_to_bind(address: ListenAddress) -> io::Result<()> {
 fn without_ipv6(address: ListenAddress) -> io::Result<()> {
     match address {
         ListenAddress::DualStack { port } => try_to_bind(ListenAddress::Tcp((Ipv4Addr::UNSPECIFIED, port).into())),
-        ListenAddress::Tcp(_) | ListenAddress::Descriptor(_) => Err(io::Error::from(Errno::ADDRNOTAVAIL)),
+        _ => Err(io::Error::from(Errno::ADDRNOTAVAIL)),
     }
 }
 
@@ -191,8 +214,13 @@ fn holder(inode: u64) -> Option<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
 
+    use socket2::SockRef;
+
+    use super::super::Grade;
     use super::*;
+    use crate::model::UnixPath;
 
     #[test]
     fn a_line_of_the_kernel_s_table_is_a_listening_socket() {
@@ -209,6 +237,28 @@ mod tests {
         let any =
             "   1: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 7 1";
         assert_eq!(listening(any).map(|socket| socket.address), Some(ListenAddress::DualStack { port: 6443 }));
+    }
+
+    // Seen to fail with a file whose listener is not asked for.
+    #[test]
+    fn a_unix_sockets_name_is_free_unless_somebody_listens_there_or_it_is_something_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("api.sock");
+        let grade = |is_ours| {
+            let address = ListenAddress::Unix(UnixPath::new(&path).unwrap());
+            unix(address, &path, is_ours).grade
+        };
+        assert_eq!(grade(false), Grade::Ok);
+        let living = UnixListener::bind(&path).unwrap();
+        assert_eq!((grade(false), grade(true)), (Grade::Fail, Grade::Ok));
+        // As one that takes nobody: whoever asked is in its queue, and no more have room there.
+        SockRef::from(&living).listen(0).unwrap();
+        assert_eq!(grade(false), Grade::Fail);
+        drop(living);
+        assert_eq!(grade(false), Grade::Ok);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert_eq!(grade(false), Grade::Fail);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::process::owner;
 use super::writer::{Writer, time, word};
 use super::{backend, is_one, log, tables};
 use crate::model::condition::{Compare, Condition, NamePart, NamePattern, Term, Test};
@@ -17,7 +18,7 @@ pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
     for listen in &frontend.listen {
         match address(listen.address) {
             Some(address) => out.line(bind(&address, listen, frontend.freebind)),
-            None => out.cannot(format!("bind {listen}: HAProxy knows sockets by their numbers alone")),
+            None => out.cannot(format!("bind {listen}: {}", unnamed(listen.address))),
         }
     }
     if let Some(sessions) = frontend.max_sessions {
@@ -57,7 +58,21 @@ pub fn address(listen: ListenAddress) -> Option<String> {
         ListenAddress::Tcp(address) => address.to_string(),
         ListenAddress::Descriptor(Descriptor::Number(number)) => format!("fd@{number}"),
         ListenAddress::Descriptor(Descriptor::Name(_)) => return None,
+        // A comma would begin another address.
+        ListenAddress::Unix(path) => path.as_path().to_str().filter(|path| !path.contains(',')).map(unix)?,
     })
+}
+
+fn unix(path: &str) -> String {
+    word(&format!("unix@{path}"))
+}
+
+/// Why HAProxy can't name a socket.
+fn unnamed(listen: ListenAddress) -> &'static str {
+    match listen {
+        ListenAddress::Unix(_) => "HAProxy takes what follows a comma for another address",
+        _ => "HAProxy knows sockets by their numbers alone",
+    }
 }
 
 fn bind(address: &str, listen: &Listen, freebind: bool) -> String {
@@ -73,7 +88,11 @@ fn bind(address: &str, listen: &Listen, freebind: bool) -> String {
     add("interface ", listen.interface.as_deref().map(word));
     add("tcp-ut ", listen.user_timeout.map(time));
     add("accept-proxy", (listen.accept_proxy == AcceptProxy::Everybody).then(String::new));
-    add("transparent", (listen.transparent || freebind).then(String::new));
+    let is_unix = listen.file.is_some();
+    add("transparent", (!is_unix && (listen.transparent || freebind)).then(String::new));
+    if let Some(file) = &listen.file {
+        words.push_str(&owner(file.mode, &file.user, &file.group));
+    }
     words
 }
 

@@ -50,18 +50,24 @@ fn runtime(config: &Config, out: &mut Writer) {
         };
         let mut line = format!("stats socket {address} level {level}");
         if matches!(socket.listen, RuntimeAddress::Unix(_)) {
-            line.push_str(&format!(" mode {:o}", socket.mode));
-            for (keyword, account) in [("user", &socket.user), ("group", &socket.group)] {
-                if let Some(account) = account {
-                    line.push_str(&format!(" {} {}", number_or_name(keyword, account), word(&account.to_string())));
-                }
-            }
+            line.push_str(&owner(socket.mode, &socket.user, &socket.group));
         }
         out.line(line);
     }
     if let Some(socket) = config.runtime.first().filter(|socket| socket.timeout != RuntimeSocket::TIMEOUT) {
         out.line(format!("stats timeout {}", time(socket.timeout)));
     }
+}
+
+/// Whose a unix socket's file is, as words of its line.
+pub fn owner(mode: u32, user: &Option<Account>, group: &Option<Account>) -> String {
+    let mut words = format!(" mode {mode:o}");
+    for (keyword, account) in [("user", user), ("group", group)] {
+        if let Some(account) = account {
+            words.push_str(&format!(" {} {}", number_or_name(keyword, account), word(&account.to_string())));
+        }
+    }
+    words
 }
 
 /// The keyword that takes an account as it is known.

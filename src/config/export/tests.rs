@@ -120,3 +120,16 @@ fn tables_come_back_and_limits_by_source_do_without_theirs() {
     let text = haproxy(&limited, "it.cfg");
     assert!(text.contains("track-sc0 src\n") && text.contains("{ sc0_conn_cur gt 3 }"), "{text}");
 }
+
+// Seen to fail without the words of the file.
+#[test]
+fn a_unix_socket_comes_back_with_its_file_and_one_that_can_not_be_named_stands_in_a_comment() {
+    let text = "[[frontend]]\nname = 'f'\nfreebind = true\nlisten = ['unix:/run/a b.sock', { address = 'unix:/run/b.sock', \
+                mode = '0640', user = 'root', group = '7', name = 'x' }, 'unix:/run/c,d.sock']\nbackend = 'b'\n\
+                [[backend]]\nname = 'b'\nservers = ['10.0.0.1:1']\n";
+    let config = parse(text, "it.toml").unwrap();
+    let again = again(&config);
+    assert_eq!(again.frontends[0].listen, config.frontends[0].listen[..2]);
+    let written = haproxy(&config, "it.toml");
+    assert!(written.contains("# evenkeel: bind unix:/run/c,d.sock: HAProxy takes what follows a comma"), "{written}");
+}

@@ -9,9 +9,9 @@ use super::super::value::duration_text;
 use super::argument::{Address, Allowed, Family, Options, address, number_of, time_of};
 use super::cfg::Statement;
 use super::file::bad_line;
+use super::unix::{self, Files};
 
 const ENCRYPTED: &str = "sessions are passed on as they are, and never opened on the way";
-const FILE: &str = "it is about sockets in the file system";
 const PASS_THROUGH: &str = "remove it: clients speak TLS with the server behind";
 
 /// Every word that may stand behind an address.
@@ -37,11 +37,11 @@ pub const WORDS: &[Allowed] = &[
     Allowed::noted("mss", 1, "the kernel knows the path better"),
     Allowed::noted("proto", 1, "it is about HTTP"),
     Allowed::noted("idle-ping", 1, "it is about HTTP"),
-    Allowed::noted("mode", 1, FILE),
-    Allowed::noted("user", 1, FILE),
-    Allowed::noted("uid", 1, FILE),
-    Allowed::noted("group", 1, FILE),
-    Allowed::noted("gid", 1, FILE),
+    Allowed::honoured("mode", 1),
+    Allowed::honoured("user", 1),
+    Allowed::honoured("uid", 1),
+    Allowed::honoured("group", 1),
+    Allowed::honoured("gid", 1),
     Allowed::refused("ssl", 0, ENCRYPTED, PASS_THROUGH),
     Allowed::refused("crt", 1, ENCRYPTED, PASS_THROUGH),
     Allowed::refused("crt-list", 1, ENCRYPTED, PASS_THROUGH),
@@ -83,18 +83,20 @@ pub struct Listen {
     pub at: Span,
     /// Whether the line names neither an address nor a family: IPv4 alone for HAProxy.
     pub is_bare: bool,
+    /// Whether it is a unix socket.
+    pub is_unix: bool,
 }
 
 /// The addresses of one `bind` line.
-pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Vec<Listen> {
+pub fn read(statement: &Statement, files: &Files, lenient: bool, mistakes: &mut Mistakes) -> Vec<Listen> {
     let Some((addresses, words)) = statement.arguments.split_first() else {
         mistakes.push(Some(statement.at), bad_line("`bind` needs an address", "write `bind :6443`"));
         return Vec::new();
     };
     let mut options = Options::default();
     options.read(words, WORDS, "bind", lenient, mistakes);
-    let mut listen = Vec::new();
-    let keys = keys(&options, mistakes);
+    let mut listen: Vec<Listen> = Vec::new();
+    let keys = Keys::of(&options, files, mistakes);
     for text in addresses.text.split(',') {
         let is_bare = is_bare(text);
         if listen.len() >= MOST {
@@ -102,19 +104,28 @@ pub fn read(statement: &Statement, lenient: bool, mistakes: &mut Mistakes) -> Ve
             mistakes.push(Some(addresses.span), bad_line(what, "write several `bind` lines, or smaller ranges"));
             break;
         }
+        let at = addresses.span;
+        if let Some(address) = files.address(text) {
+            listen.push(Listen { address, options: keys.at(true), port: None, at, is_bare, is_unix: true });
+            continue;
+        }
         match expanded(text, &options) {
             Ok(some) => {
-                let at = addresses.span;
                 listen.extend(some.into_iter().map(|(address, port)| Listen {
                     address,
-                    options: keys.clone(),
+                    options: keys.at(false),
                     port,
                     at,
                     is_bare,
+                    is_unix: false,
                 }));
             }
             Err((what, hint)) => mistakes.push(Some(addresses.span), bad_line(what, hint)),
         }
+    }
+    if !listen.is_empty() {
+        let (has_unix, has_ip) = (listen.iter().any(|one| one.is_unix), listen.iter().any(|one| !one.is_unix));
+        unix::note_idle(&options, has_unix, has_ip, mistakes);
     }
     listen
 }
@@ -126,6 +137,25 @@ pub fn is_bare(text: &str) -> bool {
 }
 
 /// What a line says of its listeners, as keys of TOML with their values.
+struct Keys {
+    of_all: Vec<String>,
+    of_ip: Vec<String>,
+    of_unix: Vec<String>,
+}
+
+impl Keys {
+    fn of(options: &Options, files: &Files, mistakes: &mut Mistakes) -> Self {
+        let (of_all, of_ip) = (keys(options, mistakes), ip_keys(options, mistakes));
+        Self { of_all, of_ip, of_unix: files.keys(options) }
+    }
+
+    /// Those that hold at an address, or at a unix socket.
+    fn at(&self, is_unix: bool) -> Vec<String> {
+        let own = if is_unix { &self.of_unix } else { &self.of_ip };
+        self.of_all.iter().chain(own).cloned().collect()
+    }
+}
+
 fn keys(options: &Options, mistakes: &mut Mistakes) -> Vec<String> {
     let mut keys = Vec::new();
     let mut number = |word: &str, key: &str, high: u64, keys: &mut Vec<String>| {
@@ -137,13 +167,17 @@ fn keys(options: &Options, mistakes: &mut Mistakes) -> Vec<String> {
     };
     number("maxconn", "max_sessions", 10_000_000, &mut keys);
     number("backlog", "backlog", 65_535, &mut keys);
-    for (word, key) in [("name", "name"), ("interface", "interface")] {
-        keys.extend(options.value(word).map(|word| format!("{key} = {}", quoted(&word.text))));
-    }
+    keys.extend(options.value("name").map(|word| format!("name = {}", quoted(&word.text))));
+    keys.extend(options.has("accept-proxy").map(|_| "accept_proxy = \"everybody\"".to_owned()));
+    keys
+}
+
+fn ip_keys(options: &Options, mistakes: &mut Mistakes) -> Vec<String> {
+    let mut keys = Vec::new();
+    keys.extend(options.value("interface").map(|word| format!("interface = {}", quoted(&word.text))));
     if let Some((time, _)) = options.value("tcp-ut").and_then(|word| time_of(word, mistakes)) {
         keys.push(format!("user_timeout = {}", quoted(&duration_text(time))));
     }
-    keys.extend(options.has("accept-proxy").map(|_| "accept_proxy = \"everybody\"".to_owned()));
     keys.extend(options.has("transparent").map(|_| "transparent = true".to_owned()));
     keys
 }
@@ -187,13 +221,15 @@ pub fn part(listen: &mut Vec<Listen>, wide: &HashSet<u16>, mistakes: &mut Mistak
 
 type Refusal = (String, &'static str);
 
+const ADDRESSES: &str = "write `bind :6443`, or `bind unix@/run/api.sock`";
+
 /// One address, or one for each port of a range.
 fn expanded(text: &str, options: &Options) -> Result<Vec<(String, Option<u16>)>, Refusal> {
     if let Some(number) = text.strip_prefix("fd@") {
         return Ok(vec![(format!("fd@{number}"), None)]);
     }
     let Address { family, host, port } = address(text)
-        .map_err(|kind| (format!("`{text}` is {kind}, and sessions come in over TCP"), "write `bind :6443`"))?;
+        .map_err(|kind| (format!("`{text}` is {kind}, and sessions come in over TCP or a unix socket"), ADDRESSES))?;
     let port = port.ok_or((format!("`{text}` has no port"), "write `bind :6443`"))?;
     let (first, last) = port.split_once('-').unwrap_or((port, port));
     let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);

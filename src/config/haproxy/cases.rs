@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::argument::Allowed;
 use super::keyword::{Fate, KEYWORDS, Scope};
-use super::{bind, runtime, server};
+use super::{bind, runtime, server, unix};
 
 /// Words that are honoured, without a case, and why.
 const WITHOUT_CASE: [(&str, &str); 1] =
@@ -101,6 +101,8 @@ const BEYOND_TABLES: [(&str, &[&str]); 11] = [
             "from",
             "several addresses",
             "a range of ports",
+            "a unix socket",
+            "a client without an address",
             "no-",
         ],
     ),
@@ -112,8 +114,9 @@ fn honoured() -> BTreeSet<String> {
         let table = if row.scope == Scope::GLOBAL { "global" } else { "proxy" };
         format!("{table}: {}", row.words)
     });
-    let options = [("bind", bind::WORDS), ("server", server::WORDS), ("socket", runtime::WORDS)];
-    let options = options.into_iter().flat_map(|(table, words)| {
+    let tables = [("bind", bind::WORDS), ("server", server::WORDS), ("socket", runtime::WORDS)];
+    let options = tables.into_iter().chain([("unix-bind", unix::WORDS)]);
+    let options = options.flat_map(|(table, words)| {
         let is_honoured = |word: &&Allowed| word.fate == Fate::Honoured;
         words.iter().filter(is_honoured).map(move |word| format!("{table}: {}", word.word))
     });

@@ -12,6 +12,7 @@ use super::argument::{number_of, time_of};
 use super::cfg::{Cfg, Kind, Proxy, Statement};
 use super::document::{Document, Section};
 use super::file::bad_line;
+use super::unix::Files;
 use super::{Choice, backend, frontend, log, pages, rules, runtime, table};
 use crate::model::ProxyId;
 
@@ -29,6 +30,8 @@ pub struct Composer<'a> {
     pub wide: HashSet<u16>,
     /// The names of `backend` sections.
     pub backends: HashSet<&'a str>,
+    /// Whose the files of unix sockets are.
+    pub files: Files,
 }
 
 /// Listeners of a file, which are a socket each: all node ports of a cluster twice over, and others.
@@ -36,8 +39,9 @@ const MOST_LISTENERS: usize = 8_192;
 
 /// Composes the whole file.
 pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
-    let mut composer =
-        Composer { cfg, choice, mistakes, ports: HashMap::new(), wide: HashSet::new(), backends: HashSet::new() };
+    let files = Files::of(cfg, choice.lenient, mistakes);
+    let (ports, wide, backends) = (HashMap::new(), HashSet::new(), HashSet::new());
+    let mut composer = Composer { cfg, choice, mistakes, ports, wide, backends, files };
     composer.look_at_modes();
     let mut document = Document::default();
     if !composer.know_ports() {

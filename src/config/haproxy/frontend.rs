@@ -11,6 +11,7 @@ use super::document::Section;
 use super::log;
 use super::rules;
 use super::service;
+use super::unix::Files;
 
 /// As TOML.
 pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Section {
@@ -56,7 +57,7 @@ pub fn compose(proxy: &Proxy, number: u32, composer: &mut Composer<'_>) -> Secti
 fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     let mut listen = Vec::new();
     for statement in proxy.own("bind") {
-        listen.extend(bind::read(statement, composer.choice.lenient, composer.mistakes));
+        listen.extend(bind::read(statement, &composer.files, composer.choice.lenient, composer.mistakes));
     }
     let Some(first) = listen.first() else {
         if proxy.own("bind").next().is_none() {
@@ -130,7 +131,7 @@ pub fn without_backend(proxy: &Proxy, number: u32, composer: &Composer<'_>) -> O
 
 /// Where it listens, as far as that can be read, and `most` of it.
 pub fn listeners(proxy: &Proxy, most: usize) -> Vec<bind::Listen> {
-    let read = |statement: &Statement| bind::read(statement, true, &mut Mistakes::default());
+    let read = |statement: &Statement| bind::read(statement, &Files::default(), true, &mut Mistakes::default());
     proxy.own("bind").flat_map(read).take(most).collect()
 }
 

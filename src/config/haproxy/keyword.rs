@@ -365,7 +365,7 @@ pub const KEYWORDS: &[Keyword] = &[
     noted("warn-blocked-traffic-after", G, TUNING),
     noted("stress-level", G, TUNING),
     noted("force-cfg-parser-pause", G, TUNING),
-    noted("unix-bind", G, "a socket's rights are named on its own line"),
+    honoured("unix-bind", G),
     noted("anonkey", G, "nothing is made anonymous"),
     refused("lua-*", G, LUA, LEAVE_OUT),
     noted("set-dumpable", G, TUNING),

@@ -100,11 +100,15 @@ fn leads_elsewhere(proxy: &Proxy, composer: &mut Composer<'_>) -> bool {
 fn listen(proxy: &Proxy, section: &mut Section, composer: &mut Composer<'_>) {
     let mut listen = Vec::new();
     for statement in proxy.own("bind") {
-        listen.extend(bind::read(statement, composer.choice.lenient, composer.mistakes));
+        listen.extend(bind::read(statement, &composer.files, composer.choice.lenient, composer.mistakes));
     }
     if proxy.own("bind").next().is_none() {
         let what = format!("{} {} listens nowhere", proxy.kind.word(), proxy.name.text);
         composer.wrong(proxy.at, what, "add a `bind` line");
+    }
+    for listen in listen.extract_if(.., |listen| listen.is_unix) {
+        let what = format!("statistics can't be had over the unix socket `{}`", listen.address);
+        composer.wrong(listen.at, what, "write `bind :9000`; what `stats socket` opens answers `show stat`");
     }
     let Some(first) = listen.first() else { return };
     let at = first.at;

@@ -4,6 +4,7 @@ use super::argument::{Allowed, Options};
 use super::cfg::Statement;
 use super::compose::Composer;
 use super::document::Section;
+use super::unix::{MODE, OWNERS, mode};
 
 /// Every word that may stand behind an address.
 pub(super) const WORDS: &[Allowed] = &[
@@ -21,9 +22,6 @@ pub(super) const WORDS: &[Allowed] = &[
     Allowed::noted("nice", 1, "the control thread answers"),
     Allowed::noted("severity-output", 1, "answers have no severity before them"),
 ];
-
-/// What HAProxy makes a socket with, whose umask is nobody's business: only its owner can connect.
-const MODE: &str = "0600";
 
 /// A `[[runtime]]` for each.
 pub fn compose(composer: &mut Composer<'_>) -> Vec<Section> {
@@ -52,10 +50,10 @@ fn socket(statement: &Statement, composer: &mut Composer<'_>) -> Option<Section>
         section.text("level", &level.text, Some(level.span));
     }
     match options.value("mode") {
-        Some(mode) => section.text("mode", &format!("{:0>4}", mode.text), Some(mode.span)),
+        Some(word) => section.text("mode", &mode(word), Some(word.span)),
         None => section.instead("mode", format!("\"{MODE}\""), "evenkeel: \"0660\""),
     }
-    for (key, words) in [("user", ["user", "uid"]), ("group", ["group", "gid"])] {
+    for (key, words) in OWNERS {
         if let Some(word) = words.iter().find_map(|word| options.value(word)) {
             section.text(key, &word.text, Some(word.span));
         }

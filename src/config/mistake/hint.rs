@@ -104,6 +104,10 @@ impl Mistake {
             Self::ScriptWithoutSteps => Some(r#"add `steps = ["connect", "expect +OK"]`"#.into()),
             Self::ManySteps { .. } => Some("what takes longer than that is no health check".into()),
             Self::UnknownTracked { .. } => Some("name a server of this file that has a check of its own".into()),
+            Self::NotOfThisListener { is_unix: true, .. } => Some("it is for connections over IP: leave it out".into()),
+            Self::NotOfThisListener { is_unix: false, .. } => {
+                Some(r#"it is for a unix socket, such as { address = "unix:/run/api.sock" }: leave it out"#.into())
+            }
             Self::TracksAndChecks => Some("leave one of the two out".into()),
             Self::ObservesUnchecked => Some("give it a check, or leave `observe` out".into()),
             Self::AgentWithoutPort => Some("add `port`, where the agent listens".into()),
@@ -235,8 +239,11 @@ fn address_hint(text: &str, error: &AddressError) -> String {
             Descriptor::FIRST
         ),
         AddressError::UnixSocket => {
-            "sessions come in over IP only: write \":6443\", or \"fd@api\" for a TCP socket of the service manager's"
+            "a unix socket can't be had here: write \":6443\", or \"fd@api\" for a TCP socket of the service manager's"
                 .to_owned()
+        }
+        AddressError::NamelessSocket => {
+            r#"write ":6443", or "unix:/run/evenkeel/api.sock" where clients come in by a unix socket"#.to_owned()
         }
         AddressError::WithPort => "leave the port off".to_owned(),
         AddressError::Bracketed | AddressError::NoHost | AddressError::Host(_) | AddressError::Unspecified => {

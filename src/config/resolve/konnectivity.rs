@@ -31,7 +31,7 @@ pub fn note_hindrances(expanded: &Expanded, mistakes: &mut Mistakes) {
 fn reached(expanded: &Expanded) -> HashSet<&BackendName> {
     let listens = |frontend: &&raw::Frontend| {
         let doors = frontend.listen.iter().flat_map(|listen| &listen.value.0);
-        doors.filter_map(|door| door.value.address()).any(|address| address.value.port() == Some(KONNECTIVITY))
+        doors.filter_map(|door| door.value.address()).any(|address| address.value.0.port() == Some(KONNECTIVITY))
     };
     expanded.frontends().filter(listens).filter_map(|frontend| Some(&frontend.backend.as_ref()?.value)).collect()
 }

@@ -111,7 +111,7 @@ fn frontends_listeners(expanded: &Expanded) -> Vec<Listener> {
         let owner = super::named("frontend", &super::text(&frontend.name));
         let doors = frontend.listen.iter().flat_map(|listen| &listen.value.0);
         for address in doors.filter_map(|door| door.value.address()) {
-            listeners.push(Listener { address: address.value, origin: address.origin, owner: owner.clone() });
+            listeners.push(Listener { address: address.value.0, origin: address.origin, owner: owner.clone() });
         }
     }
     listeners

@@ -40,14 +40,15 @@ fn unknown_client(doorstep: &Doorstep, record: &SessionRecord, out: &mut Vec<u8>
         (_, Who::ClientTimeout) => "Timeout while waiting for PROXY protocol header",
         _ => "Connection closed while waiting for PROXY protocol header",
     };
-    write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
+    let (host, port) = record.client.parts();
+    write!(out, "{host}:{port} ")?;
     write!(out, "[{}] {}/{}: {why}", moment::tcplog(record.accepted), record.frontend, doorstep.door)
 }
 
 /// What HAProxy writes where its file asks for no format: who has come, and where to.
 fn connect(record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
-    let (client, to) = (record.client, record.listener);
-    write!(out, "Connect from {}:{} to {}:{}", client.ip(), client.port(), to.ip(), to.port())?;
+    let ((host, port), (to, at)) = (record.client.parts(), record.listener.parts());
+    write!(out, "Connect from {host}:{port} to {to}:{at}")?;
     write!(out, " ({}/TCP)", record.frontend)
 }
 
@@ -55,7 +56,8 @@ fn connect(record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
 fn tcplog(stage: SessionStage, record: &SessionRecord, out: &mut Vec<u8>) -> io::Result<()> {
     let grows = growing(stage, record);
     let [who, phase] = record.ending.letters();
-    write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
+    let (host, port) = record.client.parts();
+    write!(out, "{host}:{port} ")?;
     write!(out, "[{}] {} {}/{} ", moment::tcplog(record.accepted), record.frontend, backend(record), server(record))?;
     let (waited, dialled) = (milliseconds(waited(record)), milliseconds(record.dialled));
     write!(out, "{waited}/{dialled}/{grows}{} ", record.total.as_millis())?;

@@ -1,17 +1,17 @@
 //! One live session as any thread may see it, and what its sweep finds due for it.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::event::{Cause, SessionId, Who};
+use crate::model::SessionAddress;
 use crate::pool::conduct::Conduct;
 
 /// What is known of one live session, in at most 128 bytes.
 #[derive(Debug)]
 pub struct Cell {
     pub id: SessionId,
-    pub client: SocketAddr,
+    pub client: SessionAddress,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     accepted: u64,
@@ -128,7 +128,7 @@ impl Command {
 }
 
 impl Cell {
-    pub(super) fn new(id: SessionId, client: SocketAddr, accepted: u64) -> Self {
+    pub(super) fn new(id: SessionId, client: SessionAddress, accepted: u64) -> Self {
         Self {
             id,
             client,
@@ -145,7 +145,7 @@ impl Cell {
     }
 
     /// The same session of another client, before any of its bytes are passed on.
-    pub(super) fn of(&self, client: SocketAddr) -> Self {
+    pub(super) fn of(&self, client: SessionAddress) -> Self {
         Self {
             client,
             command: AtomicU8::new(self.command.load(SeqCst)),

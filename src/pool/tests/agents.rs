@@ -90,7 +90,7 @@ impl World {
     }
 
     fn dial(&mut self, number: usize) {
-        let source = Ipv4Addr::from_bits(0x0a00_0000 + number as u32).into();
+        let source = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number as u32));
         let agent = &mut self.agents[number];
         agent.dials += 1;
         let Lease::Leased(mut leased) = self.pool.lease(source, &Tried::new()) else { return };

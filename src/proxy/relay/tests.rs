@@ -88,8 +88,8 @@ impl Scene {
         let door = self.frontend.any_door();
         let arrival = Arrival {
             socket: accepted.into_std().unwrap().into(),
-            peer,
-            listener: self.front.local_addr().unwrap(),
+            peer: peer.into(),
+            listener: self.front.local_addr().unwrap().into(),
             permits: self.frontend.permits(&door).expect("a place"),
             frontend: Arc::clone(&self.frontend),
             door,

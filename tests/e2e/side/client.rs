@@ -2,6 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::net::connect_unspec;
@@ -38,6 +41,15 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Ok(Self { name, stream: Some(stream) })
+    }
+
+    /// The same by a unix socket. To read, write and end are the same calls there.
+    pub fn connect_to_file(name: &str, path: &Path) -> Result<Self, String> {
+        let stream = UnixStream::connect(path).map_err(|error| said(error.kind()).to_owned())?;
+        let stream = TcpStream::from(OwnedFd::from(stream));
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Ok(Self { name: name.to_owned(), stream: Some(stream) })
     }
 
     /// Where it is, if it is connected.

@@ -103,8 +103,13 @@ impl Stage {
     }
 
     fn client(&mut self, name: &str, act: &ClientAct) -> Result<String, Unmet> {
-        if let ClientAct::Connect { to, from } = act {
-            return Ok(match Client::connect(name, *from, *to, &self.site.world) {
+        let connected = match act {
+            ClientAct::Connect { to, from } => Some(Client::connect(name, *from, *to, &self.site.world)),
+            ClientAct::ConnectToFile(path) => Some(Client::connect_to_file(name, &self.balancer.path(path))),
+            _ => None,
+        };
+        if let Some(connected) = connected {
+            return Ok(match connected {
                 Ok(client) => {
                     self.clients.insert(name.to_owned(), client);
                     "connects".to_owned()
@@ -118,7 +123,7 @@ impl Stage {
             ClientAct::Try => client.ask().map_or("is turned away".to_owned(), |name| format!("is served by {name}")),
             ClientAct::AskOverTls(server_name) => answer(client.ask_over_tls(server_name, &self.certificates.client)),
             ClientAct::Talk(talk) => client.talk(talk),
-            ClientAct::Connect { .. } => unreachable!("dealt with above"),
+            ClientAct::Connect { .. } | ClientAct::ConnectToFile(_) => unreachable!("dealt with above"),
         };
         if matches!(act, ClientAct::Talk(Talk::Close)) {
             self.clients.remove(name);

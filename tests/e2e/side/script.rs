@@ -15,6 +15,7 @@
 //!
 //! # Clients: any name that is no server's.
 //! c1 connects to 6443                 or to 10.0.0.5:6443; `… from 10.9.0.1` for another address than 192.0.2.2
+//! c1 connects to /run/x.sock          a unix socket
 //! c1 asks                             says its name, and is told the server's
 //! c1 tries                            the same, and however it is turned away is one and the same
 //! c1 asks over TLS for api.example    the same within TLS, with this server name
@@ -118,6 +119,7 @@ pub enum Act {
 #[derive(Debug)]
 pub enum ClientAct {
     Connect { to: SocketAddr, from: Ipv4Addr },
+    ConnectToFile(String),
     Ask,
     Try,
     AskOverTls(String),
@@ -278,6 +280,7 @@ fn balancer_act(words: &[&str]) -> Result<Option<BalancerAct>, String> {
 
 fn client_act(words: &[&str]) -> Result<ClientAct, String> {
     Ok(match words {
+        ["connects", "to", path] if path.starts_with('/') => ClientAct::ConnectToFile((*path).to_owned()),
         ["connects", "to", to] => ClientAct::Connect { to: target(to)?, from: CLIENTS },
         ["connects", "to", to, "from", from] => ClientAct::Connect { to: target(to)?, from: value(from)? },
         ["asks"] => ClientAct::Ask,

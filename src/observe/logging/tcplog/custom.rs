@@ -39,10 +39,10 @@ impl Line<'_> {
         let grows = growing(self.stage, record);
         let since_epoch = record.accepted.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         match variable {
-            Variable::ClientAddress => self.ip(Some(record.client)),
-            Variable::ClientPort => self.port(Some(record.client)),
-            Variable::FrontendAddress => self.ip(Some(record.listener)),
-            Variable::FrontendPort => self.port(Some(record.listener)),
+            Variable::ClientAddress => self.text(record.client.parts().0),
+            Variable::ClientPort => self.number(record.client.parts().1),
+            Variable::FrontendAddress => self.text(record.listener.parts().0),
+            Variable::FrontendPort => self.number(record.listener.parts().1),
             Variable::BackendSourceAddress => self.ip(record.source),
             Variable::BackendSourcePort => self.port(record.source),
             Variable::Frontend => self.text(&record.frontend),
