@@ -64,8 +64,8 @@ pub use self::names::unknown;
 pub use self::pages::Readers;
 pub use self::peers::{bounded, read_answer};
 pub use self::site::Site;
-use crate::event::{Actor, Evidence, Fitness, Names, SessionSnapshot, Snapshot, SourcesSnapshot};
-use crate::model::{BackendName, Config, ServerName};
+use crate::event::{Actor, Evidence, Fitness, Names, SessionSnapshot, Snapshot, SourcesSnapshot, TrackedSource};
+use crate::model::{BackendName, Config, ServerName, TableName};
 use crate::observe::history::History;
 use crate::observe::series::Series;
 
@@ -99,6 +99,8 @@ pub struct Views {
     pub sources: SourcesView,
     /// How many clients are connected to the process, to its pages, too.
     pub connections: Box<dyn Fn() -> u32 + Send + Sync>,
+    /// What a table knows of sources.
+    pub tracked: TrackedView,
 }
 
 /// What the last probes of one server saw.
@@ -106,6 +108,9 @@ pub type ProbesView = Box<dyn Fn(&BackendName, &ServerName) -> Vec<Evidence> + S
 
 /// Who holds sessions at the servers of one backend.
 pub type SourcesView = Box<dyn Fn(&BackendName) -> Option<SourcesSnapshot> + Send + Sync>;
+
+/// The sources of a table of which something is true.
+pub type TrackedView = Box<dyn Fn(&TableName, &dyn Fn(&TrackedSource) -> bool) -> Vec<TrackedSource> + Send + Sync>;
 
 /// An answer that asks the workers first. It is given two seconds.
 pub type FitnessFuture = Pin<Box<dyn Future<Output = Fitness> + Send>>;

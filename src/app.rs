@@ -31,6 +31,7 @@ mod shutdown;
 mod stall;
 mod states;
 mod systemd;
+mod tables;
 mod tuning;
 mod unix_socket;
 pub mod upgrade;
@@ -441,6 +442,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
     let (sessions, names, config) = (Arc::clone(facts), Arc::clone(facts), Arc::clone(facts));
     let (probes, sources) = (Arc::clone(facts), Arc::clone(facts));
     let connections = Arc::clone(facts);
+    let tracked = Arc::clone(facts);
     Arc::new(Views {
         snapshot: Box::new(move || snapshot.snapshot()),
         live: Box::new(move || {
@@ -464,6 +466,7 @@ fn views(facts: &Arc<Facts>, actions: Actions) -> Arc<Views> {
         }),
         sources: Box::new(move |backend| sources.current().pool(backend)?.sources()),
         connections: Box::new(move || connections.connections()),
+        tracked: Box::new(move |table, is_wanted| tracked.tracked(table, is_wanted)),
     })
 }
 

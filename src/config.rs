@@ -76,6 +76,7 @@ mod site;
 mod source;
 mod spelling;
 mod syntax;
+mod table;
 mod target;
 mod text;
 mod value;

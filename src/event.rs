@@ -20,6 +20,7 @@ mod request;
 mod session;
 mod snapshot;
 mod sources;
+mod table;
 mod verdict;
 
 pub use self::change::{
@@ -39,6 +40,7 @@ pub use self::snapshot::{
     ServerSnapshot, SharedSource, Snapshot, StatsSnapshot, usable_servers,
 };
 pub use self::sources::{SourceHeld, SourcesSnapshot};
+pub use self::table::{TableSnapshot, TrackedSource};
 pub use self::verdict::{Certificate, CheckStatus, DownCause, Evidence, Readiness, Remark, Verdict, VerdictSource};
 
 /// Something that those who watch are told of.

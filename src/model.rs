@@ -35,6 +35,7 @@ mod runtime;
 mod script;
 mod service;
 mod stats;
+mod table;
 mod unix_path;
 mod version;
 
@@ -51,7 +52,7 @@ pub use self::log::{
     SyslogProtocol,
 };
 pub use self::members::hosts;
-pub use self::name::{BackendName, FrontendName, NAME_MAX, NameError, ServerName};
+pub use self::name::{BackendName, FrontendName, NAME_MAX, NameError, ServerName, TableName};
 pub use self::network::Network;
 pub use self::password::{PasswordHash, PasswordHashError, StatsAccess, User};
 pub use self::pattern::{Pattern, Regex};
@@ -67,6 +68,7 @@ pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, RequestLine, RequestLog, Serves, Stats, StatsPage};
+pub use self::table::{Count, Counted, Counter, Stored, Table, TableKey, Track, WhenFull};
 pub use self::unix_path::{SocketFile, UnixPath};
 pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 
@@ -90,6 +92,8 @@ pub struct Config {
     pub runtime: Vec<RuntimeSocket>,
     /// Other load balancers in front of the same servers.
     pub peers: Peers,
+    /// What is counted of sources, for rules and routes to ask.
+    pub tables: Vec<Table>,
 }
 
 impl Config {

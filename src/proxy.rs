@@ -31,6 +31,7 @@ pub mod relay;
 pub mod route;
 pub mod rules;
 pub mod sources;
+pub mod table;
 pub mod trace;
 pub mod worker;
 

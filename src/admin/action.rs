@@ -4,6 +4,7 @@ mod answer;
 mod serving;
 mod tuning;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -14,7 +15,7 @@ pub use self::tuning::Tuning;
 use super::refusal::Refusal;
 use super::sessions::network;
 use crate::event::{AdminState, ForcedHealth, FrontendState, SessionId};
-use crate::model::{BackendName, Check, Endpoint, Network, ServerName, Weight};
+use crate::model::{BackendName, Check, Endpoint, Network, ServerName, TableName, Weight};
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +77,11 @@ pub enum Action {
     SwitchFrontend {
         frontend: String,
         to: FrontendState,
+    },
+    /// Has a table forget sources that no session tracks.
+    ClearTable {
+        table: TableName,
+        sources: Vec<IpAddr>,
     },
 }
 

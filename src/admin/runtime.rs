@@ -19,6 +19,7 @@ mod sessions;
 mod set_server;
 mod stat;
 mod switches;
+mod tables;
 pub(super) mod target;
 mod time;
 mod waiting;

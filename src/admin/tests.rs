@@ -32,6 +32,7 @@ pub(super) fn views() -> Arc<Views> {
         probes: Box::new(|_, _| Vec::new()),
         sources: Box::new(|_| None),
         connections: Box::new(|| 1),
+        tracked: Box::new(|_, _| Vec::new()),
     })
 }
 

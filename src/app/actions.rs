@@ -2,6 +2,7 @@
 //!
 //! Most are done at once. Those that change what is served are orders, done in their turn (`orders`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::process::Facts;
 use crate::admin::{Action, ActionFuture, Changed, Denied, Done, Outcome, Setting, Target, unknown};
 use crate::clock;
 use crate::event::{ActionTaken, Actor, AdminState, Change, ForcedHealth, ForcedOver, SessionId};
-use crate::model::{BackendName, Network, ServerName, Weight};
+use crate::model::{BackendName, Network, ServerName, TableName, Weight};
 use crate::pool::counters::Counters;
 use crate::pool::server::Server;
 use crate::pool::sessions::Command;
@@ -53,6 +54,7 @@ impl Actions {
             Action::SetAgent { target, up } => ("health", self.set_agent(&target, up, over(&by))),
             Action::AskAgent { target, on } => ("checks", self.ask_agent(&target, on)),
             Action::ClearCounters { all } => ("clear-counters", Ok(self.clear_counters(all))),
+            Action::ClearTable { table, sources } => ("clear-table", self.clear_table(&table, &sources)),
         };
         if let Ok(done) = &done {
             self.facts.actions.fetch_add(1, Relaxed);
@@ -151,6 +153,19 @@ impl Actions {
         }
         let what = if all { "all counters begin anew" } else { "all maxima begin anew" };
         Done { text: what.to_owned(), outcome: Outcome::Told }
+    }
+
+    fn clear_table(&self, table: &TableName, sources: &[IpAddr]) -> Result<Done, Denied> {
+        let tables = self.facts.process.tables.current();
+        let Some(known) = tables.iter().find(|known| known.spec.name == *table) else {
+            let names = tables.iter().map(|known| known.spec.name.as_str());
+            return Err(Denied::Unknown(unknown("table", table.as_str(), names)));
+        };
+        let text = match known.forget(sources) {
+            1 => format!("table {table}: one source forgotten"),
+            number => format!("table {table}: {number} sources forgotten"),
+        };
+        Ok(Done { text, outcome: Outcome::Told })
     }
 
     /// Changes each server that is meant; one that is gone by then is left out.

@@ -104,6 +104,7 @@ impl Facts {
             backends: current.backend_snapshots(),
             stats: current.sites.iter().filter_map(|site| site.snapshot()).collect(),
             peers: self.peers.all(),
+            tables: self.tables(),
         }
     }
 

@@ -8,7 +8,7 @@ use super::list::{List, OneOrMore, Statuses};
 use super::question::Method;
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, Frontend, FrontendLog, FrontendTimeouts, Keepalive, Limits, Log,
-    Process, Runtime, Security, Server, Stats, StatsLog, Timeouts,
+    Process, Runtime, Security, Server, Stats, StatsLog, Table, Timeouts,
 };
 use super::read::Stated;
 use super::service::{Agent, Observe, ProbeLimit, Retry, Said};
@@ -17,7 +17,7 @@ use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
     LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, RequestLine, Retries, RuntimeLevel,
-    RuntimeSocket, Severities, Syslog, SyslogProtocol, Watchfulness,
+    RuntimeSocket, Severities, Syslog, SyslogProtocol, TableKey, Watchfulness, WhenFull,
 };
 
 /// A built-in value.
@@ -317,6 +317,17 @@ pub fn process() -> Process {
 /// `[security]`, all of it.
 pub fn security() -> Security {
     Security { sandbox: is(true), connect: is(Connect::Any), ..Security::default() }
+}
+
+/// A `[[table]]`, but for its name and what it stores.
+pub fn table() -> Table {
+    Table {
+        key: is(TableKey::Ipv6),
+        size: is(Whole(100_000)),
+        expire: is(Switch::On(seconds(3_600))),
+        on_full: is(WhenFull::Forget),
+        ..Table::default()
+    }
 }
 
 /// A `[[runtime]]`, but for where it is.

@@ -16,7 +16,7 @@ use super::raw::{Long, Sessions};
 use super::read::{Found, Origin, Reader, Stated, Value, section};
 use super::show::{Writer, quoted};
 use super::text::{Mode, Text, bad_text};
-use crate::model::{AcceptProxy, Listen, Network, OnSilence, RuleStage, RuleVerdict};
+use crate::model::{AcceptProxy, Listen, Network, OnSilence, RuleStage};
 
 section! {
     /// One address to listen on.
@@ -205,9 +205,4 @@ words!(RuleStage {
     "connection" => RuleStage::Connection,
     "session" => RuleStage::Session,
     "content" => RuleStage::Content,
-});
-words!(RuleVerdict {
-    "accept" => RuleVerdict::Accept,
-    "reject" => RuleVerdict::Reject,
-    "expect_proxy" => RuleVerdict::ExpectProxy,
 });

@@ -9,7 +9,7 @@ use super::list::{List, OneOrMore};
 use super::preset::{KUBE_API, Parts};
 use super::raw::{
     Admin, Backend, BackendTimeouts, Check, Defaults, File, Frontend, FrontendLog, FrontendTimeouts, Limits, Log,
-    Process, Runtime, Security, Server, Stats, Timeouts,
+    Process, Runtime, Security, Server, Stats, Table, Timeouts,
 };
 use super::read::{Span, Stated, fill};
 use super::value;
@@ -36,6 +36,7 @@ pub struct Expanded {
     pub process: Process,
     pub security: Security,
     pub runtime: Vec<Runtime>,
+    pub tables: Vec<Table>,
 }
 
 impl Expanded {
@@ -98,6 +99,7 @@ pub fn expand(file: File) -> Expanded {
         process: filled(file.process, &builtin::process()),
         security: filled(file.security, &builtin::security()),
         runtime: complete_runtime(values(file.runtime)),
+        tables: complete_tables(values(file.table)),
     }
 }
 
@@ -307,6 +309,11 @@ fn complete_log(mut log: Log) -> Log {
         }
     }
     log
+}
+
+fn complete_tables(mut tables: Vec<Table>) -> Vec<Table> {
+    tables.iter_mut().for_each(|table| table.fill(&builtin::table()));
+    tables
 }
 
 fn complete_runtime(mut sockets: Vec<Runtime>) -> Vec<Runtime> {

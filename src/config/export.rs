@@ -9,6 +9,7 @@ mod frontend;
 mod log;
 mod process;
 mod stats;
+mod tables;
 mod writer;
 
 use crate::model::{Backend, Config, Frontend, ProxyId, Stats};
@@ -29,6 +30,7 @@ pub fn haproxy(config: &Config, name: &str) -> String {
             Section::Stats(stats) => stats::write(stats, config, &mut out),
         }
     }
+    tables::others(config, &mut out);
     out.text()
 }
 

@@ -33,6 +33,7 @@ mod server;
 mod service;
 mod shape;
 mod statements;
+mod table;
 mod unix;
 mod words;
 

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::leaf::Whole;
 use super::mistake::Mistake;
-use super::raw::{Backend, Frontend, Runtime};
+use super::raw::{Backend, Frontend, Runtime, Table};
 use super::read::{Found, Origin, Reader, Stated, Value, in_file_order};
 use super::show::{Writer, quoted};
 use super::text::Machine;
@@ -58,6 +58,7 @@ fn in_a_list(found: &Found<'_>) -> Option<String> {
         "frontend" => ("frontend", Frontend::KEYS),
         "backend" => ("backend", Backend::KEYS),
         "runtime" => ("runtime", Runtime::KEYS),
+        "table" => ("table", Table::KEYS),
         _ => return None,
     };
     // `[frontend.kubeAPI]`

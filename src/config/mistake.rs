@@ -199,6 +199,16 @@ pub enum Mistake {
     DuplicatePeer { url: String },
     #[error("`peers_ca` is of no use: no peer is at https://")]
     NoTlsPeer,
+    #[error("there is no table `{name}`")]
+    UnknownTable { name: String, known: Vec<String> },
+    #[error("table `{table}` does not store `{count}`")]
+    NotStored { table: String, count: &'static str },
+    #[error("`{count}` is stored twice")]
+    StoredTwice { count: &'static str },
+    #[error("`{key}` is for rules with `verdict = \"track\"` alone")]
+    NotOfThisVerdict { key: &'static str },
+    #[error("a condition of a stats section can't ask for what is counted of a source")]
+    CountForPage,
 }
 
 /// Lists the kinds once, so that a variant without a kind doesn't compile and a test can ask for a case of each.
@@ -305,6 +315,11 @@ kinds! {
     ManyPeers = "many-peers",
     DuplicatePeer = "duplicate-peer",
     NoTlsPeer = "no-tls-peer",
+    UnknownTable = "unknown-table",
+    NotStored = "not-stored",
+    StoredTwice = "stored-twice",
+    NotOfThisVerdict = "not-of-this-verdict",
+    CountForPage = "count-for-page",
 }
 
 impl Mistake {

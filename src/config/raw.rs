@@ -19,13 +19,14 @@ use super::show::Writer;
 use super::site::{Login, PeerUrl, Realm, Uri};
 use super::source::Source;
 use super::syntax;
+use super::table::{StoredText, VerdictWord};
 use super::target::{LineText, Target, TargetEntry};
 use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni, SocketPath, TlsName};
 use crate::model::{
-    Account, BackendName, Balance, Condition, Connect, FrontendName, HttpVersion, InitState, JudgedBy, ListenAddress,
-    LogFormat, LogLevel, Network, OnDown, OnDraining, OnFull, OnLimit, OnNoServer, OnPrimaryBack, OnRefused, OnRemoved,
-    OnSilence, PasswordHash, ProxyVersion, Redispatch, RequestLine, RuleStage, RuleVerdict, RuntimeLevel, ServerName,
-    Tracked,
+    self, Account, BackendName, Balance, Condition, Connect, Counter, FrontendName, HttpVersion, InitState, JudgedBy,
+    ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining, OnFull, OnLimit, OnNoServer, OnPrimaryBack,
+    OnRefused, OnRemoved, OnSilence, PasswordHash, ProxyVersion, Redispatch, RequestLine, RuleStage, RuntimeLevel,
+    ServerName, TableKey, TableName, Tracked, WhenFull,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -71,6 +72,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("process", Process::KEYS),
     ("security", Security::KEYS),
     ("runtime", Runtime::KEYS),
+    ("table", Table::KEYS),
 ];
 
 /// Sessions at a time.
@@ -116,6 +118,7 @@ section! {
     "process" => process: Process,
     "security" => security: Security,
     "runtime" => runtime: List<Runtime, 0>,
+    "table" => table: List<Table, 0>,
 }
 
 section! {
@@ -233,7 +236,9 @@ section! {
     Rule, "a `[[frontend.rule]]`";
     "stage" => stage: RuleStage,
     "when" => when: Condition,
-    "verdict" => verdict: RuleVerdict,
+    "verdict" => verdict: VerdictWord,
+    "table" => table: TableName,
+    "counter" => counter: Whole<0, { Counter::COUNT as u32 - 1 }>,
 }
 
 section! {
@@ -447,6 +452,17 @@ section! {
     "user" => user: OwnerName,
     "group" => group: GroupName,
     "timeout" => timeout: Wait<SECOND, HOUR>,
+}
+
+section! {
+    /// What is counted of sources.
+    Table, "a `[[table]]`";
+    "name" => name: TableName,
+    "key" => key: TableKey,
+    "size" => size: Whole<1, { model::Table::MOST }>,
+    "expire" => expire: Switch<Long>,
+    "on_full" => on_full: WhenFull,
+    "store" => store: List<StoredText, 0>,
 }
 
 /// A server in a backend's list: a table, or its address alone.

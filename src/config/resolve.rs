@@ -33,6 +33,7 @@ mod routes;
 mod runtime;
 mod service;
 mod sites;
+mod tables;
 mod targets;
 mod tls;
 
@@ -80,6 +81,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
     let targets = targets::resolve(&expanded.log, mistakes);
     targets::note_unknown_proxies(expanded, &known, mistakes);
     let runtime = runtime::resolve(&expanded.runtime, &known, mistakes);
+    let tables = tables::resolve(&expanded.tables, &known, mistakes);
     whole.then(|| Config {
         dialect: Dialect::Toml,
         policy: process::policy(expanded),
@@ -94,6 +96,7 @@ pub fn resolve(expanded: &Expanded, source: &Source, mistakes: &mut Mistakes) ->
         security: process::security(&expanded.security),
         runtime,
         peers,
+        tables,
     })
 }
 
@@ -150,6 +153,8 @@ impl Section<'_> {
             ("stage", _) => r#""session""#,
             ("verdict", _) => r#""reject""#,
             ("name", "server") => r#""controller-1""#,
+            ("name", "table") | ("table", _) => r#""sources""#,
+            ("store", _) => r#"["conn_cur", "conn_rate(3s)"]"#,
             _ => r#""kubeAPI""#,
         }
     }

@@ -35,6 +35,7 @@ enum Part {
     Server(String, String),
     /// One of several `[[stats]]`.
     Stats(String),
+    Table(String),
 }
 
 /// One line of what changes from one configuration to another.
@@ -76,6 +77,7 @@ impl Named {
                 ("frontend", Value::Array(list)) => settings.add(list, Part::Frontend),
                 ("backend", Value::Array(list)) => settings.add(list, Part::Backend),
                 ("stats", Value::Array(list)) => settings.add(list, Part::Stats),
+                ("table", Value::Array(list)) => settings.add(list, Part::Table),
                 (_, value) => flatten(&section, value, &mut settings.process),
             }
         }
@@ -170,6 +172,7 @@ impl fmt::Display for Part {
             Self::Backend(name) => write!(f, "backend {name}"),
             Self::Server(backend, name) => write!(f, "server {backend}/{name}"),
             Self::Stats(name) => write!(f, "stats {name}"),
+            Self::Table(name) => write!(f, "table {name}"),
         }
     }
 }
@@ -181,6 +184,7 @@ impl Part {
             Self::Frontend(_) | Self::Stats(_) => "listen",
             Self::Backend(_) => "balance",
             Self::Server(..) => "address",
+            Self::Table(_) => "size",
         };
         settings.get(key).map_or_else(|| self.to_string(), |value| format!("{self} ({key} {value}{remark})"))
     }

@@ -30,6 +30,9 @@ pub fn show(expanded: &Expanded, source: &Source) -> String {
     for socket in &expanded.runtime {
         out.element("runtime", socket);
     }
+    for table in &expanded.tables {
+        out.element("table", table);
+    }
     out.flush();
     out.text
 }

@@ -10,7 +10,9 @@ use super::mistake::Mistake;
 use super::read::{Found, Origin, Reader, Value};
 use super::show::{Writer, quoted};
 use super::value::{self, AddressError};
-use crate::model::{BackendName, Endpoint, FrontendName, HostAddress, ListenAddress, NameError, Network, ServerName};
+use crate::model::{
+    BackendName, Endpoint, FrontendName, HostAddress, ListenAddress, NameError, Network, ServerName, TableName,
+};
 
 /// A value that is written as a text.
 pub trait Text: Sized + Clone {
@@ -72,6 +74,7 @@ macro_rules! name {
 name!(FrontendName);
 name!(BackendName);
 name!(ServerName);
+name!(TableName);
 
 // ---- addresses ----
 

@@ -3,6 +3,8 @@
 //! Terms are joined by `and`, lists of them by `or`, which binds less; `not` stands before a term. A term is the word of
 //! a test, and what it asks for.
 
+mod count;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -36,7 +38,8 @@ const MAX_TERMS: usize = 1_000;
 
 /// What all tests are, for whoever has to write one.
 pub const TESTS: &str = "the tests are always, never, source NETWORK, destination NETWORK, port N or N-N, sni NAME, \
-                         sni_exactly NAME, hello_type N, usable_servers BACKEND < N; join them by and, or, not";
+                         sni_exactly NAME, hello_type N, usable_servers BACKEND < N, source_count TABLE conn_cur < N, \
+                         tracked_count 0 conn_cur < N; join them by and, or, not";
 
 impl Text for Condition {
     const WANTED: &'static str = "a condition such as \"sni api.example.com and not source 10.0.0.0/8\"";
@@ -89,6 +92,8 @@ fn test(word: &str, values: &[&str]) -> Result<Test, WhenError> {
             _ => Err(WhenError::Bare("hello_type")),
         },
         "usable_servers" => usable(values),
+        count::SOURCE => count::of_source(values),
+        count::TRACKED => count::of_tracked(values),
         unknown => Err(WhenError::Unknown(unknown.to_owned())),
     }
 }
@@ -191,6 +196,7 @@ fn written(term: &Term) -> String {
             let sign = SIGNS.iter().find(|(_, known)| known == compare).map_or("=", |(sign, _)| sign);
             format!("usable_servers {backend} {sign} {number}")
         }
+        Test::Count { of, count, numbers } => count::write(of, *count, numbers),
     };
     if term.negated { format!("not {test}") } else { test }
 }

@@ -13,7 +13,7 @@ use crate::model::{BackendName, FrontendName, OnLimit, ServerName};
 pub struct ActionTaken {
     pub by: Actor,
     /// What was done, in a word: `state`, `weight`, `kill`, `debug`, `add-server`, `remove-server`, `health`, `checks`,
-    /// `clear-counters`, `tune`, `frontend`.
+    /// `clear-counters`, `clear-table`, `tune`, `frontend`.
     pub action: &'static str,
     /// The same in a sentence.
     pub text: String,

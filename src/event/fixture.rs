@@ -29,6 +29,7 @@ pub fn cluster() -> Snapshot {
         backends: (5..).zip(proxies).map(|(id, (name, port))| backend(id, name, port)).collect(),
         stats: vec![stats()],
         peers: Vec::new(),
+        tables: Vec::new(),
     }
 }
 

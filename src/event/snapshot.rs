@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::{AdminState, Certificate, Evidence, FrontendState, Orders, PeerSnapshot, ServerState};
+use super::{AdminState, Certificate, Evidence, FrontendState, Orders, PeerSnapshot, ServerState, TableSnapshot};
 use crate::model::{
     BackendName, Balance, Endpoint, FrontendName, HostAddress, ListenAddress, ProxyId, ServerId, ServerName, Tracked,
     Weight,
@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub stats: Vec<StatsSnapshot>,
     /// Other load balancers, in the order of the configuration.
     pub peers: Vec<PeerSnapshot>,
+    /// In file order.
+    pub tables: Vec<TableSnapshot>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

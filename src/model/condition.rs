@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{BackendName, Network, SessionAddress};
+use super::{BackendName, Count, Counted, Network, SessionAddress};
 
 /// Any of these lists, all terms of it: `a b or c` in HAProxy's words. Without a list it never holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +40,12 @@ pub enum Test {
         backend: BackendName,
         compare: Compare,
         number: u32,
+    },
+    /// A count of the client is one of these numbers; one that there is not is none.
+    Count {
+        of: Counted,
+        count: Count,
+        numbers: Vec<RangeInclusive<u32>>,
     },
 }
 
@@ -81,6 +87,8 @@ pub struct Facts<'a> {
     pub hello: Hello<'a>,
     /// How many servers of a backend take new sessions.
     pub usable: &'a dyn Fn(&BackendName) -> u32,
+    /// What has been counted; `None` if there is no such count.
+    pub counted: &'a dyn Fn(&Counted, Count) -> Option<u32>,
 }
 
 /// What a client's first bytes say of the TLS that it begins.
@@ -162,6 +170,9 @@ impl Test {
                 Hello::Of { kind, .. } => kind == *wanted,
             },
             Self::UsableServers { backend, compare, number } => compare.holds((facts.usable)(backend), *number),
+            Self::Count { of, count, numbers } => {
+                (facts.counted)(of, *count).is_some_and(|found| numbers.iter().any(|numbers| numbers.contains(&found)))
+            }
         })
     }
 }
@@ -235,6 +246,7 @@ impl From<Known> for Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Counter, TableName};
 
     fn networks(text: &str) -> Vec<Network> {
         let (address, prefix) = text.split_once('/').unwrap();
@@ -247,6 +259,10 @@ mod tests {
             destination: "[fd00::1]:6443".parse().unwrap(),
             hello,
             usable: &|backend| if backend.as_str() == "two" { 2 } else { 0 },
+            counted: &|of, count| match (of, count) {
+                (Counted::Source(_), Count::ConnCur) => Some(7),
+                _ => None,
+            },
         }
     }
 
@@ -282,6 +298,20 @@ mod tests {
         assert!(usable("two", Compare::Equal, 2) && !usable("two", Compare::Equal, 1));
         assert!(usable("two", Compare::AtLeast, 2) && !usable("two", Compare::AtLeast, 3));
         assert!(usable("two", Compare::More, 1) && !usable("two", Compare::More, 2));
+    }
+
+    #[test]
+    fn a_count_is_one_of_some_numbers_and_what_is_not_counted_is_none() {
+        let table = TableName::new("t").unwrap();
+        let source = || Counted::Source(table.clone());
+        let tracked = || Counted::Tracked { counter: Counter::default(), table: None };
+        let of = |of, negated, numbers: &[RangeInclusive<u32>]| {
+            let test = Test::Count { of, count: Count::ConnCur, numbers: numbers.to_vec() };
+            Condition { any: vec![vec![Term { negated, test }]] }.judge(&facts(Hello::Awaited)) == Some(true)
+        };
+        assert!(of(source(), false, &[7..=7]) && of(source(), false, &[0..=1, 5..=9]));
+        assert!(!of(source(), false, &[0..=6, 8..=u32::MAX]) && of(source(), true, &[8..=9]));
+        assert!(!of(tracked(), false, &[0..=u32::MAX]) && of(tracked(), true, &[0..=u32::MAX]));
     }
 
     // Seen to fail with case that counts.

@@ -87,6 +87,10 @@ name!(
     /// A server's name, unique in its backend.
     ServerName
 );
+name!(
+    /// A table's name.
+    TableName
+);
 
 #[cfg(test)]
 mod tests {

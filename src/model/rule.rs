@@ -1,6 +1,6 @@
 //! What a frontend does with a client before it has a server: rules that let it in or not, and routes to other backends.
 
-use super::{BackendName, Condition};
+use super::{BackendName, Condition, Track};
 
 /// What becomes of a client of whom something holds. The first rule of a stage that decides is the last one asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum RuleStage {
 }
 
 /// What a rule says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleVerdict {
     /// No more rules of this stage are asked.
     Accept,
@@ -30,6 +30,8 @@ pub enum RuleVerdict {
     Reject,
     /// A PROXY protocol header is wanted from it, and the next rule is asked. Of the connection's stage only.
     ExpectProxy,
+    /// Its source is counted, and the next rule is asked.
+    Track(Track),
 }
 
 /// Another backend for sessions of which something holds. The first route that does counts.

@@ -14,7 +14,7 @@ use super::rules::{self, Answer};
 use super::sources::{Sources, Telling, Visit};
 use crate::event::{Cause, Ending, Phase, Who};
 use crate::model::RuleStage;
-use crate::model::condition::{Facts, Hello};
+use crate::model::condition::Hello;
 use crate::net;
 use crate::pool::counters;
 
@@ -26,6 +26,7 @@ pub fn admit(Greeted(mut accepted): Greeted) -> Result<Admitted, Ended> {
     if is_rejected(&accepted) {
         return Err(reject(accepted));
     }
+    accepted.record.begin_session();
     let Some(sources) = accepted.record.frontend.sources.clone() else { return Ok(Admitted(accepted)) };
     let visit = match accepted.record.client().ip() {
         Some(source) => sources.visit(source, Instant::now()),
@@ -41,9 +42,7 @@ pub fn admit(Greeted(mut accepted): Greeted) -> Result<Admitted, Ended> {
 }
 
 fn is_rejected(Accepted { client, record }: &Accepted) -> bool {
-    let stage = RuleStage::Session;
-    let ask = |facts: &Facts<'_>| rules::ask(&record.frontend, stage, facts) == Answer::Reject;
-    rules::has_any(&record.frontend, stage) && rules::with_facts(record, client, Hello::No, ask)
+    rules::ask(record, client, RuleStage::Session, Hello::No) == Answer::Reject
 }
 
 /// Such a client has no line, as with HAProxy.

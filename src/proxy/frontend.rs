@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::limit::{Limit, Permit};
 use super::sources::Sources;
+use super::table::Tables;
 use super::trace::Traced;
 use crate::event::{self, FrontendSnapshot, FrontendState};
 use crate::model::{self, BackendName, Listen, ListenAddress, OnLimit, Policy, SessionAddress};
@@ -23,6 +24,8 @@ pub struct Process {
     pub counters: Arc<Counters>,
     /// Whose sessions are logged step by step.
     pub traced: Arc<Traced>,
+    /// What is counted of sources, whichever frontend they come in by.
+    pub tables: Tables,
     /// Told of limits that are reached.
     pub observe: Observe,
     accept_pauses: Arc<AtomicU64>,
@@ -37,6 +40,7 @@ impl Process {
             on_limit: config.limits.on_limit,
             counters: Arc::default(),
             traced: Arc::default(),
+            tables: Tables::new(&config.tables),
             observe,
             accept_pauses: Arc::default(),
         })
@@ -51,6 +55,7 @@ impl Process {
             on_limit: config.limits.on_limit,
             counters: Arc::clone(&self.counters),
             traced: Arc::clone(&self.traced),
+            tables: self.tables.renewed(&config.tables),
             observe: Arc::clone(&self.observe),
             accept_pauses: Arc::clone(&self.accept_pauses),
         })

@@ -27,13 +27,7 @@ pub struct Greeted(pub Accepted);
 
 pub async fn greet(accepted: Accepted) -> Result<Greeted, Ended> {
     let Accepted { client, record } = &accepted;
-    let answer = match rules::has_any(&record.frontend, RuleStage::Connection) {
-        true => rules::with_facts(record, client, Hello::No, |facts| {
-            rules::ask(&record.frontend, RuleStage::Connection, facts)
-        }),
-        false => Answer::Accept,
-    };
-    match answer {
+    match rules::ask(record, client, RuleStage::Connection, Hello::No) {
         Answer::Reject => Err(reject(accepted)),
         Answer::Greet => Box::pin(introduced(accepted)).await,
         _ if record.door().spec.accept_proxy.wants(record.client()) => Box::pin(introduced(accepted)).await,

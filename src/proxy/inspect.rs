@@ -90,8 +90,7 @@ async fn decided(client: &Stream, record: &mut Record) -> Result<Option<Hello>, 
     let deadline = frontend.spec.inspect_delay.map(|delay| Instant::now() + delay);
     let mut known = Known::Bytes(0);
     loop {
-        let ask = |facts: &condition::Facts<'_>| rules::ask(&frontend, RuleStage::Content, facts);
-        match rules::with_facts(record, client, known.fact(), ask) {
+        match rules::ask(record, client, RuleStage::Content, known.fact()) {
             Answer::Reject => return Err(Ending::new(Who::Limit, Phase::Request, Cause::RuleDenied)),
             Answer::NotYet => known = listen(client, record, known, deadline).await?,
             Answer::Accept | Answer::Greet => break,

@@ -1,6 +1,6 @@
 //! The record of a session: begun at accept, written when it is dropped, whatever happened in between.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use super::frontend::{Door, Frontend, Permits};
 use super::handover::Load;
 use super::sources::Visit;
+use super::table::Tracks;
 use super::trace::Step;
 use super::worker::Worker;
 use crate::clock;
 use crate::event::{Cause, Concurrent, Doorstep, Ending, Phase, SessionRecord, SessionStage, Who};
-use crate::model::{BackendName, SessionAddress};
+use crate::model::{BackendName, Count, Counted, SessionAddress, Track};
 use crate::net;
 use crate::net::proxy_header::Parties;
 use crate::net::reactor::Stream;
@@ -176,6 +177,36 @@ impl Record {
         self.entered.set_client(source.into());
         self.listener = destination.into();
         self.proxied = true;
+    }
+
+    /// Who it is counted as; a client of a unix socket is nobody.
+    fn counted_as(&self) -> Option<IpAddr> {
+        self.client().ip()
+    }
+
+    /// Has its source counted in a table from now on.
+    pub fn track(&self, Track { counter, table }: &Track) {
+        let Some(table) = self.frontend.process.tables.named(table) else { return };
+        let track = || table.track(self.counted_as()?, Instant::now());
+        self.worker.tracked.begin(self.cell().id, *counter, track);
+    }
+
+    /// Counts it as a session where its source is counted: no rule has rejected it that asks before a client has said
+    /// anything.
+    pub fn begin_session(&self) {
+        self.worker.tracked.of(self.cell().id, |tracks| tracks.begin_session(Instant::now()));
+    }
+
+    /// What has been counted of its source.
+    pub fn counted(&self, of: &Counted, count: Count) -> Option<u32> {
+        let (tables, now) = (&self.frontend.process.tables, Instant::now());
+        match of {
+            Counted::Source(table) => tables.named(table)?.count(self.counted_as()?, count, now),
+            Counted::Tracked { counter, table } => {
+                let of = |tracks: &Tracks| tracks.count(*counter, table.as_ref(), tables, count, now);
+                self.worker.tracked.of(self.cell().id, of)?
+            }
+        }
     }
 
     /// Counts the session in the backend that it goes to.
@@ -350,6 +381,7 @@ impl Drop for Record {
         let total = self.started.elapsed();
         self.count(ending, bytes_out, total);
         self.leave_source();
+        self.worker.tracked.end(self.cell().id);
         self.trace(Step::Ended, format_args!("by {}: {}", ending.who.word(), ending.cause.words()));
         let log = &self.frontend.spec.log;
         if self.told || !log.enabled || self.visit == Visit::Untold {

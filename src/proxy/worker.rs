@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::handover::Seat;
 use super::listener;
+use super::table::Tracked;
 use crate::event::SessionId;
 use crate::net::pipe::Pipes;
 use crate::net::reactor::Reactor;
@@ -27,6 +28,8 @@ pub struct Worker {
     /// Through which bulk goes.
     pub pipes: Pipes,
     pub sessions: Arc<Sessions>,
+    /// Where sources of its sessions are counted.
+    pub tracked: Tracked,
     pub records: Records,
     /// Among the workers that accept on the same listeners.
     pub seat: Seat,
@@ -43,6 +46,7 @@ impl Worker {
             reactor: Reactor::new()?,
             pipes: Pipes::default(),
             sessions,
+            tracked: Tracked::default(),
             records,
             seat,
         }))

@@ -476,7 +476,7 @@ fn a_listener_may_say_what_holds_there_and_rules_whom_it_lets_in() {
         ..address(7001).into()
     };
     assert_eq!(frontend.listen, [Listen { accept_proxy: AcceptProxy::Everybody, ..address(7000).into() }, second]);
-    let rules: Vec<_> = frontend.rules.iter().map(|rule| (rule.stage, rule.verdict)).collect();
+    let rules: Vec<_> = frontend.rules.iter().map(|rule| (rule.stage, rule.verdict.clone())).collect();
     assert_eq!(
         rules,
         [(RuleStage::Connection, RuleVerdict::ExpectProxy), (RuleStage::Content, RuleVerdict::Reject)],

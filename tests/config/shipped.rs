@@ -165,6 +165,7 @@ fn properties<'a>(schema: &'a Value, section: &str) -> &'a serde_json::Map<Strin
         "frontend.listen" => "/$defs/door/properties".to_owned(),
         "frontend.rule" => "/$defs/rule/properties".to_owned(),
         "runtime" => "/properties/runtime/items/properties".to_owned(),
+        "table" => "/properties/table/items/properties".to_owned(),
         "backend.servers.observe" => "/$defs/server/properties/observe/anyOf/1/properties".to_owned(),
         "backend.servers.agent" => "/$defs/server/properties/agent/anyOf/1/properties".to_owned(),
         "frontend.route" => "/$defs/route/properties".to_owned(),
@@ -220,7 +221,7 @@ fn documented(section: &str) -> BTreeSet<String> {
         "" => "The file".to_owned(),
         "frontend.client_keepalive" | "backend.server_keepalive" => "Keepalives".to_owned(),
         "frontend" | "frontend.listen" | "frontend.rule" | "frontend.route" | "backend" | "backend.servers"
-        | "log.target" | "runtime" => format!("`[[{section}]]`"),
+        | "log.target" | "runtime" | "table" => format!("`[[{section}]]`"),
         section => format!("`[{section}]`"),
     };
     let text = std::fs::read_to_string("docs/configuration.md").unwrap();

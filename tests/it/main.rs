@@ -44,6 +44,7 @@ mod stats;
 mod stats_abuse;
 mod stats_admin;
 mod stop;
+mod tables;
 mod timeouts;
 mod unix;
 mod upgrade;

@@ -128,7 +128,7 @@ pub fn any_holds(conditions: &[Condition], ends: Ends, snapshot: &dyn Fn() -> Sn
     let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     let destination = ends.destination.unwrap_or(nowhere);
     let (source, destination) = (ends.source.into(), destination.into());
-    let facts = Facts { source, destination, hello: Hello::No, usable: &usable };
+    let facts = Facts { source, destination, hello: Hello::No, usable: &usable, counted: &|_, _| None };
     conditions.iter().any(|condition| condition.holds(&facts))
 }
 

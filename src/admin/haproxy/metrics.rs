@@ -13,7 +13,7 @@ use std::fmt::{self, Display, Write};
 use self::families::{FAMILIES, Family, Shape};
 use super::super::query::decoded;
 use super::stat::{self, Cell, Filter, Kind, Row};
-use crate::event::Snapshot;
+use crate::event::{Snapshot, TableSnapshot};
 
 /// The text's media type.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
@@ -23,6 +23,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
 pub struct Wanted {
     global: bool,
     kinds: BTreeSet<Kind>,
+    tables: bool,
     no_maint: bool,
     /// Those alone, if any is named; otherwise all but those that are left out.
     only: BTreeSet<String>,
@@ -32,7 +33,7 @@ pub struct Wanted {
 impl Default for Wanted {
     fn default() -> Self {
         let kinds = [Kind::Frontend, Kind::Backend, Kind::Server].into();
-        Self { global: true, kinds, no_maint: false, only: BTreeSet::new(), without: BTreeSet::new() }
+        Self { global: true, kinds, tables: true, no_maint: false, only: BTreeSet::new(), without: BTreeSet::new() }
     }
 }
 
@@ -53,7 +54,7 @@ impl Wanted {
             }
         }
         if !scopes.is_empty() {
-            (wanted.global, wanted.kinds) = (false, BTreeSet::new());
+            (wanted.global, wanted.kinds, wanted.tables) = (false, BTreeSet::new(), false);
             scopes.iter().try_for_each(|scope| wanted.add_scope(scope))?;
         }
         Some(wanted)
@@ -69,13 +70,14 @@ impl Wanted {
 
     fn add_scope(&mut self, scope: &str) -> Option<()> {
         match scope {
-            "*" => *self = Self { global: true, kinds: Self::default().kinds, ..std::mem::take(self) },
+            "*" => *self = Self { global: true, kinds: Self::default().kinds, tables: true, ..std::mem::take(self) },
             "global" => self.global = true,
             "frontend" => drop(self.kinds.insert(Kind::Frontend)),
             "backend" => drop(self.kinds.insert(Kind::Backend)),
             "server" => drop(self.kinds.insert(Kind::Server)),
-            // Listeners have no families of their own unless `option socket-stats` asks for them, and there are no tables.
-            "" | "listener" | "sticktable" => {}
+            "sticktable" => self.tables = true,
+            // Listeners have no families of their own unless `option socket-stats` asks for them.
+            "" | "listener" => {}
             _ => return None,
         }
         Some(())
@@ -97,6 +99,10 @@ pub fn encode(snapshot: &Snapshot, wanted: &Wanted) -> String {
         let rows: Vec<&Row<'_>> = rows.iter().filter(|row| row.kind == kind).collect();
         FAMILIES.iter().for_each(|family| out.family(family, kind, &rows));
     }
+    if wanted.tables {
+        out.tables("size", "Sources that the table knows at a time.", snapshot, |table| table.size);
+        out.tables("used", "Sources that the table knows.", snapshot, |table| table.used);
+    }
     out.out
 }
 
@@ -111,6 +117,18 @@ impl Text<'_> {
         if self.head(&name, family.help, family.counts) {
             let label = family.label.map(|(label, value)| format!("{{{label}={}}}", Quoted(&value(snapshot))));
             self.line(&format!("{name}{}", label.unwrap_or_default()), (family.value)(snapshot));
+        }
+    }
+
+    /// A family of tables, the last of the file first.
+    fn tables(&mut self, name: &str, help: &str, snapshot: &Snapshot, value: fn(&TableSnapshot) -> u32) {
+        let name = format!("haproxy_sticktable_{name}");
+        if snapshot.tables.is_empty() || !self.head(&name, help, false) {
+            return;
+        }
+        for table in snapshot.tables.iter().rev() {
+            let (label, kind) = (Quoted(table.name.as_str()), Quoted(table.key.name()));
+            self.line(&format!("{name}{{name={label},type={kind}}}"), Value::Whole(value(table).into()));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::on_server::OnServer;
 use super::target::Found;
-use super::{help, info, limits, members, process, servers, sessions, set_server, stat, switches, waiting};
+use super::{help, info, limits, members, process, servers, sessions, set_server, stat, switches, tables, waiting};
 use crate::admin::{Action, Views};
 use crate::event::Actor;
 use crate::model::RuntimeLevel;
@@ -24,6 +24,7 @@ pub struct Command {
 enum Does {
     AddServer,
     ClearCounters,
+    ClearTable,
     DelServer,
     DisableAgent,
     DisableFrontend,
@@ -53,6 +54,7 @@ enum Does {
     ShowServersState,
     ShowSess,
     ShowStat,
+    ShowTable,
     ShowVersion,
     ShutdownFrontend,
     ShutdownSession,
@@ -66,13 +68,19 @@ enum Does {
 use RuntimeLevel::{Admin, Operator, User};
 
 /// All of them, in the order of their usages; what is below [`LISTED`] ends every list.
-const COMMANDS: [Command; 40] = [
+const COMMANDS: [Command; 42] = [
     is(&["add", "server"], "add server <bk>/<srv>                   : create a new server", Admin, Does::AddServer),
     is(
         &["clear", "counters"],
         "clear counters [all]                    : clear max statistics counters (or all counters)",
         Operator,
         Does::ClearCounters,
+    ),
+    is(
+        &["clear", "table"],
+        "clear table <table> [<filter>]*         : remove an entry from a table (filter: data/key)",
+        User,
+        Does::ClearTable,
     ),
     is(&["del", "server"], "del server <bk>/<srv>                   : remove a server", Admin, Does::DelServer),
     is(
@@ -234,6 +242,12 @@ const COMMANDS: [Command; 40] = [
         Does::ShowStat,
     ),
     is(
+        &["show", "table"],
+        "show table [<table> [<filter>]*]        : report table usage stats or dump this table's contents (filter: data/key)",
+        User,
+        Does::ShowTable,
+    ),
+    is(
         &["show", "version"],
         "show version                            : show version of the current process",
         User,
@@ -365,6 +379,9 @@ impl<'a> Asked<'a> {
             Does::Quit => return Effect::Quit,
             Does::ClearCounters if self.word(2) == "all" && self.level < Admin => DENIED.to_owned(),
             Does::ClearCounters => self.act(Action::ClearCounters { all: self.word(2) == "all" }).await,
+            // Both say themselves who may.
+            Does::ClearTable => tables::clear(&self).await,
+            Does::ShowTable => tables::show(&self),
             Does::AddServer => members::add(&self).await,
             Does::DelServer => members::delete(&self).await,
             Does::DisableAgent => switches::disable_agent(&self).await,

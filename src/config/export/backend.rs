@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::check;
 use super::frontend::{keepalive, unlimited};
 use super::log;
+use super::tables;
 use super::writer::{Writer, time, word};
 use crate::model::{
     Backend, Balance, Config, HostAddress, InitState, JudgedBy, OnDown, OnErrors, OnFull, OnNoServer, OnPrimaryBack,
@@ -15,6 +16,10 @@ pub fn write(backend: &Backend, config: &Config, out: &mut Writer) {
     out.section(&format!("backend {}", backend.name));
     out.line(format!("id {}", backend.id));
     log::proxy(backend.name.as_str(), config, out);
+    // A frontend of this name that is no section with it has the table.
+    if config.frontends.iter().all(|frontend| frontend.name.as_str() != backend.name.as_str()) {
+        tables::own(backend.name.as_str(), config, out);
+    }
     body(backend, config, out);
 }
 

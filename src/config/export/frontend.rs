@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::process::owner;
 use super::writer::{Writer, time, word};
-use super::{backend, is_one, log};
+use super::{backend, is_one, log, tables};
 use crate::model::condition::{Compare, Condition, NamePart, NamePattern, Term, Test};
 use crate::model::{
     AcceptProxy, Config, Descriptor, Dialect, Frontend, Keepalive, Listen, ListenAddress, Network, Rule, RuleStage,
-    RuleVerdict,
+    RuleVerdict, Track,
 };
 
 pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
@@ -33,7 +33,7 @@ pub fn write(frontend: &Frontend, config: &Config, out: &mut Writer) {
     }
     log::sessions(frontend, config, out);
     keepalive(frontend.keepalive, "clitcpka", out);
-    sources(frontend, out);
+    sources(frontend, config, out);
     rules(frontend, config, out);
     if !frontend.closes_unrouted && own.is_none_or(|own| own.name != frontend.backend) {
         out.line(format!("default_backend {}", frontend.backend));
@@ -110,7 +110,8 @@ pub fn keepalive(keepalive: Option<Keepalive>, side: &str, out: &mut Writer) {
 /// Sources that a table keeps count of.
 const TABLE: &str = "stick-table type ipv6 size 100k expire 1h store conn_cur,conn_rate(1s)";
 
-fn sources(frontend: &Frontend, out: &mut Writer) {
+fn sources(frontend: &Frontend, config: &Config, out: &mut Writer) {
+    tables::own(frontend.name.as_str(), config, out);
     for listen in &frontend.listen {
         if let AcceptProxy::From(networks) = &listen.accept_proxy {
             out.line(format!("tcp-request connection expect-proxy layer4 if {{ src {} }}", addresses(networks)));
@@ -129,11 +130,15 @@ fn sources(frontend: &Frontend, out: &mut Writer) {
     if by_source.max_sessions.is_none() && by_source.rate.is_none() {
         return;
     }
+    let has_table = config.tables.iter().any(|table| table.name.as_str() == frontend.name.as_str());
+    let Some(counter) = tables::free_counter(frontend).filter(|_| !has_table) else {
+        return out.cannot("limits by source: the section's one table, or all counters of a session, are in use");
+    };
     out.line(TABLE);
-    out.line("tcp-request session track-sc0 src");
-    for (limit, count) in [(by_source.max_sessions, "sc0_conn_cur"), (by_source.rate, "sc0_conn_rate")] {
+    out.line(format!("tcp-request session track-sc{counter} src"));
+    for (limit, count) in [(by_source.max_sessions, "conn_cur"), (by_source.rate, "conn_rate")] {
         if let Some(limit) = limit {
-            out.line(format!("tcp-request session reject if {{ {count} gt {limit} }}"));
+            out.line(format!("tcp-request session reject if {{ sc{counter}_{count} gt {limit} }}"));
         }
     }
 }
@@ -153,9 +158,10 @@ fn rules(frontend: &Frontend, config: &Config, out: &mut Writer) {
             RuleStage::Content => "content",
         };
         let verdict = match verdict {
-            RuleVerdict::Accept => "accept",
-            RuleVerdict::Reject => "reject",
-            RuleVerdict::ExpectProxy => "expect-proxy layer4",
+            RuleVerdict::Accept => "accept".to_owned(),
+            RuleVerdict::Reject => "reject".to_owned(),
+            RuleVerdict::ExpectProxy => "expect-proxy layer4".to_owned(),
+            RuleVerdict::Track(Track { counter, table }) => format!("track-sc{counter} src table {table}"),
         };
         acls.rule(&format!("tcp-request {stage} {verdict}"), when);
     }
@@ -234,6 +240,7 @@ impl<'a> Acls<'a> {
                 };
                 format!("{{ nbsrv({backend}) {compare} {number} }}")
             }
+            Test::Count { of, count, numbers } => tables::test(of, *count, numbers),
         }
     }
 

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use crate::config::{Choice, Input, export, load, parse, parse_haproxy};
-use crate::model::{Config, Dialect, Frontend};
+use crate::model::{Config, Dialect, Frontend, RuleStage};
 
 use super::haproxy;
 
@@ -95,6 +95,30 @@ fn what_haproxy_has_no_words_for_stands_in_comments_where_it_would_be() {
 fn names_with_signs_that_mean_something_are_quoted() {
     let toml = "preset = 'k0s'\ncontrollers = ['10.0.0.1']\n[process]\nchroot = '/var/lib/a \"b\" $c'\n";
     assert!(haproxy(&parse(toml, "it.toml").unwrap(), "it.toml").contains("chroot \"/var/lib/a \\\"b\\\" \\$c\"\n"));
+}
+
+#[test]
+fn tables_come_back_and_limits_by_source_do_without_theirs() {
+    let text = "frontend f\n bind :1\n stick-table type ip size 1k expire 30s store conn_cur,conn_rate(3s)\n\
+                tcp-request connection track-sc0 src\n tcp-request session track-sc1 src table b if { src 10.0.0.0/8 }\n\
+                tcp-request content track-sc2 src table other\n\
+                tcp-request connection reject if { sc0_conn_cur gt 20 } or { src_conn_rate 3:5 9 }\n\
+                tcp-request session reject if { sc1_conn_cnt(other) lt 7 }\n default_backend b\n\
+                backend b\n stick-table type ipv6 size 7 nopurge store sess_cnt,conn_cnt\n timeout connect 2s\n server s 10.0.0.1:1\n\
+                backend other\n stick-table type ipv6 size 9 store conn_cnt\n";
+    let config = read(text, "it.cfg");
+    let again = again(&config);
+    assert_eq!((config.tables.len(), config.backends.len()), (3, 1));
+    assert_eq!(again.tables, config.tables);
+    assert!(haproxy(&config, "it.cfg").contains("backend other\n    stick-table type ipv6 size 9 store conn_cnt\n"));
+    assert_eq!((again.frontends, again.backends), (config.frontends.clone(), config.backends.clone()));
+    let mut limited = config;
+    limited.frontends[0].by_source.max_sessions = Some(3);
+    assert!(haproxy(&limited, "it.cfg").contains("# evenkeel: limits by source"));
+    limited.tables.retain(|table| table.name.as_str() != "f");
+    limited.frontends[0].rules.retain(|rule| matches!(rule.stage, RuleStage::Content));
+    let text = haproxy(&limited, "it.cfg");
+    assert!(text.contains("track-sc0 src\n") && text.contains("{ sc0_conn_cur gt 3 }"), "{text}");
 }
 
 // Seen to fail without the words of the file.

@@ -7,14 +7,13 @@ use super::super::value;
 use super::super::when;
 use super::cfg::Proxy;
 use super::file::bad_line;
+use super::table::{self, Refusal};
 use super::words::Word;
 use crate::model::condition::{Compare, NamePart, NamePattern, Term, Test};
 use crate::model::{BackendName, Condition, Network};
 
 /// Lists of terms that one condition comes to at most.
 const MOST: usize = 256;
-
-type Refusal = (String, String);
 
 /// The condition of a line, of whose words these stand behind its own: `if …`, `unless …`, or nothing. `None` if it
 /// can't be asked, which is noted.
@@ -58,7 +57,7 @@ fn all(proxy: &Proxy, words: &[Word]) -> Result<Vec<Vec<Term>>, Refusal> {
         let (tests, after) = match stripped {
             "{" => {
                 let end = tail.iter().position(|word| word.text == "}").ok_or_else(|| nothing_behind("{"))?;
-                (vec![test(&tail[..end])?], &tail[end + 1..])
+                (vec![test(proxy, &tail[..end])?], &tail[end + 1..])
             }
             name => (named(proxy, name)?, tail),
         };
@@ -102,7 +101,7 @@ fn named(proxy: &Proxy, name: &str) -> Result<Vec<Term>, Refusal> {
     for line in proxy.every("acl") {
         let Some((own, words)) = line.arguments.split_first() else { continue };
         if own.text == name {
-            tests.push(test(words)?);
+            tests.push(test(proxy, words)?);
         }
     }
     let local = [("127.0.0.0", 8), ("::1", 128)];
@@ -123,13 +122,16 @@ fn named(proxy: &Proxy, name: &str) -> Result<Vec<Term>, Refusal> {
 }
 
 /// One test: what is asked for, flags, patterns.
-fn test(words: &[Word]) -> Result<Term, Refusal> {
+fn test(proxy: &Proxy, words: &[Word]) -> Result<Term, Refusal> {
     let Some((first, rest)) = words.split_first() else { return Err(nothing_behind("{")) };
     let (fetch, argument) = match first.text.split_once('(') {
         Some((fetch, rest)) => (fetch, rest.strip_suffix(')')),
         None => (first.text.as_str(), None),
     };
     let flags = Flags::read(rest)?;
+    if let Some(count) = table::asked(proxy, fetch, argument, || flags.numbers()) {
+        return count;
+    }
     match fetch {
         "always_true" => Ok(Test::Always.into()),
         "always_false" => Ok(Test::Never.into()),
@@ -144,7 +146,9 @@ fn test(words: &[Word]) -> Result<Term, Refusal> {
         "nbsrv" => usable(argument, &flags),
         other => Err((
             format!("`{other}` can't be asked for"),
-            "what can be: src, dst, dst_port, req.ssl_sni, req.ssl_hello_type, nbsrv(BACKEND), always_true".into(),
+            "what can be: src, dst, dst_port, req.ssl_sni, req.ssl_hello_type, nbsrv(BACKEND), always_true, and of a \
+             stick-table src_conn_cur, sc0_conn_cur and the like"
+                .into(),
         )),
     }
 }

@@ -15,9 +15,23 @@ const WITHOUT_CASE: [(&str, &str); 1] =
     [("bind: v4v6", "evenkeel's sockets take both families unless told otherwise, whatever net.ipv6.bindv6only says")];
 
 /// Values and signs that no table has: what stands behind a keyword of theirs, or around them.
-const BEYOND_TABLES: [(&str, &[&str]); 11] = [
+const BEYOND_TABLES: [(&str, &[&str]); 12] = [
     ("balance", &["roundrobin", "static-rr", "leastconn", "random", "first", "source"]),
-    ("tcp-request", &["accept", "expect-proxy"]),
+    ("tcp-request", &["accept", "expect-proxy", "track-sc0", "track-sc1", "track-sc2", "table"]),
+    (
+        "stick-table",
+        &[
+            "type ipv6",
+            "size",
+            "expire",
+            "nopurge",
+            "store conn_cnt",
+            "store conn_rate",
+            "store conn_cur",
+            "store sess_cnt",
+            "store sess_rate",
+        ],
+    ),
     (
         "acl",
         &[
@@ -44,6 +58,20 @@ const BEYOND_TABLES: [(&str, &[&str]); 11] = [
             "gt",
             "le",
             "ge",
+            "src_conn_cnt",
+            "src_conn_rate",
+            "src_conn_cur",
+            "src_sess_cnt",
+            "src_sess_rate",
+            "sc0_conn_cnt",
+            "sc0_conn_rate",
+            "sc0_conn_cur",
+            "sc0_sess_cnt",
+            "sc0_sess_rate",
+            "sc_conn_cur()",
+            "src_conn_cur(table)",
+            "sc0_conn_cur(table)",
+            "a range",
         ],
     ),
     (

@@ -13,7 +13,7 @@ use super::cfg::{Cfg, Kind, Proxy, Statement};
 use super::document::{Document, Section};
 use super::file::bad_line;
 use super::unix::Files;
-use super::{Choice, backend, frontend, log, pages, rules, runtime};
+use super::{Choice, backend, frontend, log, pages, rules, runtime, table};
 use crate::model::ProxyId;
 
 /// The longest time that a process which takes nobody new can be left to its sessions.
@@ -63,7 +63,8 @@ pub fn compose(cfg: &Cfg, choice: Choice, mistakes: &mut Mistakes) -> Document {
             document.sections.extend(rules::compose(proxy, &mut composer));
             document.sections.extend(frontend::without_backend(proxy, number, &composer));
         }
-        if proxy.kind.has_backend() && !is_http && !proxy.is_without_servers() {
+        document.sections.extend(table::compose(proxy, &mut composer));
+        if proxy.kind.has_backend() && !is_http && !proxy.is_without_servers() && !table::is_all(proxy, &composer) {
             document.sections.extend(backend::compose(proxy, number, &mut composer));
         }
         if is_http && proxy.kind.has_frontend() {

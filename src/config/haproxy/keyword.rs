@@ -567,13 +567,13 @@ pub const KEYWORDS: &[Keyword] = &[
     refused("force-persist", FB, PLAIN, LEAVE_OUT),
     refused("ignore-persist", FB, PLAIN, LEAVE_OUT),
     refused("tcp-response", DB, "what a server says is passed on as it is", LEAVE_OUT),
-    refused("stick", B, "sessions follow the balance method", "balance by `source`"),
     refused(
-        "stick-table",
-        FB,
-        "sources are counted without a table",
-        "import the file, and write `max_sessions_per_source` or `rate_per_source` in TOML",
+        "stick",
+        B,
+        "sessions follow the balance method",
+        "write `balance source` instead: a source has the same server as long as that is usable",
     ),
+    honoured("stick-table", FB),
 ];
 
 #[cfg(test)]

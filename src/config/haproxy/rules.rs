@@ -5,6 +5,7 @@ use super::acl;
 use super::cfg::{Kind, Proxy, Statement};
 use super::compose::Composer;
 use super::document::Section;
+use super::table;
 
 /// As TOML: the rules, then the routes.
 pub fn compose(proxy: &Proxy, composer: &mut Composer<'_>) -> Vec<Section> {
@@ -48,13 +49,16 @@ fn wants_headers(proxy: &Proxy) -> bool {
 
 fn rule(proxy: &Proxy, line: &Statement, stage: &str, composer: &mut Composer<'_>) -> Option<Section> {
     let words: Vec<&str> = line.arguments.iter().map(|word| word.text.as_str()).collect();
+    let track = table::track(proxy, &words);
     let (verdict, length) = match (words.as_slice(), stage) {
         (["accept", ..], _) => ("accept", 1),
         (["reject", ..], _) => ("reject", 1),
         (["expect-proxy", "layer4", ..], "connection") => ("expect_proxy", 2),
+        _ if track.is_some() => ("track", track.map_or(0, |(_, _, length)| length)),
         _ => {
             let what = format!("`{} {}` is not supported", line.written, words.first().unwrap_or(&""));
-            composer.wrong(line.at, what, "what is: accept and reject, and `expect-proxy layer4` of a connection");
+            let hint = "what is: accept and reject, `track-sc0 src` to `track-sc2 src`, and `expect-proxy layer4` of a connection";
+            composer.wrong(line.at, what, hint);
             return None;
         }
     };
@@ -63,6 +67,10 @@ fn rule(proxy: &Proxy, line: &Statement, stage: &str, composer: &mut Composer<'_
     section.text("stage", stage, Some(line.head));
     section.text("when", &when::write(&condition), Some(line.at));
     section.text("verdict", verdict, Some(line.arguments[0].span));
+    if let Some((counter, table, _)) = track {
+        section.text("table", table, Some(line.at));
+        section.set("counter", counter, Some(line.arguments[0].span));
+    }
     Some(section)
 }
 
@@ -127,7 +135,8 @@ mod tests {
              tcp-request content accept if hello\n tcp-request content reject\n\
              use_backend c if { req.ssl_sni -i c.example }",
         );
-        let rules: Vec<_> = frontend.rules.iter().map(|rule| (rule.stage, rule.verdict, rule.when.reads())).collect();
+        let rules: Vec<_> =
+            frontend.rules.iter().map(|rule| (rule.stage, rule.verdict.clone(), rule.when.reads())).collect();
         let expected = [
             (RuleStage::Connection, RuleVerdict::Reject, false),
             (RuleStage::Session, RuleVerdict::Accept, false),

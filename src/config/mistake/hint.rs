@@ -137,6 +137,11 @@ impl Mistake {
             Self::ManyPeers { .. } => Some("many load balancers are watched by their metrics: docs/monitoring.md".into()),
             Self::DuplicatePeer { .. } => Some("leave one of the two out".into()),
             Self::NoTlsPeer => Some("leave it out, or write https:// in `peers`".into()),
+            Self::UnknownTable { name, known } => Some(known_tables(name, known)),
+            Self::NotStored { count, .. } => Some(format!("add it to the table's `store`, as {}", stored_as(count))),
+            Self::StoredTwice { .. } => Some("leave one of the two out; a table keeps one period of a rate".into()),
+            Self::NotOfThisVerdict { .. } => Some("leave it out, or write `verdict = \"track\"`".into()),
+            Self::CountForPage => Some("ask for `source` or `usable_servers` there, and for counts in a frontend's rules".into()),
         }
     }
 }
@@ -176,6 +181,18 @@ fn known_backends(name: &str, known: &[String]) -> String {
         return "add a `[[backend]]` with this name".to_owned();
     }
     did_you_mean(name, known.iter().map(String::as_str), "the backends are")
+}
+
+fn known_tables(name: &str, known: &[String]) -> String {
+    if known.is_empty() {
+        return "add a `[[table]]` with this name".to_owned();
+    }
+    did_you_mean(name, known.iter().map(String::as_str), "the tables are")
+}
+
+/// A count as `store` has it.
+fn stored_as(count: &str) -> String {
+    if count.ends_with("_rate") { format!("\"{count}(3s)\"") } else { format!("\"{count}\"") }
 }
 
 fn duration_hint(text: &str, error: &DurationError) -> String {

@@ -9,12 +9,14 @@ use super::super::expand::Expanded;
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::{Origin, Span, Stated};
+use super::tables::Stores;
 use super::text;
 use crate::model::BackendName;
 
 /// What names may mean.
 pub struct Known<'a> {
     pub backends: HashSet<&'a BackendName>,
+    pub tables: Stores<'a>,
     /// Names of the preset's frontends and backends.
     pub preset_parts: Vec<String>,
     /// Whether a mistake hides what else there may be: then nobody complains that something isn't there.
@@ -46,6 +48,7 @@ impl<'a> Known<'a> {
         Self {
             preset_parts: preset_frontends.chain(preset_backends).collect(),
             backends: backends().map(|name| &name.value).collect(),
+            tables: Stores::of(&expanded.tables, expanded.stated.contains(&"table") && expanded.tables.is_empty()),
             incomplete: broken_preset || broken_backends,
             unnamed,
             offered,
@@ -87,6 +90,7 @@ pub fn note_duplicate_names(expanded: &Expanded, mistakes: &mut Mistakes) {
     note_twice(expanded.frontends().map(|frontend| &frontend.name), "frontends", mistakes);
     note_twice(expanded.backends().map(|backend| &backend.name), "backends", mistakes);
     note_twice(expanded.stats.iter().map(|stats| &stats.name), "stats sections", mistakes);
+    note_twice(expanded.tables.iter().map(|table| &table.name), "tables", mistakes);
     note_nameless_stats(expanded, mistakes);
 }
 

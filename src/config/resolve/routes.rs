@@ -3,8 +3,9 @@
 use super::super::mistake::{Mistake, Mistakes};
 use super::super::raw;
 use super::super::read::{Span, Stated};
+use super::super::table::VerdictWord;
 use super::names::Known;
-use super::{Section, filled, needed};
+use super::{Section, filled, needed, tables};
 use crate::model::condition::{NamePattern, Term, Test};
 use crate::model::{Condition, OnSilence, Route, Rule, RuleStage, RuleVerdict};
 
@@ -34,13 +35,19 @@ fn whom(raw: &raw::Route, known: &Known<'_>, mistakes: &mut Mistakes) -> Conditi
         if let Some((other, _)) = others.into_iter().find(|(_, stated)| *stated) {
             mistakes.push(when.span(), Mistake::WhenAlone { other });
         }
-        note_unknown_backends(when, known, mistakes);
+        note_unknown(when, known, mistakes);
         return when.value.clone();
     }
     if tests.is_empty() && raw.refused.is_empty() {
         mistakes.push(Some(raw.at), Mistake::RouteForNobody);
     }
     Condition::all(tests)
+}
+
+/// Notes what a condition asks for and is not there.
+fn note_unknown(when: &Stated<Condition>, known: &Known<'_>, mistakes: &mut Mistakes) {
+    note_unknown_backends(when, known, mistakes);
+    tables::note_uncounted(when, known, mistakes);
 }
 
 pub fn note_unknown_backends(when: &Stated<Condition>, known: &Known<'_>, mistakes: &mut Mistakes) {
@@ -58,6 +65,7 @@ pub fn rules(frontend: &raw::Frontend, routes: &[Route], known: &Known<'_>, mist
     let stated = frontend.rule.iter().flat_map(|rules| &rules.value.0);
     let stated = stated.filter_map(|stated| rule(&stated.value, known, mistakes));
     let mut rules: Vec<Rule> = stated.collect();
+    tables::note_unkept(frontend, known, mistakes);
     if filled(&frontend.on_silence) == OnSilence::Close && routes.iter().any(|route| route.when.reads()) {
         rules.push(until_begun());
     }
@@ -69,11 +77,24 @@ fn rule(raw: &raw::Rule, known: &Known<'_>, mistakes: &mut Mistakes) -> Option<R
     let stage = needed(&raw.stage, "stage", &section, mistakes);
     let verdict = needed(&raw.verdict, "verdict", &section, mistakes);
     let when = raw.when.as_ref();
-    when.into_iter().for_each(|when| note_unknown_backends(when, known, mistakes));
+    when.into_iter().for_each(|when| note_unknown(when, known, mistakes));
     let when = when.map_or_else(Condition::always, |when| when.value.clone());
+    let verdict = verdict.and_then(|word| self::verdict(word, raw, &section, mistakes));
     let rule = Rule { stage: stage?, when, verdict: verdict? };
     note_misplaced(&rule, raw.at, mistakes);
     Some(rule)
+}
+
+fn verdict(word: VerdictWord, raw: &raw::Rule, section: &Section<'_>, mistakes: &mut Mistakes) -> Option<RuleVerdict> {
+    if word != VerdictWord::Track {
+        tables::note_of_track_alone(raw, mistakes);
+    }
+    Some(match word {
+        VerdictWord::Accept => RuleVerdict::Accept,
+        VerdictWord::Reject => RuleVerdict::Reject,
+        VerdictWord::ExpectProxy => RuleVerdict::ExpectProxy,
+        VerdictWord::Track => RuleVerdict::Track(tables::track(raw, section, section.known, mistakes)?),
+    })
 }
 
 fn note_misplaced(rule: &Rule, at: Span, mistakes: &mut Mistakes) {

@@ -14,6 +14,7 @@ use super::filled;
 use super::names::Known;
 use super::numbers::value;
 use super::routes;
+use super::tables;
 use super::tls;
 use crate::model::{Condition, FrontendName, Monitor, RequestLog, Serves, Stats, StatsPage};
 
@@ -30,6 +31,7 @@ pub fn all(
         note_monitors_needs(raw, known, mistakes);
         for when in listed(&raw.admin_if) {
             routes::note_unknown_backends(when, known, mistakes);
+            tables::note_counts_of_pages(when, mistakes);
         }
     }
     let site = |raw: &raw::Stats| site(raw, numbers, directory, mistakes);
@@ -106,7 +108,10 @@ fn note_monitors_needs(raw: &raw::Stats, known: &Known<'_>, mistakes: &mut Mista
         let place = super::named("stats section", &super::text(&raw.name));
         mistakes.push(conditions.span(), Mistake::MissingKey { key: "monitor", place, hint });
     }
-    conditions.value.0.iter().for_each(|when| routes::note_unknown_backends(when, known, mistakes));
+    for when in &conditions.value.0 {
+        routes::note_unknown_backends(when, known, mistakes);
+        tables::note_counts_of_pages(when, mistakes);
+    }
 }
 
 /// There is one as soon as anything is said of it.

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::stat::COLUMNS;
 use super::*;
 use crate::event::{ServerState, fixture};
+use crate::model::TableKey;
 
 const VIENNA: &str = "k0s-at-vie-1";
 
@@ -116,4 +117,32 @@ fn a_query_says_what_is_wanted() {
 #[test]
 fn what_a_host_is_called_stays_within_its_quotes() {
     assert_eq!(Quoted("a\"b\\c\nd").to_string(), "\"a\\\"b\\\\c\\nd\"");
+}
+
+// The text is what HAProxy 3.2 has for the same two tables, but for the help.
+#[test]
+fn tables_have_their_own_families_and_scope() {
+    let table = |name: &str, key, size, used| TableSnapshot {
+        name: crate::model::TableName::new(name).unwrap(),
+        key,
+        size,
+        used,
+        store: Vec::new(),
+    };
+    let tables = vec![table("f", TableKey::Ip, 10, 1), table("t", TableKey::Ipv6, 1024, 0)];
+    let snapshot = Snapshot { tables, ..fixture::cluster() };
+    let text_of_tables = text(&snapshot, "scope=sticktable");
+    let lines: Vec<&str> = text_of_tables.lines().filter(|line| !line.starts_with("# HELP")).collect();
+    assert_eq!(
+        lines,
+        [
+            "# TYPE haproxy_sticktable_size gauge",
+            r#"haproxy_sticktable_size{name="t",type="ipv6"} 1024"#,
+            r#"haproxy_sticktable_size{name="f",type="ip"} 10"#,
+            "# TYPE haproxy_sticktable_used gauge",
+            r#"haproxy_sticktable_used{name="t",type="ipv6"} 0"#,
+            r#"haproxy_sticktable_used{name="f",type="ip"} 1"#,
+        ]
+    );
+    assert!(text(&snapshot, "").ends_with(&text_of_tables) && !text(&snapshot, "scope=server").contains("sticktable"));
 }
