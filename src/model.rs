@@ -68,7 +68,7 @@ pub use self::runtime::{RuntimeAddress, RuntimeLevel, RuntimeSocket};
 pub use self::script::{ExpectForm, STEPS_MAX, Step};
 pub use self::service::{Agent, InitState, OnErrors, ProxyVersion, Tracked, Watchfulness};
 pub use self::stats::{Monitor, RequestLine, RequestLog, Serves, Stats, StatsPage};
-pub use self::table::{Count, Counted, Counter, Stored, Table, TableKey, Track, WhenFull};
+pub use self::table::{Count, Counted, Counter, OnTableFull, Stored, Table, TableKey, Track};
 pub use self::unix_path::{SocketFile, UnixPath};
 pub use self::version::{HAPROXY_RELEASED, HAPROXY_VERSION};
 

@@ -16,8 +16,8 @@ use super::target::{LineText, SyslogAddress, Tag, Target, TargetEntry, TargetTyp
 use super::text::{Mode, RequestPath, SocketPath};
 use crate::model::{
     self, Balance, Connect, DatagramAddress, DialSilent, Facility, HttpProbe, InitState, ListenAddress, LogFormat,
-    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, Policy, Redispatch, RequestLine, Retries, RuntimeLevel,
-    RuntimeSocket, Severities, Syslog, SyslogProtocol, TableKey, Watchfulness, WhenFull,
+    LogLevel, LogLines, LogPlace, OnErrors, OnLimit, OnSilence, OnTableFull, Policy, Redispatch, RequestLine, Retries,
+    RuntimeLevel, RuntimeSocket, Severities, Syslog, SyslogProtocol, TableKey, Watchfulness,
 };
 
 /// A built-in value.
@@ -325,7 +325,7 @@ pub fn table() -> Table {
         key: is(TableKey::Ipv6),
         size: is(Whole(100_000)),
         expire: is(Switch::On(seconds(3_600))),
-        on_full: is(WhenFull::Forget),
+        on_full: is(OnTableFull::Forget),
         ..Table::default()
     }
 }

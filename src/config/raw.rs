@@ -25,8 +25,8 @@ use super::text::{Address, Authority, FilePath, Mode, Protocol, RequestPath, Sni
 use crate::model::{
     self, Account, BackendName, Balance, Condition, Connect, Counter, FrontendName, HttpVersion, InitState, JudgedBy,
     ListenAddress, LogFormat, LogLevel, Network, OnDown, OnDraining, OnFull, OnLimit, OnNoServer, OnPrimaryBack,
-    OnRefused, OnRemoved, OnSilence, PasswordHash, ProxyVersion, Redispatch, RequestLine, RuleStage, RuntimeLevel,
-    ServerName, TableKey, TableName, Tracked, WhenFull,
+    OnRefused, OnRemoved, OnSilence, OnTableFull, PasswordHash, ProxyVersion, Redispatch, RequestLine, RuleStage,
+    RuntimeLevel, ServerName, TableKey, TableName, Tracked,
 };
 
 /// Reads the text. `None` if it is no TOML or says nothing; other mistakes leave fields empty.
@@ -461,7 +461,7 @@ section! {
     "key" => key: TableKey,
     "size" => size: Whole<1, { model::Table::MOST }>,
     "expire" => expire: Switch<Long>,
-    "on_full" => on_full: WhenFull,
+    "on_full" => on_full: OnTableFull,
     "store" => store: List<StoredText, 0>,
 }
 

@@ -11,10 +11,10 @@ use super::read::{Found, Reader, Value};
 use super::show::quoted;
 use super::text::{Text, bad_text};
 use super::value::{duration, duration_text};
-use crate::model::{Count, Stored, TableKey, WhenFull};
+use crate::model::{Count, OnTableFull, Stored, TableKey};
 
 words!(TableKey { "ip" => TableKey::Ip, "ipv6" => TableKey::Ipv6, });
-words!(WhenFull { "forget" => WhenFull::Forget, "keep" => WhenFull::Keep, });
+words!(OnTableFull { "forget" => OnTableFull::Forget, "keep" => OnTableFull::Keep, });
 
 /// What a rule says, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use super::TableName;
 pub struct Table {
     pub name: TableName,
     pub key: TableKey,
-    /// Sources that it knows at a time. One with an open session is known beyond that, unless [`WhenFull::Keep`] says no.
+    /// Sources that it knows at a time. One with an open session is known beyond that, unless [`OnTableFull::Keep`] says no.
     pub size: u32,
     /// How long a source is known after its last session has begun or ended; `None` until another needs its place.
     pub expire: Option<Duration>,
-    pub on_full: WhenFull,
+    pub on_full: OnTableFull,
     /// What is counted, each once, in the order of [`Count::ALL`].
     pub store: Vec<Stored>,
 }
@@ -69,7 +69,7 @@ fn within(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// What becomes of a source that is new to a table which is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
+pub enum OnTableFull {
     /// It takes the place of the one that has been without a session for the longest.
     Forget,
     /// It is not counted.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use self::known::Known;
 pub use self::tracks::{Tracked, Tracks};
 use crate::event::{TableSnapshot, TrackedSource};
-use crate::model::{self, Count, TableKey, TableName, WhenFull};
+use crate::model::{self, Count, OnTableFull, TableKey, TableName};
 
 /// A table under one configuration.
 #[derive(Debug)]

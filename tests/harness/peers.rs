@@ -19,10 +19,22 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 
 /// Connects from the given address of ours.
 pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
-    socket.connect_timeout(&address.into(), PATIENCE).unwrap();
-    patient(socket.into())
+    try_from(source, address).unwrap()
+}
+
+/// Connects from an address, and is reset for it, which may happen before it knows that it is connected.
+pub fn is_reset_from(source: Ipv4Addr, address: SocketAddr) {
+    match try_from(source, address) {
+        Ok(mut client) => client.sees_reset(),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+}
+
+fn try_from(source: Ipv4Addr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect_timeout(&address.into(), PATIENCE)?;
+    Ok(patient(socket.into()))
 }
 
 /// Connects with segments of at most so many bytes, as on a network: those of the loopback come with large buffers.

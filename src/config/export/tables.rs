@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::writer::{Writer, time};
-use crate::model::{Config, Count, Counted, Counter, Frontend, RuleVerdict, Stored, Table, WhenFull};
+use crate::model::{Config, Count, Counted, Counter, Frontend, OnTableFull, RuleVerdict, Stored, Table};
 
 /// The table of a section's name, which stands in it.
 pub fn own(section: &str, config: &Config, out: &mut Writer) {
@@ -31,7 +31,7 @@ fn line(table: &Table) -> String {
     if let Some(expire) = table.expire {
         line += &format!(" expire {}", time(expire));
     }
-    if table.on_full == WhenFull::Keep {
+    if table.on_full == OnTableFull::Keep {
         line += " nopurge";
     }
     let store: Vec<String> = table.store.iter().map(stored).collect();

@@ -294,7 +294,7 @@ fn named(table: &str) -> Result<TableName, Refusal> {
 mod tests {
     use super::*;
     use crate::config::{self, Choice, Severity};
-    use crate::model::{Config, Frontend, RuleVerdict, Stored, TableKey, Track, WhenFull};
+    use crate::model::{Config, Frontend, OnTableFull, RuleVerdict, Stored, TableKey, Track};
 
     fn file(lines: &str) -> String {
         format!("frontend f\n bind :1\n default_backend b\n{lines}\nbackend b\n server s 10.0.0.1:1\n")
@@ -331,7 +331,7 @@ mod tests {
             key: TableKey::Ip,
             size: 102_400,
             expire: Some(Duration::from_secs(30)),
-            on_full: WhenFull::Forget,
+            on_full: OnTableFull::Forget,
             store: vec![Stored::ConnRate(period), Stored::ConnCur],
         };
         assert_eq!(config.tables, [expected]);
@@ -356,7 +356,7 @@ mod tests {
         let table = &config.tables[0];
         assert_eq!(
             (table.key, table.size, table.expire, table.on_full),
-            (TableKey::Ipv6, 1 << 20, None, WhenFull::Keep)
+            (TableKey::Ipv6, 1 << 20, None, OnTableFull::Keep)
         );
         let asked = tests(&config.frontends[0]).into_iter().filter_map(|test| match test {
             Test::Count { of, count, numbers } => Some((of.clone(), *count, numbers.clone())),

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::rate::Rate;
-use super::{Key, WhenFull, period};
+use super::{Key, OnTableFull, period};
 use crate::event::TrackedSource;
 use crate::model::{Count, Stored, Table};
 
@@ -123,8 +123,8 @@ impl Known {
     fn make_room(&mut self, spec: &Table) -> bool {
         let is_full = |known: &Self| known.sources.len() >= spec.size as usize;
         match spec.on_full {
-            WhenFull::Keep => !is_full(self),
-            WhenFull::Forget => {
+            OnTableFull::Keep => !is_full(self),
+            OnTableFull::Forget => {
                 for _ in 0..SWEPT {
                     let Some(oldest) = self.quiet.first_key_value().map(|(_, key)| *key).filter(|_| is_full(self))
                     else {

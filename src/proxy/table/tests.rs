@@ -6,7 +6,7 @@ use crate::model::{Counter, Stored};
 
 const PERIOD: Duration = Duration::from_secs(3);
 
-fn spec(size: u32, expire: Option<u64>, on_full: WhenFull) -> model::Table {
+fn spec(size: u32, expire: Option<u64>, on_full: OnTableFull) -> model::Table {
     model::Table {
         name: TableName::new("t").unwrap(),
         key: TableKey::Ip,
@@ -23,7 +23,7 @@ fn spec(size: u32, expire: Option<u64>, on_full: WhenFull) -> model::Table {
     }
 }
 
-fn table(size: u32, expire: Option<u64>, on_full: WhenFull) -> Arc<Table> {
+fn table(size: u32, expire: Option<u64>, on_full: OnTableFull) -> Arc<Table> {
     Table::new(spec(size, expire, on_full))
 }
 
@@ -52,7 +52,7 @@ async fn pass(seconds: u64) {
 // Seen to fail with a lookup that makes an entry, and with a guard that leaves its connection open.
 #[tokio::test(start_paused = true)]
 async fn a_connection_counts_from_its_tracking_to_its_end_and_asking_counts_nothing() {
-    let table = table(10, None, WhenFull::Forget);
+    let table = table(10, None, OnTableFull::Forget);
     assert_eq!((counts(&table, 1), used(&table)), ([0, 0, 0], 0));
     let first = track(&table, 1);
     let second = track(&table, 1);
@@ -67,7 +67,7 @@ async fn a_connection_counts_from_its_tracking_to_its_end_and_asking_counts_noth
 
 #[tokio::test(start_paused = true)]
 async fn a_session_counts_once_it_is_one() {
-    let table = table(10, None, WhenFull::Forget);
+    let table = table(10, None, OnTableFull::Forget);
     let tracking = track(&table, 1).unwrap();
     let sessions = || [Count::SessCnt, Count::SessRate].map(|count| table.count(source(1), count, Instant::now()));
     assert_eq!(sessions(), [Some(0), Some(0)]);
@@ -78,7 +78,7 @@ async fn a_session_counts_once_it_is_one() {
 // Seen to fail with a time that begins at the first connection, and with one that asking begins anew.
 #[tokio::test(start_paused = true)]
 async fn a_source_is_known_for_its_time_after_its_last_connection_began_or_ended() {
-    let table = table(10, Some(10), WhenFull::Forget);
+    let table = table(10, Some(10), OnTableFull::Forget);
     let tracking = track(&table, 1);
     pass(60).await;
     assert_eq!(counts(&table, 1)[..2], [1, 1], "one that is open is never too old");
@@ -96,7 +96,7 @@ async fn a_source_is_known_for_its_time_after_its_last_connection_began_or_ended
 
 #[tokio::test(start_paused = true)]
 async fn those_who_have_left_are_forgotten_some_at_a_time() {
-    let table = table(1_000, Some(10), WhenFull::Forget);
+    let table = table(1_000, Some(10), OnTableFull::Forget);
     (0..200).for_each(|last| drop(track(&table, last)));
     pass(10).await;
     drop(track(&table, 250));
@@ -107,7 +107,7 @@ async fn those_who_have_left_are_forgotten_some_at_a_time() {
 // Seen to fail with a table that keeps to its size whoever is there.
 #[tokio::test(start_paused = true)]
 async fn a_full_table_forgets_who_has_been_away_for_the_longest_and_nobody_who_is_there() {
-    let table = table(2, None, WhenFull::Forget);
+    let table = table(2, None, OnTableFull::Forget);
     let there = track(&table, 1);
     drop(track(&table, 2));
     drop(track(&table, 3));
@@ -123,7 +123,7 @@ async fn a_full_table_forgets_who_has_been_away_for_the_longest_and_nobody_who_i
 // Seen to fail with a table that makes room all the same.
 #[tokio::test(start_paused = true)]
 async fn a_full_table_that_keeps_counts_nobody_who_is_new() {
-    let table = table(2, Some(10), WhenFull::Keep);
+    let table = table(2, Some(10), OnTableFull::Keep);
     drop((track(&table, 1), track(&table, 2)));
     assert!(track(&table, 3).is_none() && track(&table, 1).is_some());
     pass(10).await;
@@ -148,7 +148,7 @@ fn a_table_of_ipv4_knows_who_has_such_an_address_and_one_of_ipv6_knows_everybody
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_stored_or_has_no_key_is_no_count() {
-    let spec = model::Table { store: vec![Stored::ConnCur], ..spec(10, None, WhenFull::Forget) };
+    let spec = model::Table { store: vec![Stored::ConnCur], ..spec(10, None, OnTableFull::Forget) };
     let table = Table::new(spec);
     let _tracking = track(&table, 1);
     assert_eq!(table.count(source(1), Count::ConnCur, Instant::now()), Some(1));
@@ -161,9 +161,10 @@ async fn what_is_not_stored_or_has_no_key_is_no_count() {
 // Seen to fail with a session whose tracks stay when it ends.
 #[tokio::test(start_paused = true)]
 async fn what_a_counter_tracks_stays_until_the_session_ends_and_may_be_looked_up_elsewhere() {
-    let named = |name, key| model::Table { name: TableName::new(name).unwrap(), key, ..spec(9, None, WhenFull::Keep) };
+    let named =
+        |name, key| model::Table { name: TableName::new(name).unwrap(), key, ..spec(9, None, OnTableFull::Keep) };
     let others = [named("other", TableKey::Ip), named("ipv6", TableKey::Ipv6)];
-    let tables = Tables::new(&[&[spec(9, None, WhenFull::Keep)], &others[..]].concat());
+    let tables = Tables::new(&[&[spec(9, None, OnTableFull::Keep)], &others[..]].concat());
     let [first, other, with_another_key] = tables.own.as_slice() else { panic!() };
     let (tracked, counter, now) = (Tracked::default(), Counter::new(1).unwrap(), Instant::now());
     let [session, beside] = [1, 2].map(|slot| SessionId { worker: 0, slot, generation: 1 });
@@ -184,9 +185,9 @@ async fn what_a_counter_tracks_stays_until_the_session_ends_and_may_be_looked_up
 // Seen to fail with a table that begins anew.
 #[tokio::test(start_paused = true)]
 async fn a_table_goes_on_counting_under_another_configuration() {
-    let tables = Tables::new(&[spec(10, None, WhenFull::Forget)]);
+    let tables = Tables::new(&[spec(10, None, OnTableFull::Forget)]);
     let tracking = track(&tables.own[0], 1);
-    let again = tables.renewed(&[spec(20, Some(10), WhenFull::Keep)]);
+    let again = tables.renewed(&[spec(20, Some(10), OnTableFull::Keep)]);
     let _second = track(&again.own[0], 1);
     assert_eq!((counts(&again.own[0], 1), again.own[0].spec.size), ([2, 2, 2], 20));
     drop(tracking);
@@ -198,14 +199,14 @@ async fn a_table_goes_on_counting_under_another_configuration() {
     let known = [Count::ConnCnt, Count::ConnRate].map(|count| third.own[0].count(source(1), count, Instant::now()));
     assert_eq!(known, [Some(2), Some(0)]);
     assert!(Arc::ptr_eq(&tables.current()[0], &third.own[0]));
-    let other_key = model::Table { key: TableKey::Ipv6, ..spec(10, None, WhenFull::Forget) };
+    let other_key = model::Table { key: TableKey::Ipv6, ..spec(10, None, OnTableFull::Forget) };
     assert_eq!(used(&tables.renewed(&[other_key]).own[0]), 0);
 }
 
 // Seen to fail with sources that are forgotten while they are tracked.
 #[tokio::test(start_paused = true)]
 async fn sources_are_told_in_order_and_forgotten_if_nobody_tracks_them() {
-    let table = table(1_000, Some(10), WhenFull::Forget);
+    let table = table(1_000, Some(10), OnTableFull::Forget);
     let there = track(&table, 7);
     (0..=255).rev().for_each(|last| drop(track(&table, last)));
     (0..=255).for_each(|last| drop(table.track(IpAddr::from([10, 0, 1, last]), Instant::now())));
