@@ -136,13 +136,8 @@ fn over_five_upgrades_nobody_is_refused_and_sessions_go_on() {
 #[test]
 fn whoever_comes_to_ask_during_an_upgrade_is_answered() {
     let server = Server::echo();
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    let admin = format!("[admin]\nsocket = \"{}\"\n", at("admin.sock").display());
-    let runtime = format!("[[runtime]]\nlisten = \"unix:{}\"", at("haproxy.sock").display());
-    let mut line = Line::start(&Config::to(&[server.address()]).more(&(admin + &runtime)));
-    let (operator, runtime, stats) =
-        (Operator::at(&at("admin.sock")), Runtime::at(&at("haproxy.sock")), line.app.stats());
+    let (mut line, operator, runtime, _directory) = with_both_sockets(Config::to(&[server.address()]));
+    let stats = line.app.stats();
     let live = "GET /livez HTTP/1.1\r\nHost: lb\r\nConnection: close\r\n\r\n";
     let askers: [&(dyn Fn() -> String + Sync); 3] =
         [&|| asks(operator.connect(), live), &|| asks(connect(stats), live), &|| {
@@ -166,6 +161,15 @@ fn whoever_comes_to_ask_during_an_upgrade_is_answered() {
             until("they are answered", || (answered.load(Relaxed) > before + 20).then_some(()));
         }
     });
+}
+
+/// A line of processes with an admin socket, and one of the runtime API.
+fn with_both_sockets(config: Config) -> (Line, Operator, Runtime, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let (admin, runtime) = (directory.path().join("admin.sock"), directory.path().join("haproxy.sock"));
+    let sockets =
+        format!("[admin]\nsocket = \"{}\"\n[[runtime]]\nlisten = \"unix:{}\"", admin.display(), runtime.display());
+    (Line::start(&config.more(&sockets)), Operator::at(&admin), Runtime::at(&runtime), directory)
 }
 
 /// Asks a moment after having come in, as whoever is not on the same host does; all that comes back.
@@ -215,16 +219,12 @@ fn least_connections_count_what_the_old_process_still_has() {
 #[test]
 fn a_runtime_socket_goes_over_with_its_file() {
     let server = Server::echo();
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    let admin = format!("[admin]\nsocket = \"{}\"\n", at("admin.sock").display());
-    let runtime = format!("[[runtime]]\nlisten = \"unix:{}\"", at("haproxy.sock").display());
-    let mut line = Line::start(&Config::to(&[server.address()]).more(&(admin + &runtime)));
-    let serves = |pid: &Value| Runtime::at(&at("haproxy.sock")).ask("show info").contains(&format!("\nPid: {pid}\n"));
+    let (mut line, operator, runtime, _directory) = with_both_sockets(Config::to(&[server.address()]));
+    let serves = |pid: &Value| runtime.ask("show info").contains(&format!("\nPid: {pid}\n"));
     assert!(serves(&line.pid()));
     let (_, new) = line.upgrade();
     assert!(serves(&new));
-    assert!(Operator::at(&at("admin.sock")).look("/api/v1/status").is_some());
+    assert!(operator.look("/api/v1/status").is_some());
 }
 
 #[test]
