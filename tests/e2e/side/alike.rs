@@ -174,7 +174,10 @@ pub fn csv(text: &str) -> Vec<String> {
         for (name, value) in names.iter().zip(&values).skip(2) {
             // While another check is under way.
             let value = value.strip_prefix("* ").unwrap_or(value);
-            let value = if OF_THE_MOMENT.contains(name) && !value.is_empty() { "…" } else { value };
+            // Several threads of HAProxy may wake for one client, and each counts it before one of them has it.
+            let is_of_the_moment =
+                OF_THE_MOMENT.contains(name) || (*name == "smax" && values.get(1).is_some_and(|row| row == "FRONTEND"));
+            let value = if is_of_the_moment && !value.is_empty() { "…" } else { value };
             cells.push(format!("{of} {name}={value}"));
         }
     }
