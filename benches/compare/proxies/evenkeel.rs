@@ -13,7 +13,9 @@ const SHIPPED: &str = include_str!("../../../config/evenkeel.toml");
 
 pub(super) fn plan(kind: Kind, setting: Setting, programs: &Programs) -> Result<Plan> {
     let file = programs.scratch.join(format!("{}.toml", kind.name()));
-    std::fs::write(&file, configuration(kind.place(), setting)?)?;
+    // Two of them run beside each other.
+    let socket = programs.scratch.join(format!("{}.sock", kind.name()));
+    std::fs::write(&file, configuration(kind.place(), setting, path_text(&socket)?)?)?;
     let program = programs.evenkeel(kind)?;
     let shown = machine::said(program, &["show", path_text(&file)?])?;
     let mut command = Command::new(program);
@@ -22,7 +24,7 @@ pub(super) fn plan(kind: Kind, setting: Setting, programs: &Programs) -> Result<
 }
 
 /// Addresses are those of the proxy's place; checks go to the port where the servers speak TLS.
-fn configuration(place: u8, setting: Setting) -> Result<String> {
+fn configuration(place: u8, setting: Setting, admin: &str) -> Result<String> {
     let mut text = SHIPPED.to_owned();
     let mut change = |from: &str, to: &str| {
         ensure!(text.contains(from), "config/evenkeel.toml has no {from}");
@@ -32,6 +34,7 @@ fn configuration(place: u8, setting: Setting) -> Result<String> {
     let (process, frontend) = setting.sessions;
     change("max_sessions = 4000", &format!("max_sessions = {process}"))?;
     change("max_sessions = 3000", &format!("max_sessions = {frontend}"))?;
+    change("/run/evenkeel/admin.sock", admin)?;
     change("verify = \"none\"", &format!("verify = \"none\", port = {}", wire::CHECK_PORT))?;
     for port in wire::PORTS.into_iter().chain([wire::STATS_PORT]) {
         change(&format!("listen = \":{port}\""), &format!("listen = \"{}:{port}\"", wire::frontend(place)))?;
