@@ -1,5 +1,7 @@
 //! What becomes of those who wait for a server that goes.
 
+use std::sync::Arc;
+
 use super::lease::{Choice, Chosen};
 use super::queue::Waiter;
 use super::state::State;
@@ -75,7 +77,7 @@ impl State {
             Choice::Nobody(refusal) => return Some((waiter, Err(refusal))),
             Choice::Crowded(place) => {
                 self.count_choice(place);
-                waiter.course.server = Some(std::sync::Arc::clone(&self.members[place].server));
+                waiter.course.server = Some(Arc::clone(&self.members[place].server));
                 return Some((waiter, Err(Refusal::Crowded)));
             }
             Choice::Queue(place) => Some(place),

@@ -23,10 +23,24 @@ pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
 }
 
 /// Connects from an address, and is reset for it, which may happen before it knows that it is connected.
-pub fn is_reset_from(source: Ipv4Addr, address: SocketAddr) {
+pub fn sees_reset_from(source: Ipv4Addr, address: SocketAddr) {
     match try_from(source, address) {
         Ok(mut client) => client.sees_reset(),
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+}
+
+/// Whether a client of this address that says something is reset, before it knows that it is connected or later; else it is
+/// answered.
+pub fn is_reset_from(source: Ipv4Addr, address: SocketAddr) -> bool {
+    let outcome = try_from(source, address).and_then(|mut client| {
+        client.write_all(b"x")?;
+        client.read_exact(&mut [0])
+    });
+    match outcome {
+        Ok(()) => false,
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => true,
+        Err(error) => panic!("neither served nor reset: {error}"),
     }
 }
 

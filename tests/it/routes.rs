@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::harness::app::{App, Config};
-use crate::harness::peers::{Manual, Peer, Server, connect_from, is_reset_from};
+use crate::harness::peers::{Manual, Peer, Server, connect_from, sees_reset_from};
 use crate::harness::wait::until;
 use crate::harness::{raise_descriptor_limit, tls};
 
@@ -145,7 +145,7 @@ fn a_backend_without_servers_closes_its_sessions() {
     let text = config.text().replace(&format!("servers = [\"{}\"]", other.address()), "servers = []");
     let mut app = App::start_text(&config, &text);
     connect_from([127, 0, 8, 1].into(), app.front()).hears("first");
-    is_reset_from([127, 0, 9, 1].into(), app.front());
+    sees_reset_from([127, 0, 9, 1].into(), app.front());
     let record = app.next_line("the one without a server", |line| line["letters"] == "SC");
     assert_eq!(record["backend"], "other");
 }

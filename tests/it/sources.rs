@@ -1,12 +1,9 @@
 //! What a frontend lets one source do, seen by clients of several addresses.
 
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-use socket2::{Domain, Socket, Type};
-
 use crate::harness::app::{App, Config};
-use crate::harness::peers::{Peer, Server, connect, connect_from};
+use crate::harness::peers::{Peer, Server, connect, connect_from, is_reset_from};
 use crate::harness::ports;
 use crate::harness::wait::until;
 
@@ -25,24 +22,6 @@ fn served(app: &App, source: [u8; 4]) -> TcpStream {
     client
 }
 
-/// Whether a client of this address is reset, which may happen before it knows that it is connected.
-fn is_reset(source: [u8; 4], front: SocketAddr) -> bool {
-    // By hand, because here a failure to connect is an answer.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::from(source), 0)).into()).unwrap();
-    let outcome = socket.connect(&front.into()).and_then(|()| {
-        let mut client = TcpStream::from(socket);
-        client.set_read_timeout(Some(crate::harness::wait::PATIENCE))?;
-        std::io::Write::write_all(&mut client, b"x")?;
-        std::io::Read::read_exact(&mut client, &mut [0])
-    });
-    match outcome {
-        Ok(()) => false,
-        Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => true,
-        Err(error) => panic!("neither served nor reset: {error}"),
-    }
-}
-
 fn denied(app: &App) -> (u64, u64) {
     let status = app.status();
     let of = |part: &serde_json::Value| part["counts"]["denied"].as_u64().unwrap();
@@ -55,7 +34,7 @@ fn a_source_has_so_many_sessions_and_another_is_not_disturbed() {
     let mut app = App::start(&limited(&server, "max_sessions_per_source = 2"));
     let first = served(&app, [127, 0, 9, 1]);
     let _second = served(&app, [127, 0, 9, 1]);
-    assert!(is_reset([127, 0, 9, 1], app.front()));
+    assert!(is_reset_from([127, 0, 9, 1].into(), app.front()));
     let _other = served(&app, [127, 0, 9, 2]);
     let record = app.next_session();
     assert_eq!((&record["letters"], &record["cause"]), (&"PR".into(), &"too many sessions of this source".into()));
@@ -63,7 +42,7 @@ fn a_source_has_so_many_sessions_and_another_is_not_disturbed() {
     assert_eq!(denied(&app), (1, 1));
     assert_eq!(app.metric("evenkeel_frontend_denied_total", &[]), 1.0);
     drop(first);
-    until("a place for another session", || (!is_reset([127, 0, 9, 1], app.front())).then_some(()));
+    until("a place for another session", || (!is_reset_from([127, 0, 9, 1].into(), app.front())).then_some(()));
 }
 
 #[test]
@@ -71,10 +50,10 @@ fn a_source_begins_so_many_sessions_a_second() {
     let server = Server::echo();
     let mut app = App::start(&limited(&server, "rate_per_source = 2"));
     // As fast as it can, which is many times in a second: at some time there is no place left.
-    until("a refusal", || is_reset([127, 0, 9, 1], app.front()).then_some(()));
+    until("a refusal", || is_reset_from([127, 0, 9, 1].into(), app.front()).then_some(()));
     drop(served(&app, [127, 0, 9, 2]));
     app.next_line("the refused one", |line| line["cause"] == "too many new sessions of this source");
-    until("a place", || (!is_reset([127, 0, 9, 1], app.front())).then_some(()));
+    until("a place", || (!is_reset_from([127, 0, 9, 1].into(), app.front())).then_some(()));
     let (frontend, process) = denied(&app);
     assert!(frontend > 0 && frontend == process);
 }
@@ -85,8 +64,8 @@ fn who_may_come_in_is_a_matter_of_networks() {
     let limits = "allow = [\"127.1.0.0/16\", \"::1\"]\ndeny = \"127.1.2.0/24\"";
     let mut app = App::start(&limited(&server, limits));
     drop(served(&app, [127, 1, 0, 1]));
-    assert!(is_reset([127, 1, 2, 1], app.front()), "denied, though allowed");
-    assert!(is_reset([127, 2, 0, 1], app.front()), "not among the allowed");
+    assert!(is_reset_from([127, 1, 2, 1].into(), app.front()), "denied, though allowed");
+    assert!(is_reset_from([127, 2, 0, 1].into(), app.front()), "not among the allowed");
     assert_eq!(app.next_line("a refused one", |line| line["letters"] == "PR")["cause"], "denied by source");
     let mut client = connect(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], app.front().port())));
     client.say("through");
@@ -100,7 +79,7 @@ fn many_who_are_refused_have_few_lines_and_are_counted_in_others() {
     let server = Server::echo();
     let mut app = App::start(&limited(&server, "deny = \"127.0.9.0/24\""));
     for _ in 0..CLIENTS {
-        assert!(is_reset([127, 0, 9, 1], app.front()));
+        assert!(is_reset_from([127, 0, 9, 1].into(), app.front()));
     }
     assert_eq!(denied(&app), (CLIENTS as u64, CLIENTS as u64));
     let mut untold = 0;

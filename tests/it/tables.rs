@@ -1,13 +1,11 @@
 //! Tables of sources: who is rejected by what has been counted, and what becomes of the counts.
 
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::harness::app::{App, Config};
-use crate::harness::peers::{Peer, Server, connect_from};
+use crate::harness::peers::{Peer, Server, connect_from, is_reset_from};
 use crate::harness::ports;
 use crate::harness::runtime::Runtime;
 use crate::harness::wait::until;
@@ -49,24 +47,6 @@ fn served(app: &App, source: [u8; 4]) -> TcpStream {
     client
 }
 
-/// Whether a client of this address is reset, which may happen before it knows that it is connected.
-fn is_reset(app: &App, source: [u8; 4]) -> bool {
-    // By hand, because here a failure to connect is an answer.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::from(source), 0)).into()).unwrap();
-    let outcome = socket.connect(&app.front().into()).and_then(|()| {
-        let mut client = TcpStream::from(socket);
-        client.set_read_timeout(Some(crate::harness::wait::PATIENCE))?;
-        std::io::Write::write_all(&mut client, b"x")?;
-        std::io::Read::read_exact(&mut client, &mut [0])
-    });
-    match outcome {
-        Ok(()) => false,
-        Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => true,
-        Err(error) => panic!("neither served nor reset: {error}"),
-    }
-}
-
 /// What the table shows of a source, from its counts on.
 fn counts(directory: &TempDir, source: [u8; 4]) -> String {
     let answer = runtime(directory).ask(&format!("show table clients key {}", Ipv4Addr::from(source)));
@@ -79,7 +59,7 @@ fn a_source_has_so_many_connections_whichever_workers_they_are_on() {
     let (server, directory) = (Server::echo(), tempfile::tempdir().unwrap());
     let app = App::start(&counting(&server, "tracked_count 0 conn_cur > 12", &directory));
     let mut clients: Vec<TcpStream> = (0..12).map(|_| served(&app, SOURCE)).collect();
-    assert!(is_reset(&app, SOURCE) && is_reset(&app, SOURCE));
+    assert!(is_reset_from(SOURCE.into(), app.front()) && is_reset_from(SOURCE.into(), app.front()));
     let _other = served(&app, OTHER);
     until("the rejected are gone", || {
         (counts(&directory, SOURCE) == "conn_cnt=14 conn_rate(3600000)=14 conn_cur=12 sess_cnt=12").then_some(())
@@ -96,7 +76,7 @@ fn a_source_begins_so_many_connections_and_itself_counts() {
     for _ in 0..3 {
         drop(served(&app, SOURCE));
     }
-    assert!(is_reset(&app, SOURCE));
+    assert!(is_reset_from(SOURCE.into(), app.front()));
     drop(served(&app, OTHER));
     until("nobody is connected", || counts(&directory, SOURCE).contains("conn_cur=0").then_some(()));
     assert_eq!(runtime(&directory).ask(&format!("clear table clients key {}", Ipv4Addr::from(SOURCE))), "");
@@ -114,7 +94,7 @@ fn a_reload_leaves_what_is_counted() {
     let other_limit = counting(&server, "tracked_count 0 conn_cur > 3", &directory).at(&config);
     app.reload(&other_limit);
     let third = served(&app, SOURCE);
-    assert!(is_reset(&app, SOURCE));
+    assert!(is_reset_from(SOURCE.into(), app.front()));
     drop((first, second, third));
     until("sessions of both configurations are gone", || {
         counts(&directory, SOURCE).contains("conn_cnt=4 conn_rate(3600000)=4 conn_cur=0").then_some(())

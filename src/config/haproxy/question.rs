@@ -131,12 +131,8 @@ fn expectation(statement: &Statement, composer: &mut Composer<'_>) -> Option<Str
         [kind, pattern] if kind.text == "rstatus" => Some(format!("{not}status ~ {}", pattern.text)),
         [kind, pattern] if kind.text == "string" => Some(format!("{not}body {}", pattern.text)),
         [kind, pattern] if kind.text == "rstring" => Some(format!("{not}body ~ {}", pattern.text)),
-        [_, _, rest @ ..] if !rest.is_empty() => {
-            unsupported(statement, rest, MORE, composer);
-            None
-        }
         _ => {
-            unsupported(statement, words, "write status, rstatus, string or rstring, with or without a `!`", composer);
+            unexpected(statement, words, "write status, rstatus, string or rstring, with or without a `!`", composer);
             None
         }
     }
@@ -162,9 +158,6 @@ pub fn script(proxy: &Proxy, over_tls: bool, section: &mut Section, composer: &m
     Some(steps.iter().any(|step| step.starts_with("connect") && step.ends_with("tls")))
 }
 
-/// What to do about words behind what is expected.
-const MORE: &str = "leave it out: an answer is as expected, or it is not";
-
 const RULES: [&str; 5] =
     ["tcp-check connect", "tcp-check send", "tcp-check send-binary", "tcp-check expect", "tcp-check comment"];
 
@@ -183,12 +176,8 @@ fn step(rule: &Statement, over_tls: bool, composer: &mut Composer<'_>) -> Option
                 [kind, data] if kind.text == "string" => Some(format!("{not}expect {}", data.text)),
                 [kind, data] if kind.text == "rstring" => Some(format!("{not}expect ~ {}", data.text)),
                 [kind, data] if kind.text == "binary" => Some(format!("{not}expect-hex {}", data.text)),
-                [_, _, rest @ ..] if !rest.is_empty() => {
-                    unsupported(rule, rest, MORE, composer);
-                    None
-                }
                 _ => {
-                    unsupported(rule, words, "write string, rstring or binary, with or without a `!`", composer);
+                    unexpected(rule, words, "write string, rstring or binary, with or without a `!`", composer);
                     None
                 }
             }
@@ -254,6 +243,16 @@ fn negation(words: &[Word]) -> (&'static str, &[Word]) {
     match words {
         [not, rest @ ..] if not.text == "!" => ("! ", rest),
         words => ("", words),
+    }
+}
+
+/// An expectation of another kind, or one with more words than it takes.
+fn unexpected(statement: &Statement, words: &[Word], hint: &str, composer: &mut Composer<'_>) {
+    match words {
+        [_, _, rest @ ..] if !rest.is_empty() => {
+            unsupported(statement, rest, "leave it out: an answer is as expected, or it is not", composer);
+        }
+        _ => unsupported(statement, words, hint, composer),
     }
 }
 
